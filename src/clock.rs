@@ -1,0 +1,85 @@
+//! Time as a parameter: whoever needs the wall clock is handed a [`Clock`].
+//!
+//! Deadlines and time-outs do not belong here; they are measured on tokio's monotonic clock.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, at most the end of the year 9999
+/// (the last moment that RFC 3339 and protobuf's `Timestamp` can write).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixMillis(u64);
+
+impl UnixMillis {
+    /// 9999-12-31T23:59:59.999Z.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// `None` past [`UnixMillis::MAX`].
+    #[must_use]
+    pub const fn new(millis: u64) -> Option<Self> {
+        if millis <= Self::MAX.0 { Some(Self(millis)) } else { None }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// `None` past [`UnixMillis::MAX`]. What is finer than a millisecond is dropped.
+    #[must_use]
+    pub fn checked_add(self, duration: Duration) -> Option<Self> {
+        let millis = u64::try_from(duration.as_millis()).ok()?;
+        Self::new(self.0.checked_add(millis)?)
+    }
+
+    /// The time from `earlier` to this; zero if it is not earlier.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Where the wall-clock time comes from.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> UnixMillis;
+}
+
+/// The machine's wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now(&self) -> UnixMillis {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UnixMillis(0).checked_add(since_epoch).unwrap_or(UnixMillis::MAX)
+    }
+}
+
+/// A clock that moves only when it is told to: for tests.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// A clock that stands at `now`.
+    #[must_use]
+    pub const fn new(now: UnixMillis) -> Self {
+        Self(AtomicU64::new(now.0))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixMillis {
+        UnixMillis::new(self.0.load(Ordering::SeqCst)).unwrap_or(UnixMillis::MAX)
+    }
+}

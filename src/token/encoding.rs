@@ -1,0 +1,116 @@
+//! The token's escapes, to the byte as ECMAScript's `JSON.stringify` and `encodeURIComponent`
+//! write them; the way back also takes what form-encoding writes.
+
+const LOWER: &[u8; 16] = b"0123456789abcdef";
+const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+
+/// Appends `text` as the inside of a JSON string.
+pub(super) fn push_json(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            0x08 => out.push_str("\\b"),
+            0x09 => out.push_str("\\t"),
+            0x0a => out.push_str("\\n"),
+            0x0c => out.push_str("\\f"),
+            0x0d => out.push_str("\\r"),
+            control => {
+                out.push_str("\\u00");
+                push_hex_byte(out, control, LOWER);
+            }
+        }
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+}
+
+/// Appends `text` as a component of a query.
+pub(super) fn push_component(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            push_hex_byte(out, byte, UPPER);
+        }
+    }
+}
+
+/// Appends bytes as lower-case hexadecimal digits.
+pub(super) fn push_hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        push_hex_byte(out, *byte, LOWER);
+    }
+}
+
+fn push_hex_byte(out: &mut String, byte: u8, digits: &[u8; 16]) {
+    out.push(char::from(digits[usize::from(byte >> 4)]));
+    out.push(char::from(digits[usize::from(byte & 0x0f)]));
+}
+
+/// Reads a component of a query: `%XX` in either case, `+` for a space. `None` if an escape is
+/// broken, a byte stands unescaped that no encoder leaves so, or the result is not UTF-8.
+pub(super) fn decode_component(component: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(component.len());
+    let mut rest = component.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'%' => {
+                let (digits, tail) = rest.split_first_chunk::<2>()?;
+                bytes.push(hex_digit(digits[0])? << 4 | hex_digit(digits[1])?);
+                rest = tail;
+            }
+            b'+' => bytes.push(b' '),
+            b'!'..=b'~' => bytes.push(byte),
+            _ => return None,
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Reads 64 lower-case hexadecimal digits.
+pub(super) fn decode_hex_32(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || text.bytes().any(|digit| digit.is_ascii_uppercase()) {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = hex_digit(digits[0])? << 4 | hex_digit(digits[1])?;
+    }
+    Some(bytes)
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_escaped_as_ecmascript_does() {
+        let mut out = String::new();
+        push_json(&mut out, "a\"b\\c\u{8}\t\n\u{c}\r\u{1}\u{1f}\u{7f}\u{2028}é🎨");
+        assert_eq!(out, "a\\\"b\\\\c\\b\\t\\n\\f\\r\\u0001\\u001f\u{7f}\u{2028}é🎨");
+    }
+
+    #[test]
+    fn a_component_keeps_the_unreserved_and_escapes_the_rest() {
+        let mut out = String::new();
+        push_component(&mut out, "aZ09-_.!~*'() &=%+/é");
+        assert_eq!(out, "aZ09-_.!~*'()%20%26%3D%25%2B%2F%C3%A9");
+    }
+
+    #[test]
+    fn decoding_takes_both_escapes_and_refuses_broken_ones() {
+        assert_eq!(decode_component("a+b%20c%2b%2B").as_deref(), Some("a b c++"));
+        for broken in ["%", "%4", "%zz", "%ff", "a b", "é", "a\u{7f}"] {
+            assert_eq!(decode_component(broken), None, "{broken}");
+        }
+    }
+}

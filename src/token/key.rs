@@ -1,0 +1,154 @@
+//! The signer, and the one secret type that it is made of.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{
+    claims::{Claims, Nonce},
+    encoding::{push_component, push_hex, push_json},
+};
+
+/// An access key with its secret key's HMAC state, which is computed once and is as secret as the
+/// key itself: it is wiped on drop, and `Debug` does not show it.
+pub struct SigningKey {
+    access_key: Box<str>,
+    /// On the heap, so that moving the key leaves no copy behind.
+    mac: Box<Hmac<Sha256>>,
+}
+
+/// Why a pair of keys cannot sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidKey {
+    /// The access key is empty.
+    EmptyAccessKey,
+    /// The secret key is empty.
+    EmptySecretKey,
+}
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EmptyAccessKey => "the access key is empty",
+            Self::EmptySecretKey => "the secret key is empty",
+        })
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+impl SigningKey {
+    /// Takes an access key and the bytes of its secret key.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] if either is empty. Any other length signs; whether a key is long enough to
+    /// be safe is the caller's to say.
+    pub fn new(access_key: &str, secret_key: &[u8]) -> Result<Self, InvalidKey> {
+        if access_key.is_empty() {
+            return Err(InvalidKey::EmptyAccessKey);
+        }
+        if secret_key.is_empty() {
+            return Err(InvalidKey::EmptySecretKey);
+        }
+        let mac = Hmac::new_from_slice(secret_key).map_err(|_| InvalidKey::EmptySecretKey)?;
+        Ok(Self { access_key: access_key.into(), mac: Box::new(mac) })
+    }
+
+    /// The access key: not a secret.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.access_key
+    }
+
+    /// Signs a token. It cannot fail: whatever [`Claims`] can hold can be signed.
+    #[must_use]
+    pub fn sign(&self, claims: &Claims<'_>, nonce: &Nonce) -> TokenValue {
+        // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`.
+        let expire_at = claims.expire_at.map(|at| at.get().to_string());
+        let before_sig = [
+            ("ak", Some(&*self.access_key)),
+            ("expireAt", expire_at.as_deref()),
+            ("nonce", Some(nonce.as_str())),
+            ("role", Some(claims.role.claim())),
+        ];
+        let before_sig = before_sig.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let uuid = claims.scope.uuid().map(|uuid| ("uuid", uuid));
+
+        let mut text = String::with_capacity(512);
+        push_message(&mut text, before_sig.clone().chain(uuid));
+        let tag = (*self.mac).clone().chain_update(&text).finalize().into_bytes();
+
+        text.clear();
+        for (name, value) in before_sig {
+            push_pair(&mut text, name, value);
+        }
+        text.push_str("&sig=");
+        push_hex(&mut text, &tag);
+        if let Some((name, uuid)) = uuid {
+            push_pair(&mut text, name, uuid);
+        }
+
+        let prefix = claims.scope.kind().prefix();
+        let mut token = String::with_capacity(prefix.len() + text.len().div_ceil(3) * 4);
+        token.push_str(prefix);
+        BASE64_URL_SAFE_NO_PAD.encode_string(&text, &mut token);
+        TokenValue(Zeroizing::new(token))
+    }
+
+    /// Whether `tag` is this key's MAC over `message`, in a time that does not depend on where
+    /// they differ.
+    pub(super) fn verifies(&self, message: &str, tag: &Tag) -> bool {
+        (*self.mac).clone().chain_update(message).verify_slice(&tag.0).is_ok()
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("access_key", &self.access_key).finish_non_exhaustive()
+    }
+}
+
+/// A signature that came from outside. It has no `PartialEq`, so that it can only be compared by
+/// the key, in constant time.
+pub(super) struct Tag(pub(super) [u8; 32]);
+
+/// A signed token: a secret, wiped on drop.
+pub struct TokenValue(Zeroizing<String>);
+
+impl TokenValue {
+    /// The token's text: to hand to its user, and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TokenValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenValue(***)")
+    }
+}
+
+/// Appends what is signed: a JSON object without white space.
+pub(super) fn push_message<'a>(out: &mut String, claims: impl Iterator<Item = (&'a str, &'a str)>) {
+    for (index, (name, value)) in claims.enumerate() {
+        out.push_str(if index == 0 { "{\"" } else { ",\"" });
+        push_json(out, name);
+        out.push_str("\":\"");
+        push_json(out, value);
+        out.push('"');
+    }
+    out.push('}');
+}
+
+fn push_pair(out: &mut String, name: &str, value: &str) {
+    if !out.is_empty() {
+        out.push('&');
+    }
+    out.push_str(name);
+    out.push('=');
+    push_component(out, value);
+}

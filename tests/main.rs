@@ -1,0 +1,3 @@
+//! inkpass, tested from outside: real sockets, real HTTP, the emulator as upstream.
+
+mod token;
