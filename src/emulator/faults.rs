@@ -1,0 +1,221 @@
+//! Faults on demand: what a broken upstream or network does to a call.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    http::{Method, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio_stream::Stream;
+
+use super::answer::Failure;
+
+/// The faults that are still to happen, in the order in which they were asked for.
+#[derive(Default)]
+pub(super) struct Faults(Vec<Fault>);
+
+/// What is to happen to the next calls of a method and path.
+pub(super) struct Fault {
+    /// `None`: any.
+    method: Option<Method>,
+    path_prefix: String,
+    count: u32,
+    effect: Effect,
+}
+
+/// What happens to one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Effect {
+    /// The call is not carried out and fails with this status.
+    Status(StatusCode),
+    /// The call is not carried out; a page comes instead, as from a proxy.
+    Html(StatusCode),
+    /// The call is carried out; the connection closes without an answer (over HTTP/2: the stream).
+    Reset,
+    /// The call is carried out; the connection closes in the middle of the answer.
+    Truncate,
+    /// The call is carried out; the answer comes late.
+    Delay(Duration),
+}
+
+/// Ends when the emulator shuts down.
+#[derive(Clone)]
+pub(super) struct Stopped(pub(super) watch::Receiver<()>);
+
+impl Faults {
+    pub(super) fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Uses up one count of the first fault that fits.
+    pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<Effect> {
+        let index = self.0.iter().position(|fault| fault.fits(method, path))?;
+        let fault = &mut self.0[index];
+        let effect = fault.effect;
+        fault.count -= 1;
+        if fault.count == 0 {
+            self.0.remove(index);
+        }
+        Some(effect)
+    }
+}
+
+impl Fault {
+    fn fits(&self, method: &Method, path: &str) -> bool {
+        self.method.as_ref().is_none_or(|wanted| wanted == method) && path.starts_with(&self.path_prefix)
+    }
+}
+
+impl Effect {
+    /// What is answered in place of carrying out the call.
+    pub(super) fn instead(self) -> Option<Response> {
+        match self {
+            Self::Status(status) => Some(Failure::new(status, "fault on demand").into_response()),
+            Self::Html(status) => {
+                Some((status, Html("<html><body>fault on demand</body></html>")).into_response())
+            }
+            Self::Reset | Self::Truncate | Self::Delay(_) => None,
+        }
+    }
+
+    /// What becomes of the answer to a call that was carried out.
+    pub(super) async fn spoil(self, mut response: Response, stopped: Option<Stopped>) -> Response {
+        match self {
+            Self::Status(_) | Self::Html(_) => {}
+            Self::Reset => *response.body_mut() = Body::from_stream(Broken(None)),
+            Self::Truncate => {
+                let (mut parts, body) = response.into_parts();
+                let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();
+                parts.headers.insert(header::CONTENT_LENGTH, whole.len().into());
+                let half = whole.slice(..whole.len() / 2);
+                return Response::from_parts(parts, Body::from_stream(Broken(Some(Part::Data(half)))));
+            }
+            Self::Delay(delay) => match stopped {
+                Some(Stopped(mut stopped)) => {
+                    // An error means that the sender is gone, and with it the reason to wait.
+                    let _ = tokio::time::timeout(delay, stopped.changed()).await;
+                }
+                None => tokio::time::sleep(delay).await,
+            },
+        }
+        response
+    }
+}
+
+/// A body that breaks off: the server then closes the connection. If it breaks before its first
+/// byte, not even the status line is sent.
+struct Broken(Option<Part>);
+
+enum Part {
+    Data(Bytes),
+    /// Gives the server a turn to send what it has, which it would otherwise throw away.
+    Pause,
+}
+
+impl Stream for Broken {
+    type Item = Result<Bytes, BrokenOff>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.0.take() {
+            Some(Part::Data(data)) => {
+                self.0 = Some(Part::Pause);
+                Poll::Ready(Some(Ok(data)))
+            }
+            Some(Part::Pause) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => Poll::Ready(Some(Err(BrokenOff))),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BrokenOff;
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken off on demand")
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+/// A fault as it is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewFault {
+    method: Option<String>,
+    #[serde(default)]
+    path: String,
+    #[serde(default = "once")]
+    count: u32,
+    kind: Kind,
+    status: Option<u16>,
+    delay_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Status,
+    Reset,
+    Truncate,
+    Html,
+    Delay,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+impl NewFault {
+    /// Checks it.
+    pub(super) fn build(self) -> Result<Fault, Failure> {
+        const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let method = match self.method {
+            None => None,
+            Some(name) => Some(
+                METHODS
+                    .into_iter()
+                    .find(|method| method.as_str() == name)
+                    .ok_or_else(|| Failure::invalid("method must be GET, POST, PUT, PATCH or DELETE"))?,
+            ),
+        };
+        if self.count == 0 {
+            return Err(Failure::invalid("count must be above 0"));
+        }
+        if self.status.is_some() && !matches!(self.kind, Kind::Status | Kind::Html) {
+            return Err(Failure::invalid("status goes with kind status or html"));
+        }
+        if self.delay_ms.is_some() != (self.kind == Kind::Delay) {
+            return Err(Failure::invalid("delay_ms goes with kind delay"));
+        }
+        let status = match self.status {
+            None => None,
+            Some(200..=599) => self.status.and_then(|status| StatusCode::from_u16(status).ok()),
+            Some(_) => return Err(Failure::invalid("status must be in 200-599")),
+        };
+        let effect = match self.kind {
+            Kind::Status => {
+                Effect::Status(status.ok_or_else(|| Failure::invalid("kind status needs a status"))?)
+            }
+            Kind::Html => Effect::Html(status.unwrap_or(StatusCode::OK)),
+            Kind::Reset => Effect::Reset,
+            Kind::Truncate => Effect::Truncate,
+            Kind::Delay => Effect::Delay(Duration::from_millis(self.delay_ms.unwrap_or_default())),
+        };
+        Ok(Fault { method, path_prefix: self.path, count: self.count, effect })
+    }
+}

@@ -1,0 +1,223 @@
+//! A stand-in for the whiteboard API: same paths, same tokens, same errors, and faults on demand.
+//!
+//! It speaks the vendor's REST API as the vendor documents it, checks every token for real, and
+//! keeps everything in memory. Conversions advance with the [`Clock`] that it is given, so a test
+//! decides how fast. It must not know the service around it: of the crate it uses the token core,
+//! the clock, the entropy and the regions.
+//!
+//! Beside the vendor's paths it has controls of its own, JSON over `/_emulator/`:
+//!
+//! | call | body | does |
+//! |---|---|---|
+//! | `POST faults` | `method`, `path` (prefix), `count` (default 1), `kind` (`status`, `reset`, `truncate`, `html`, `delay`), `status`, `delay_ms` | spoils the next calls |
+//! | `DELETE faults` | | forgets the faults |
+//! | `GET requests` | | what was received, without tokens and secret keys |
+//! | `GET state` | | projects, rooms with their scenes, tasks |
+//! | `POST reset` | | back to the start |
+//! | `PUT features` | `region`, `conversion`, `screenshots` | switches features off and on |
+//! | `PUT projects` | `access_key`, `state` (`active`, `disabled`, `revoked`) | takes a project or a key out of use |
+//!
+//! An application's test starts one on a port of its own:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use inkpass::{
+//!     clock::SystemClock,
+//!     emulator::{Emulator, Project, Settings},
+//!     entropy::SystemEntropy,
+//!     token::{Claims, Nonce, Role, Scope, SigningKey},
+//! };
+//! use tokio::{net::TcpListener, sync::oneshot};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = Arc::new(SigningKey::new("test-access-key", b"test-secret-key")?);
+//! let project = Project { name: "test".into(), keys: vec![Arc::clone(&key)] };
+//! let emulator =
+//!     Emulator::new(vec![project], Arc::new(SystemClock), Arc::new(SystemEntropy), Settings::default());
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let base_url = format!("http://{}", listener.local_addr()?);
+//! let (stop, stopped) = oneshot::channel::<()>();
+//! let server = tokio::spawn(async move {
+//!     emulator.serve(listener, async { _ = stopped.await }).await
+//! });
+//!
+//! // What is under test would get `base_url`; here it is one request.
+//! let claims = Claims { scope: Scope::Sdk, role: Role::Writer, expire_at: None };
+//! let token = key.sign(&claims, &Nonce::random([7; 16]));
+//! let room = reqwest::Client::builder()
+//!     .build()?
+//!     .post(format!("{base_url}/v5/rooms"))
+//!     .header("token", token.expose())
+//!     .header("region", "us-sv")
+//!     .send()
+//!     .await?;
+//! assert_eq!(room.status(), 201);
+//!
+//! drop(stop);
+//! server.await??;
+//! # Ok(()) }
+//! ```
+
+mod answer;
+mod auth;
+mod calls;
+mod controls;
+mod conversions;
+mod faults;
+mod gate;
+mod projector;
+mod queue;
+mod requests;
+mod rooms;
+mod scenes;
+mod screenshots;
+mod settings;
+mod task;
+mod tokens;
+mod webhooks;
+mod world;
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use axum::{Extension, Router, middleware};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
+
+pub use settings::{ErrorShape, Settings};
+
+use conversions::Notice;
+use world::World;
+
+use crate::{
+    clock::{Clock, UnixMillis},
+    entropy::Entropy,
+    token::SigningKey,
+};
+
+/// How long a stop waits for the calls under way.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A project, whose keys all open the same rooms and tasks.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// What its `teamUUID` and `appUUID` follow from.
+    pub name: String,
+    /// The access keys that it has, each with its secret key.
+    pub keys: Vec<Arc<SigningKey>>,
+}
+
+/// The emulator. Its clones share one state.
+#[derive(Clone)]
+pub struct Emulator(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    world: Mutex<World>,
+}
+
+impl Emulator {
+    /// An emulator with these projects and nothing in them. No two keys may have the same access
+    /// key.
+    #[must_use]
+    pub fn new(
+        projects: Vec<Project>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: Settings,
+    ) -> Self {
+        let world = Mutex::new(World::new(projects, entropy, settings));
+        Self(Arc::new(Shared { clock, world }))
+    }
+
+    /// All paths, for a server of one's own. Webhooks are sent by [`Emulator::serve`] only.
+    pub fn router(&self) -> Router {
+        let gate = middleware::from_fn_with_state(self.clone(), gate::pass);
+        calls::routes().layer(gate).with_state(self.clone())
+    }
+
+    /// Serves until `shutdown` ends and the calls under way are answered; delays on demand are cut
+    /// short. A client that has not sent its whole request two seconds later is left behind.
+    ///
+    /// # Errors
+    /// As [`axum::serve()`]: none is known.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let (stop, stopped) = watch::channel(());
+        let router = self.router().layer(Extension(faults::Stopped(stopped.clone())));
+        let mut overdue = stopped.clone();
+        let webhooks = tokio::spawn(webhooks::send_due(self.clone(), stopped));
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            shutdown.await;
+            drop(stop);
+        });
+        let outcome = tokio::select! {
+            outcome = serving => outcome,
+            () = async { _ = overdue.changed().await; sleep(DRAIN).await } => Ok(()),
+        };
+        webhooks.await.map_err(io::Error::other)?;
+        outcome
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.0.clock.now()
+    }
+
+    /// The state. A call that panicked has done its harm to its own caller: the others go on.
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when a task with a webhook was started.
+    async fn webhook_expected(&self) {
+        let expected = Arc::clone(&self.world().webhook_expected);
+        expected.notified().await;
+    }
+
+    /// What webhooks are to be told now, and whether more is to come.
+    fn take_notices(&self) -> (Vec<Notice>, bool) {
+        let mut world = self.world();
+        world.settle(self.now());
+        let mut due = Vec::new();
+        let mut more = false;
+        for partition in world.partitions.values_mut() {
+            due.append(&mut partition.conversions.take_notices());
+            more |= partition.conversions.expects_notice();
+        }
+        (due, more)
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::SystemClock, entropy::SystemEntropy};
+
+    #[test]
+    fn a_panic_under_the_lock_does_not_take_the_emulator_down() {
+        let emulator =
+            Emulator::new(Vec::new(), Arc::new(SystemClock), Arc::new(SystemEntropy), Settings::default());
+        let clone = emulator.clone();
+        let panicked = std::thread::spawn(move || {
+            let _world = clone.world();
+            panic!("on purpose");
+        });
+        assert!(panicked.join().is_err());
+        assert!(emulator.world().projects.is_empty());
+    }
+}

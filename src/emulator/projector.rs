@@ -1,0 +1,192 @@
+//! The calls that start, query, list, cancel and order file conversions.
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    answer::{Answer, Failure, Outcome},
+    auth::Caller,
+    calls::Call,
+    conversions::Conversions,
+    queue::{End, Position},
+    task::{Format, Task, Webhook},
+    world::World,
+};
+use crate::token::TokenError;
+
+/// `POST /v5/projector/tasks`.
+pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let wanted = call.json::<NewTask>()?;
+    wanted.check()?;
+    let format = match wanted.r#type {
+        TypeName::Dynamic => Format::Dynamic,
+        TypeName::Static => Format::Static(wanted.output_format.extension()),
+    };
+    let uuid = world.new_uuid();
+    let task = Task {
+        uuid: uuid.clone(),
+        access_key: caller.key.access_key().to_owned(),
+        created_at: call.now,
+        region: caller.place.region,
+        resource: wanted.resource,
+        format,
+        preview: wanted.preview,
+        webhook: wanted.webhook_endpoint.map(|endpoint| Webhook { endpoint, retries: wanted.webhook_retry }),
+        ended: None,
+    };
+    if task.webhook.is_some() {
+        world.webhook_expected.notify_one();
+    }
+    let conversions = &mut world.partitions.entry(caller.place).or_default().conversions;
+    conversions
+        .start(task, &world.settings)
+        .map_err(|_| Failure::denied("number of tasks exceeds limit").with_code(2_010_203))?;
+    let task = conversions.get(&uuid).ok_or_else(missing)?;
+    let status = task.status(conversions.position(task, call.now));
+    Ok(Answer::created(json!({"uuid": uuid, "type": task.format.type_name(), "status": status})))
+}
+
+/// `GET /v5/projector/tasks/{uuid}`.
+pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let conversions = find(world, call, caller)?;
+    let task = conversions.get(call.task()).ok_or_else(missing)?;
+    Ok(Answer::ok(task.json(conversions.position(task, call.now))))
+}
+
+/// `GET /v5/projector/tasks`: those that have not ended.
+pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Answer {
+    let conversions = &world.partition(caller.place).conversions;
+    let entry = |task: &Task| {
+        let running = matches!(conversions.position(task, call.now), Some(Position::Running { .. }));
+        json!({"taskId": task.uuid, "status": u8::from(running)})
+    };
+    Answer::ok(conversions.unfinished().map(entry).collect())
+}
+
+/// `DELETE /v5/projector/tasks/{uuid}`.
+pub(super) fn cancel(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let success = find(world, call, caller)?.cancel(call.task(), call.now);
+    Ok(done(call, success))
+}
+
+/// `PUT /v5/projector/tasks/{uuid}/priority`.
+pub(super) fn prioritize(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let Change { priority } = call.json()?;
+    let end = match priority {
+        Priority::Highest => End::Front,
+        Priority::Lowest => End::Back,
+    };
+    let success = find(world, call, caller)?.prioritize(call.task(), end);
+    Ok(done(call, success))
+}
+
+fn done(call: &Call, success: bool) -> Answer {
+    Answer::ok(json!({"taskId": call.task(), "success": success}))
+}
+
+/// The conversions that have the task of the path.
+fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Conversions, Failure> {
+    let same_key = world.settings.same_key;
+    let conversions = &mut world.partition(caller.place).conversions;
+    let task = conversions.get(call.task()).ok_or_else(missing)?;
+    if !caller.opens(&task.access_key, same_key) {
+        return Err(TokenError::Task.into());
+    }
+    Ok(conversions)
+}
+
+fn missing() -> Failure {
+    Failure::not_found("task not found").with_code(2_010_605)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NewTask {
+    resource: String,
+    r#type: TypeName,
+    #[serde(default)]
+    preview: bool,
+    #[serde(default = "default_scale")]
+    scale: f64,
+    #[serde(default)]
+    output_format: OutputFormat,
+    webhook_endpoint: Option<String>,
+    #[serde(default = "default_retries")]
+    webhook_retry: u8,
+    #[serde(default)]
+    image_compression_level: u8,
+    #[expect(dead_code, reason = "its type is checked; it changes nothing here")]
+    build_spa: Option<bool>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum TypeName {
+    Dynamic,
+    Static,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum OutputFormat {
+    #[default]
+    Png,
+    Jpg,
+    Jpeg,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    priority: Priority,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Priority {
+    Highest,
+    Lowest,
+}
+
+const fn default_scale() -> f64 {
+    1.2
+}
+
+const fn default_retries() -> u8 {
+    3
+}
+
+impl NewTask {
+    fn check(&self) -> Result<(), Failure> {
+        if !is_web_url(&self.resource) {
+            return Err(Failure::invalid("resource must be a public URL"));
+        }
+        if self.webhook_endpoint.as_deref().is_some_and(|endpoint| !is_web_url(endpoint)) {
+            return Err(Failure::invalid("webhookEndpoint must be a URL"));
+        }
+        if !(0.1..=3.0).contains(&self.scale) {
+            return Err(Failure::invalid("scale must be in 0.1-3.0"));
+        }
+        if self.webhook_retry > 10 {
+            return Err(Failure::invalid("webhookRetry must be in 0-10"));
+        }
+        if self.image_compression_level > 4 {
+            return Err(Failure::invalid("imageCompressionLevel must be in 0-4"));
+        }
+        Ok(())
+    }
+}
+
+impl OutputFormat {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpg => "jpg",
+            Self::Jpeg => "jpeg",
+        }
+    }
+}
+
+fn is_web_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+}

@@ -1,0 +1,45 @@
+//! What can be set about the emulator.
+
+use std::time::Duration;
+
+/// How the emulator behaves where the vendor's documents leave room.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The form of a failure's body.
+    pub error_shape: ErrorShape,
+    /// How long a conversion at least waits before it runs.
+    pub waiting: Duration,
+    /// How long a conversion runs.
+    pub converting: Duration,
+    /// How many unfinished conversions each type may have in a region of a project; one more is
+    /// refused with error code 2010203.
+    pub queue_limit: usize,
+    /// Whether a Room or Task token must be signed by the access key that created the room or
+    /// task; otherwise any key of the same project will do.
+    pub same_key: bool,
+}
+
+impl Default for Settings {
+    /// The documented error body, 1 s of waiting, 3 s of converting, 50 unfinished conversions,
+    /// any key of the project.
+    fn default() -> Self {
+        Self {
+            error_shape: ErrorShape::Documented,
+            waiting: Duration::from_secs(1),
+            converting: Duration::from_secs(3),
+            queue_limit: 50,
+            same_key: false,
+        }
+    }
+}
+
+/// The form of a failure's body. A numeric `code` stands beside the message where the vendor has
+/// an error code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorShape {
+    /// `{"message": "…"}`, as the vendor's documents have it.
+    #[default]
+    Documented,
+    /// `{"error": {"title", "messages", "requestId", "region", "traceStack"}}`, as seen in the wild.
+    Observed,
+}

@@ -1,0 +1,121 @@
+//! The three calls that mint tokens.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    answer::{Answer, Failure, Outcome},
+    auth::Caller,
+    calls::Call,
+    world::World,
+};
+use crate::token::{Claims, Lifetime, Nonce, Presented, Role, Scope, SigningKey, TokenError, Uuid};
+
+/// `POST /v5/tokens/teams`: a key pair makes an SDK token.
+pub(super) fn mint_sdk(world: &mut World, call: &Call) -> Outcome {
+    let Credentials { access_key, secret_access_key, grant } = call.json()?;
+    call.check_region()?;
+    let (_, known) = world.active_key(&access_key).ok_or(TokenError::Team)?;
+
+    // A known key gives nothing away but whether it made a signature: so let the given one sign.
+    let given =
+        SigningKey::new(&access_key, secret_access_key.as_bytes()).map_err(|_| TokenError::Signature)?;
+    let probe = Claims { scope: Scope::Sdk, role: Role::Reader, expire_at: None };
+    let probe = given.sign(&probe, &Nonce::from_bytes([0; 16]));
+    if !Presented::parse(probe.expose())?.is_signed_by(known) {
+        return Err(TokenError::Signature.into());
+    }
+    grant.sign(world, call, Scope::Sdk, known)
+}
+
+/// `POST /v5/tokens/rooms/{uuid}`: an SDK token makes a Room token.
+pub(super) fn mint_room(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let grant: Grant = call.json()?;
+    grant.check(caller)?;
+    grant.sign(world, call, Scope::Room(bound_to(call.room())?), &caller.key)
+}
+
+/// `POST /v5/tokens/tasks/{uuid}`: an SDK token makes a Task token. `ak` names another access key
+/// of the same project to sign with.
+pub(super) fn mint_task(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let TaskGrant { ak, grant } = call.json()?;
+    grant.check(caller)?;
+    let key = match &ak {
+        None => &caller.key,
+        Some(access_key) => world
+            .active_key(access_key)
+            .filter(|(project, _)| *project == caller.place.project)
+            .map(|(_, key)| key)
+            .ok_or_else(|| Failure::invalid("ak is not an access key of this project"))?,
+    };
+    grant.sign(world, call, Scope::Task(bound_to(call.task())?), key)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Credentials {
+    access_key: String,
+    secret_access_key: String,
+    #[serde(flatten)]
+    grant: Grant,
+}
+
+#[derive(Deserialize)]
+struct TaskGrant {
+    ak: Option<String>,
+    #[serde(flatten)]
+    grant: Grant,
+}
+
+/// What every minting call asks for.
+#[derive(Deserialize)]
+struct Grant {
+    role: RoleName,
+    /// Milliseconds; none or zero: for ever.
+    lifespan: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleName {
+    Admin,
+    Writer,
+    Reader,
+}
+
+impl Grant {
+    const fn role(&self) -> Role {
+        match self.role {
+            RoleName::Admin => Role::Admin,
+            RoleName::Writer => Role::Writer,
+            RoleName::Reader => Role::Reader,
+        }
+    }
+
+    /// The caller's own role or a weaker one.
+    fn check(&self, caller: &Caller) -> Result<(), Failure> {
+        if self.role() < caller.role {
+            return Err(TokenError::Role(caller.role).into());
+        }
+        Ok(())
+    }
+
+    fn sign(&self, world: &World, call: &Call, scope: Scope<'_>, key: &SigningKey) -> Outcome {
+        let expire_at = match self.lifespan {
+            None | Some(0) => Ok(None),
+            Some(millis) => {
+                Lifetime::ttl(Duration::from_millis(millis)).and_then(|ttl| ttl.expire_at(call.now))
+            }
+        };
+        let expire_at = expire_at.map_err(|_| Failure::invalid("lifespan must end before the year 10000"))?;
+        let claims = Claims { scope, role: self.role(), expire_at };
+        let token = key.sign(&claims, &Nonce::random(world.random_bytes()));
+        Ok(Answer::created(json!(token.expose())))
+    }
+}
+
+fn bound_to(uuid: &str) -> Result<Uuid<'_>, Failure> {
+    Uuid::new(uuid).ok_or_else(|| Failure::invalid("uuid must not be empty"))
+}

@@ -1,0 +1,74 @@
+//! Tells webhooks of the conversions that ended.
+//!
+//! The one part of the emulator that needs time to pass by itself. It looks at the state only
+//! while a task with a webhook is under way.
+
+use std::time::Duration;
+
+use tokio::{sync::watch, task::JoinSet, time::sleep};
+
+use super::{Emulator, conversions::Notice};
+
+/// How often the state is looked at.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How long a receiver may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Sends what is due until `stopped` ends, and owns all that it has started.
+pub(super) async fn send_due(emulator: Emulator, mut stopped: watch::Receiver<()>) {
+    tokio::select! {
+        () = emulator.webhook_expected() => {}
+        _ = stopped.changed() => return,
+    }
+    // Loopback first of all, and whoever is named by the webhook alone: no proxy, no redirect.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::warn!(%error, "webhooks are not sent: no HTTP client");
+            return;
+        }
+    };
+    let mut deliveries = JoinSet::new();
+    loop {
+        let (due, more) = emulator.take_notices();
+        for notice in due {
+            deliveries.spawn(deliver(client.clone(), notice));
+        }
+        while deliveries.try_join_next().is_some() {}
+        let wake = async { if more { sleep(INTERVAL).await } else { emulator.webhook_expected().await } };
+        tokio::select! {
+            () = wake => {}
+            _ = stopped.changed() => break,
+        }
+    }
+    deliveries.shutdown().await;
+}
+
+/// Sends a notice until it is taken, `retries` times more at most. A notice of a success is then
+/// sent once more: the vendor says that it may come several times, and a receiver must be able to
+/// take that.
+async fn deliver(client: reqwest::Client, notice: Notice) {
+    for _ in 0..=notice.webhook.retries {
+        if post(&client, &notice).await {
+            if notice.succeeded {
+                post(&client, &notice).await;
+            }
+            return;
+        }
+        sleep(INTERVAL).await;
+    }
+    tracing::warn!("a webhook was not delivered");
+}
+
+async fn post(client: &reqwest::Client, notice: &Notice) -> bool {
+    let request = client
+        .post(&notice.webhook.endpoint)
+        .header("content-type", "application/json")
+        .body(notice.body.clone());
+    request.send().await.is_ok_and(|answer| answer.status().is_success())
+}
