@@ -1,13 +1,16 @@
 //! Compiles proto/inkpass/v1 without protoc.
 
-fn main() {
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "proto")]
-    proto::generate();
+    proto::generate()?;
+    Ok(())
 }
 
 #[cfg(feature = "proto")]
 mod proto {
-    use std::{env, fs, path::PathBuf};
+    use std::{env, error::Error, fs, path::PathBuf};
 
     /// Messages that hold a secret: `src/proto.rs` gives each a `Debug` that hides it.
     const SECRET: [&str; 2] = [".inkpass.v1.Token", ".inkpass.v1.VerifyTokenRequest"];
@@ -20,23 +23,24 @@ mod proto {
         "inkpass/v1/token_service.proto",
     ];
 
-    pub(super) fn generate() {
+    pub(super) fn generate() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed=proto");
-        let mut compiler = protox::Compiler::new(["proto"]).expect("the proto directory can be read");
+        let mut compiler = protox::Compiler::new(["proto"])?;
         compiler.include_imports(true).include_source_info(true);
-        compiler.open_files(FILES).expect("the .proto files compile");
+        compiler.open_files(FILES)?;
 
-        let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-        fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())
-            .expect("OUT_DIR can be written");
+        let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+        fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
+        let mut config = tonic_prost_build::Config::new();
+        config.enable_type_names();
         tonic_prost_build::configure()
             .build_client(cfg!(feature = "client"))
             .build_server(cfg!(feature = "server"))
             .build_transport(false)
             .generate_default_stubs(true)
             .skip_debug(SECRET)
-            .compile_fds(compiler.file_descriptor_set())
-            .expect("the services can be generated");
+            .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+        Ok(())
     }
 }

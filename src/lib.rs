@@ -2,9 +2,9 @@
 //!
 //! # What of this crate others may build on
 //! - [`token`], with [`clock`] and [`region`]: the signer and the verifier. They need no feature.
-//! - [`proto`] (feature `proto`): the messages and services of `inkpass.v1`.
-//! - [`client`] (feature `client`): the typed client.
-//! - [`emulator`] (feature `emulator`): a whiteboard API for an application's own tests.
+//! - `proto` (feature `proto`): the messages and services of `inkpass.v1`.
+//! - `client` (feature `client`): the typed client.
+//! - `emulator` (feature `emulator`): a whiteboard API for an application's own tests.
 //!
 //! All other modules are the service itself; they are public for its own tests and may change in
 //! any release.
@@ -14,4 +14,32 @@ pub mod region;
 pub mod token;
 
 #[cfg(feature = "emulator")]
+pub mod emulator;
+#[cfg(feature = "emulator")]
 pub mod entropy;
+
+#[cfg(feature = "proto")]
+pub mod proto;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+#[cfg(feature = "server")]
+pub mod config;
+#[cfg(feature = "server")]
+pub mod issuer;
+#[cfg(feature = "server")]
+pub mod keyring;
+#[cfg(feature = "server")]
+pub mod policy;
+#[cfg(feature = "server")]
+pub mod rpc;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod whiteboard;
+
+#[cfg(feature = "cli")]
+pub mod cli;

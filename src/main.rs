@@ -1,1 +1,7 @@
-fn main() {}
+//! The door: everything is in `inkpass::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    inkpass::cli::main()
+}

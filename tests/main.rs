@@ -1,3 +1,15 @@
 //! inkpass, tested from outside: real sockets, real HTTP, the emulator as upstream.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod command_line;
+mod create_room;
+mod emulator;
+mod helpers;
+mod issue_token;
+mod server;
+mod settings;
+mod start_conversion;
 mod token;
+mod verify_token;

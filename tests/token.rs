@@ -22,7 +22,7 @@ fn at(millis: u64) -> UnixMillis {
     UnixMillis::new(millis).unwrap()
 }
 
-fn scope<'a>(kind: Kind, uuid: &'a str) -> Scope<'a> {
+fn scope(kind: Kind, uuid: &str) -> Scope<'_> {
     match kind {
         Kind::Sdk => Scope::Sdk,
         Kind::Room => Scope::Room(Uuid::new(uuid).unwrap()),
@@ -39,8 +39,8 @@ fn signed(kind: Kind, uuid: &str, role: Role) -> String {
 fn foreign(kind: Kind, message: &str, query: &str) -> String {
     use hmac::{Hmac, KeyInit, Mac};
     let mac = Hmac::<sha2::Sha256>::new_from_slice(b"a-secret-key-of-some-length").unwrap();
-    let sig: String =
-        mac.chain_update(message).finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let tag: [u8; 32] = mac.chain_update(message).finalize().into_bytes().into();
+    let sig = tag.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     format!("{}{}", kind.prefix(), BASE64_URL_SAFE_NO_PAD.encode(query.replace("SIG", &sig)))
 }
 

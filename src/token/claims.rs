@@ -1,6 +1,6 @@
 //! What a token says, as types that cannot say anything wrong.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use crate::clock::UnixMillis;
 
@@ -49,6 +49,26 @@ impl fmt::Display for Role {
     }
 }
 
+impl FromStr for Role {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name).ok_or(UnknownName)
+    }
+}
+
+/// The text names no role, or no kind of token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownName;
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not a known name")
+    }
+}
+
+impl std::error::Error for UnknownName {}
+
 /// The three kinds of token. More powerful kinds order before weaker ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -82,6 +102,14 @@ impl Kind {
             Self::Room => "room",
             Self::Task => "task",
         }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownName)
     }
 }
 

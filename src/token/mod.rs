@@ -26,7 +26,7 @@ mod key;
 mod permission;
 mod verify;
 
-pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, Uuid};
+pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, UnknownName, Uuid};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use key::{InvalidKey, SigningKey, TokenValue};
 pub use permission::{Permission, Verdict};

@@ -116,7 +116,7 @@ impl Presented {
         };
         let bound = claim("uuid").is_some_and(|uuid| !uuid.is_empty());
         let complete = !claim("ak")?.is_empty() && claim("nonce").is_some() && (bound || kind == Kind::Sdk);
-        complete.then_some(Self { kind, role, expire_at, tag, claims })
+        complete.then_some(Self { kind, claims, role, expire_at, tag })
     }
 
     /// Whether this key signed exactly these claims.

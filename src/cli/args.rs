@@ -1,0 +1,137 @@
+//! Arguments that several commands share.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+
+use super::{Failure, output::Output};
+use crate::{
+    client::Client,
+    config::Sources,
+    proto::{self, token_grant},
+    region::Region,
+    token::{Kind, Role},
+};
+
+/// Where the server is, and how its answers are printed.
+#[derive(Args)]
+pub(super) struct ServerArgs {
+    /// The server's URL
+    #[arg(long, env = "INKPASS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    server: String,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+impl ServerArgs {
+    pub(super) async fn connect(&self) -> Result<Client, Failure> {
+        Client::connect(&self.server).await.map_err(|error| {
+            let mut text = format!("cannot connect to {}: {error}", self.server);
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            Failure::Failed(format!("{text}; is the server running, and is --server right?"))
+        })
+    }
+}
+
+/// How results are printed.
+#[derive(Args)]
+pub(super) struct OutputArgs {
+    /// How the result is printed
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a person
+    Text,
+    /// The answer as proto3 JSON
+    Json,
+}
+
+impl OutputArgs {
+    pub(super) fn get(&self) -> Output {
+        if self.output == Format::Json { Output::Json } else { Output::Text }
+    }
+}
+
+/// The settings file.
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// The settings file
+    #[arg(long, env = "INKPASS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    pub(super) fn is_given(&self) -> bool {
+        self.config.is_some()
+    }
+
+    /// With the process's environment and no flags.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            environment: std::env::vars_os().collect(),
+            ..Sources::default()
+        }
+    }
+}
+
+/// A token beside what is created.
+#[derive(Args)]
+pub(super) struct GrantArgs {
+    /// Also mint a token of this role for what is created
+    #[arg(long = "grant-role", id = "grant_role", value_parser = role())]
+    role: Option<Role>,
+    /// How long the token lives, such as 10m
+    #[arg(long = "grant-ttl", id = "grant_ttl", value_parser = humantime::parse_duration, requires = "grant_role", value_name = "DURATION")]
+    ttl: Option<Duration>,
+    /// The token never expires
+    #[arg(
+        long = "grant-permanent",
+        id = "grant_permanent",
+        requires = "grant_role",
+        conflicts_with = "grant_ttl"
+    )]
+    permanent: bool,
+}
+
+impl GrantArgs {
+    pub(super) fn to_proto(&self) -> Result<Option<proto::TokenGrant>, Failure> {
+        let Some(role) = self.role else { return Ok(None) };
+        let validity = match self.ttl {
+            Some(ttl) => Some(token_grant::Validity::Ttl(duration("--grant-ttl", ttl)?)),
+            None => self.permanent.then_some(token_grant::Validity::Permanent(true)),
+        };
+        Ok(Some(proto::TokenGrant { role: proto::Role::from(role).into(), validity }))
+    }
+}
+
+pub(super) fn duration(flag: &str, duration: Duration) -> Result<prost_types::Duration, Failure> {
+    duration.try_into().map_err(|_| Failure::Usage(vec![format!("{flag}: is too long")]))
+}
+
+/// Unset where none is given: the server's default region.
+pub(super) fn region_number(region: Option<Region>) -> i32 {
+    region.map_or(proto::Region::Unspecified, proto::Region::from).into()
+}
+
+pub(super) fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|name| name.parse())
+}
+
+pub(super) fn kind() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::as_str)).try_map(|name| name.parse())
+}
+
+pub(super) fn region() -> impl TypedValueParser<Value = Region> {
+    PossibleValuesParser::new(Region::ALL.map(Region::as_str)).try_map(|name| name.parse())
+}

@@ -1,0 +1,147 @@
+//! `inkpass dev`: the service, its upstream and its keys, on this machine only.
+
+use std::{fs::OpenOptions, io::Write, net::SocketAddr, os::unix::fs::OpenOptionsExt, path::Path};
+
+use clap::Args;
+use tempfile::TempDir;
+
+use super::{Failure, emulator, output::print, serve, signals::until_stopped};
+use crate::{
+    config::Mistakes,
+    emulator::Settings,
+    entropy::{Entropy, SystemEntropy},
+    keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
+    policy::Policy,
+    region::Region,
+    server::Server,
+    telemetry::{LogFormat, LogLevel, LogSettings, start_log},
+    token::Nonce,
+    whiteboard,
+};
+
+#[derive(Args)]
+pub(super) struct Dev {
+    /// Where gRPC is served
+    #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where /livez and /readyz are served
+    #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
+    admin_listen: SocketAddr,
+    /// Where the embedded whiteboard API is served
+    #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
+    emulator_listen: SocketAddr,
+}
+
+impl Dev {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        self.refuse_other_machines()?;
+        start_log(LogSettings { format: LogFormat::Text, level: LogLevel::Info });
+        let keys = ThrowAwayKeys::new()?;
+        let (emulator, listener) =
+            emulator::start(&keys.keyring()?, self.emulator_listen, Settings::default()).await?;
+        let upstream = listener.local_addr()?;
+        let base_url = format!("http://{upstream}").parse();
+        let base_url =
+            base_url.map_err(|error| Failure::Failed(format!("the emulator's address: {error}")))?;
+
+        let server = Server::bind(self.listen, self.admin_listen).await?;
+        let settings = whiteboard::Settings::new(base_url);
+        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, &settings, true)?;
+        let (grpc, admin) = server.addresses()?;
+        let ready = || {
+            let _ = print(&format!(
+                "grpc={grpc} admin={admin} emulator={upstream} keys={}\n",
+                keys.path().display()
+            ));
+            eprint!("{}", guide(grpc, admin, upstream));
+        };
+        until_stopped(|mut stop| async move {
+            tokio::select! {
+                result = server.run(parts, ready, async { stop.next().await }) => result.map_err(Failure::from),
+                ended = emulator.serve(listener, std::future::pending()) => {
+                    Err(Failure::Failed(format!("the emulator ended: {ended:?}")))
+                }
+            }
+        })
+        .await
+    }
+
+    /// Everyone is allowed everything here.
+    fn refuse_other_machines(&self) -> Result<(), Failure> {
+        let flags = [
+            ("--listen", self.listen),
+            ("--admin-listen", self.admin_listen),
+            ("--emulator-listen", self.emulator_listen),
+        ];
+        let reachable = flags.into_iter().filter(|(_, address)| !address.ip().is_loopback());
+        let mistakes: Vec<_> = reachable
+            .map(|(flag, _)| {
+                format!("{flag}: dev allows everyone everything, so it must be a loopback address")
+            })
+            .collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes)) }
+    }
+}
+
+/// What is running, and what to do with it.
+fn guide(grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "inkpass".to_owned());
+    let server = if grpc.port() == 50051 { String::new() } else { format!(" --server http://{grpc}") };
+    format!(
+        "
+inkpass dev: everyone may mint anything, for a project of throw-away keys
+  gRPC            {grpc}
+  admin           http://{admin}/readyz
+  whiteboard API  http://{emulator} (embedded)
+
+In another terminal:
+  {program} token issue --kind room --uuid my-room --role writer --ttl 1h{server}
+  {program} room create --region eu --grant-role writer{server}
+  {program} conversion start https://example.com/slides.pptx --format dynamic --grant-role reader{server}
+
+Ctrl-C ends it.
+"
+    )
+}
+
+/// A project `default` of keys that live as long as this does.
+pub(super) struct ThrowAwayKeys {
+    directory: TempDir,
+}
+
+impl ThrowAwayKeys {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("inkpass-dev-").tempdir()?;
+        for name in ["access-key", "secret-key"] {
+            let random = Nonce::random(SystemEntropy.bytes());
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(directory.path().join(name))?;
+            writeln!(file, "{}", random.as_str().replace('-', ""))?;
+        }
+        Ok(Self { directory })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(super) fn keyring(&self) -> Result<Keyring, Failure> {
+        let keys = vec![KeySettings {
+            access_key_file: self.path().join("access-key"),
+            secret_key_file: self.path().join("secret-key"),
+            state: KeyState::Active,
+        }];
+        let project = ProjectSettings {
+            name: "default".to_owned(),
+            is_default: true,
+            region: Some(Region::UsSv),
+            keys,
+        };
+        let mistakes = Mistakes::default();
+        Keyring::load(&[project], |path, what| mistakes.add(path, what))
+            .ok_or_else(|| Failure::Usage(mistakes.into_inner()))
+    }
+}

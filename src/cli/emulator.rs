@@ -1,0 +1,91 @@
+//! `inkpass emulator`.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use super::{Failure, args::ConfigArgs, dev::ThrowAwayKeys, output::print, signals::until_stopped};
+use crate::{
+    clock::SystemClock,
+    config::Config,
+    emulator::{Emulator, ErrorShape, Project, Settings},
+    entropy::SystemEntropy,
+    keyring::Keyring,
+    telemetry::{LogFormat, LogLevel, LogSettings, start_log},
+};
+
+#[derive(Args)]
+pub(super) struct EmulatorCommand {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Where it is served
+    #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
+    emulator_listen: SocketAddr,
+    /// How failures are written
+    #[arg(long, value_enum, default_value_t = Shape::Documented)]
+    error_shape: Shape,
+    /// How long a conversion waits at least
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
+    waiting: Duration,
+    /// How long a conversion runs
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "3s", value_name = "DURATION")]
+    converting: Duration,
+    /// Insist that a room's or task's tokens are signed by the access key that created it
+    #[arg(long)]
+    same_key: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// {"message": …}
+    Documented,
+    /// {"error": {"title": …, "messages": […], …}}
+    Observed,
+}
+
+impl EmulatorCommand {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        start_log(LogSettings { format: LogFormat::Text, level: LogLevel::Info });
+        let throw_away = if self.config.is_given() { None } else { Some(ThrowAwayKeys::new()?) };
+        let keyring = match &throw_away {
+            Some(keys) => keys.keyring()?,
+            None => Config::load(&self.config.sources()).map_err(Failure::Usage)?.keyring,
+        };
+        let settings = Settings {
+            error_shape: match self.error_shape {
+                Shape::Documented => ErrorShape::Documented,
+                Shape::Observed => ErrorShape::Observed,
+            },
+            waiting: self.waiting,
+            converting: self.converting,
+            same_key: self.same_key,
+            ..Settings::default()
+        };
+        let (emulator, listener) = start(&keyring, self.emulator_listen, settings).await?;
+        let keys =
+            throw_away.as_ref().map(|keys| format!(" keys={}", keys.path().display())).unwrap_or_default();
+        print(&format!("emulator={}{keys}\n", listener.local_addr()?))?;
+        until_stopped(|mut stop| async move {
+            emulator.serve(listener, async move { stop.next().await }).await.map_err(Failure::from)
+        })
+        .await
+    }
+}
+
+/// An emulator of the keyring's projects, with its listener bound.
+pub(super) async fn start(
+    keyring: &Keyring,
+    listen: SocketAddr,
+    settings: Settings,
+) -> Result<(Emulator, TcpListener), Failure> {
+    let projects = keyring
+        .projects()
+        .map(|project| Project { name: project.name().to_owned(), keys: project.keys().cloned().collect() });
+    let emulator =
+        Emulator::new(projects.collect(), Arc::new(SystemClock), Arc::new(SystemEntropy), settings);
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
+    Ok((emulator, listener))
+}

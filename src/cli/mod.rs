@@ -1,0 +1,142 @@
+//! The command line: one file a command.
+//!
+//! Results go to standard output; everything else goes to standard error. Exit codes: 0 done,
+//! 1 refused or failed, 64 wrong usage or settings.
+
+mod args;
+mod check;
+mod conversion;
+mod dev;
+mod emulator;
+mod health;
+mod output;
+mod room;
+mod serve;
+mod signals;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::client::Refusal;
+
+/// `EX_USAGE` of sysexits.h.
+const USAGE: u8 = 64;
+
+/// One gRPC service that holds the Agora Interactive Whiteboard keys.
+#[derive(Parser)]
+#[command(name = "inkpass", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve with an embedded whiteboard API and throw-away keys, on this machine only
+    Dev(dev::Dev),
+    /// Serve
+    Serve(serve::Serve),
+    /// Run the embedded whiteboard API alone, for an application's own tests
+    Emulator(emulator::EmulatorCommand),
+    /// Validate the settings and the keys
+    Check(check::Check),
+    /// Mint and verify tokens
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Create rooms
+    #[command(subcommand)]
+    Room(room::RoomCommand),
+    /// Convert files
+    #[command(subcommand)]
+    Conversion(conversion::ConversionCommand),
+    /// Ask a server whether it takes calls
+    Health(health::HealthCommand),
+}
+
+/// Why a command did not do its work.
+enum Failure {
+    /// The settings or arguments are wrong, in all these ways.
+    Usage(Vec<String>),
+    /// A server refused.
+    Refused(Box<Refusal>),
+    /// Something else, in a sentence.
+    Failed(String),
+    /// The answer is no; it was printed.
+    No,
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Self {
+        Self::Refused(Box::new(status.into()))
+    }
+}
+
+impl From<crate::server::Error> for Failure {
+    fn from(error: crate::server::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Parses, runs, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("inkpass: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::No) => ExitCode::FAILURE,
+        Err(Failure::Failed(sentence)) => {
+            eprintln!("inkpass: {sentence}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Refused(refusal)) => {
+            eprintln!("inkpass: {refusal}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(mistakes)) => {
+            for mistake in mistakes {
+                eprintln!("inkpass: {mistake}");
+            }
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Dev(dev) => dev.run().await,
+        Command::Serve(serve) => serve.run().await,
+        Command::Emulator(emulator) => emulator.run().await,
+        Command::Check(check) => check.run(),
+        Command::Token(token) => token.run().await,
+        Command::Room(room) => room.run().await,
+        Command::Conversion(conversion) => conversion.run().await,
+        Command::Health(health) => health.run().await,
+    }
+}
+
+/// The whole command, for tools that describe it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}

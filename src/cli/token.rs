@@ -1,0 +1,171 @@
+//! `inkpass token`.
+
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use tonic::Request;
+
+use super::{
+    Failure,
+    args::{self, ServerArgs, duration},
+    output::{Output, print},
+};
+use crate::{
+    clock::SystemClock,
+    entropy::SystemEntropy,
+    issuer::Issuer,
+    keyring::{KeyFileError, KeyState, Keyring, Project, Strictness, read_key_file},
+    policy::Policy,
+    proto::{
+        self, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest, issue_token_request,
+        token_service_server::TokenService,
+    },
+    rpc::Tokens,
+    token::{Kind, Role, SigningKey},
+};
+
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Mint a token; prints the token alone
+    Issue(Issue),
+    /// Say what a token is worth; exits with 1 if it is not valid
+    Verify(Verify),
+}
+
+#[derive(Args)]
+pub(super) struct Issue {
+    /// What the token opens: everything, one room or one conversion
+    #[arg(long, value_parser = args::kind())]
+    kind: Kind,
+    /// Its holder's role
+    #[arg(long, value_parser = args::role())]
+    role: Role,
+    /// The room or conversion
+    #[arg(long, required_if_eq_any([("kind", "room"), ("kind", "task")]), default_value = "")]
+    uuid: String,
+    /// How long it lives, such as 10m
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    ttl: Option<Duration>,
+    /// It never expires
+    #[arg(long, conflicts_with = "ttl")]
+    permanent: bool,
+    /// The project; the server's default one if it is not given
+    #[arg(long, default_value = "")]
+    project: String,
+    /// The access key that created the room or conversion; the active one if it is not given
+    #[arg(long, default_value = "")]
+    access_key: String,
+    #[command(flatten)]
+    offline: OfflineArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// The token, or - to read it from standard input
+    token: String,
+    /// The project whose token it must be; any if it is not given
+    #[arg(long, default_value = "")]
+    project: String,
+    #[command(flatten)]
+    offline: OfflineArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Keys on this machine in place of a server.
+#[derive(Args)]
+struct OfflineArgs {
+    /// Ask no server; use the keys in these files
+    #[arg(long, requires = "access_key_file", requires = "secret_key_file")]
+    offline: bool,
+    /// Holds the access key
+    #[arg(long, requires = "offline", value_name = "FILE")]
+    access_key_file: Option<PathBuf>,
+    /// Holds the secret key
+    #[arg(long, requires = "offline", value_name = "FILE")]
+    secret_key_file: Option<PathBuf>,
+}
+
+impl TokenCommand {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Issue(issue) => issue.run().await,
+            Self::Verify(verify) => verify.run().await,
+        }
+    }
+}
+
+impl Issue {
+    async fn run(self) -> Result<(), Failure> {
+        let request = self.request()?;
+        let answer = match self.offline.tokens()? {
+            Some(tokens) => tokens.issue_token(Request::new(request)).await?,
+            None => self.server.connect().await?.tokens().issue_token(request).await?,
+        };
+        match self.server.output.get() {
+            Output::Json => Output::Json.print(answer.get_ref()),
+            Output::Text => print(&format!("{}\n", answer.into_inner().token.unwrap_or_default().value)),
+        }
+    }
+
+    fn request(&self) -> Result<IssueTokenRequest, Failure> {
+        let (uuid, access_key) = (self.uuid.clone(), self.access_key.clone());
+        let scope = match self.kind {
+            Kind::Sdk => issue_token_request::Scope::Sdk(SdkScope {}),
+            Kind::Room => issue_token_request::Scope::Room(RoomScope { uuid, access_key }),
+            Kind::Task => issue_token_request::Scope::Task(TaskScope { uuid, access_key }),
+        };
+        let validity = match self.ttl {
+            Some(ttl) => Some(issue_token_request::Validity::Ttl(duration("--ttl", ttl)?)),
+            None => self.permanent.then_some(issue_token_request::Validity::Permanent(true)),
+        };
+        let role = proto::Role::from(self.role).into();
+        Ok(IssueTokenRequest { project: self.project.clone(), scope: Some(scope), role, validity })
+    }
+}
+
+impl Verify {
+    async fn run(self) -> Result<(), Failure> {
+        let token = if self.token == "-" { read_token()? } else { self.token };
+        let request = VerifyTokenRequest { project: self.project, token, ..Default::default() };
+        let answer = match self.offline.tokens()? {
+            Some(tokens) => tokens.verify_token(Request::new(request)).await?,
+            None => self.server.connect().await?.tokens().verify_token(request).await?,
+        };
+        self.server.output.get().print(answer.get_ref())?;
+        if answer.get_ref().valid { Ok(()) } else { Err(Failure::No) }
+    }
+}
+
+fn read_token() -> Result<String, Failure> {
+    let mut token = String::new();
+    // A little more than the longest that is verified, so that what is too long is called so.
+    io::stdin().take(16 * 1024).read_to_string(&mut token)?;
+    Ok(token.strip_suffix('\n').map(str::to_owned).unwrap_or(token))
+}
+
+impl OfflineArgs {
+    /// The service itself, in this process.
+    fn tokens(&self) -> Result<Option<Tokens>, Failure> {
+        let (Some(access_key), Some(secret_key)) = (&self.access_key_file, &self.secret_key_file) else {
+            return Ok(None);
+        };
+        let read = |path: &PathBuf| {
+            read_key_file(path, Strictness::Public)
+                .map_err(|error: KeyFileError| Failure::Usage(vec![format!("{}: {error}", path.display())]))
+        };
+        let key = SigningKey::new(&read(access_key)?, read(secret_key)?.as_bytes());
+        let key = key.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
+        let project = Project::new("default", None, vec![(KeyState::Active, Arc::new(key))]);
+        let keyring = Keyring::new(vec![project], None);
+        let issuer = Issuer::new(keyring, Policy::OFFLINE, Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Ok(Some(Tokens::new(Arc::new(issuer))))
+    }
+}

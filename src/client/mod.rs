@@ -1,0 +1,78 @@
+//! The typed client of `inkpass.v1`, for Rust services and for the command line.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use inkpass::{client::{Client, Refusal}, proto::{CreateRoomRequest, Region}};
+//!
+//! let client = Client::connect("http://127.0.0.1:50051").await?;
+//! let request = CreateRoomRequest { region: Region::Eu.into(), ..Default::default() };
+//! match client.rooms().create_room(request).await {
+//!     Ok(answer) => println!("{:?}", answer.into_inner().room),
+//!     Err(status) => eprintln!("{}", Refusal::from(status)),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod refusal;
+
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+pub use self::refusal::Refusal;
+use crate::proto::{
+    conversion_service_client::ConversionServiceClient, room_service_client::RoomServiceClient,
+    scene_service_client::SceneServiceClient, token_service_client::TokenServiceClient,
+};
+
+/// A connection to a server. Cloning it is cheap and shares the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+}
+
+impl Client {
+    /// Connects to `server`, an `http://` URL. Calls time out after 30 seconds.
+    ///
+    /// # Errors
+    /// The URL is none, or nothing answers there within 5 seconds.
+    pub async fn connect(server: &str) -> Result<Self, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(server.to_owned())?
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_mins(1));
+        Ok(Self { channel: endpoint.connect().await? })
+    }
+
+    /// `TokenService`.
+    #[must_use]
+    pub fn tokens(&self) -> TokenServiceClient<Channel> {
+        TokenServiceClient::new(self.channel.clone())
+    }
+
+    /// `RoomService`.
+    #[must_use]
+    pub fn rooms(&self) -> RoomServiceClient<Channel> {
+        RoomServiceClient::new(self.channel.clone())
+    }
+
+    /// `SceneService`.
+    #[must_use]
+    pub fn scenes(&self) -> SceneServiceClient<Channel> {
+        SceneServiceClient::new(self.channel.clone())
+    }
+
+    /// `ConversionService`.
+    #[must_use]
+    pub fn conversions(&self) -> ConversionServiceClient<Channel> {
+        ConversionServiceClient::new(self.channel.clone())
+    }
+
+    /// The connection itself, for other services such as health.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+}

@@ -1,0 +1,224 @@
+//! One settings file, the environment and the flags, as one validated [`Config`].
+//!
+//! A `Config` exists only if everything in it is right: all mistakes are reported at once, by
+//! name. Secrets are never settings; they come from files.
+
+mod section;
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+
+use toml::Table;
+use url::{Host, Url};
+
+pub use self::section::Mistakes;
+use self::section::{Section, Setting};
+use crate::{
+    keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
+    region::Region,
+    telemetry::{LogFormat, LogLevel, LogSettings},
+    whiteboard,
+};
+
+/// Every setting of the service, validated, with its keys loaded.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`: the gRPC listener.
+    pub server: ServerSettings,
+    /// `[admin]`: where `/livez` and `/readyz` are.
+    pub admin_listen: SocketAddr,
+    /// `[whiteboard]`: the upstream.
+    pub whiteboard: whiteboard::Settings,
+    /// `[projects]`, with their keys.
+    pub keyring: Keyring,
+    /// `[telemetry]`: the log.
+    pub log: LogSettings,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+/// Where settings come from. Flags go before the environment, the environment before the file.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// `--config` or `INKPASS_CONFIG`.
+    pub file: Option<PathBuf>,
+    /// The environment, as `std::env::vars_os` gives it.
+    pub environment: Vec<(OsString, OsString)>,
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--admin-listen`.
+    pub admin_listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Reads and validates everything, and loads the keys.
+    ///
+    /// # Errors
+    /// Every mistake, each as one line that names the setting or the file.
+    pub fn load(sources: &Sources) -> Result<Self, Vec<String>> {
+        let mistakes = Mistakes::default();
+        let config = read(sources, &mistakes);
+        let mistakes = mistakes.into_inner();
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+/// Reads on after a mistake, so that all are found; `None` where something needed is missing.
+fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
+    let table = read_file(sources, mistakes)?;
+    let mut root = Section::new(String::new(), table, mistakes);
+    let mut fixed = ["server", "admin", "whiteboard", "telemetry"].map(|name| root.section(name));
+    overlay_environment(&sources.environment, &mut fixed, mistakes);
+    let [mut server, mut admin, mut whiteboard, mut telemetry] = fixed;
+
+    let listen = server.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 50051)));
+    let reflection = server.take("reflection").unwrap_or(false);
+    let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
+    let log = LogSettings {
+        format: telemetry.take("log_format").unwrap_or(LogFormat::Json),
+        level: telemetry.take("log_level").unwrap_or(LogLevel::Info),
+    };
+    let whiteboard = read_whiteboard(&mut whiteboard, mistakes);
+    let keyring = Keyring::load(&read_projects(&mut root, mistakes), |path, what| mistakes.add(path, what));
+
+    Some(Config {
+        server: ServerSettings { listen: sources.listen.unwrap_or(listen), reflection },
+        admin_listen: sources.admin_listen.unwrap_or(admin_listen),
+        whiteboard: whiteboard?,
+        keyring: keyring?,
+        log,
+    })
+}
+
+fn read_file(sources: &Sources, mistakes: &Mistakes) -> Option<Table> {
+    let Some(path) = &sources.file else {
+        mistakes.add("settings", "no file; name one with --config or INKPASS_CONFIG");
+        return None;
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            mistakes.add(path.display(), format_args!("cannot be read: {error}"));
+            return None;
+        }
+    };
+    if text.trim().is_empty() {
+        mistakes.add(path.display(), "is empty");
+        return None;
+    }
+    match text.parse::<Table>() {
+        Ok(table) => Some(table),
+        Err(error) => {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            mistakes.add(
+                format_args!("{}:{line}", path.display()),
+                format_args!("is not TOML: {}", error.message()),
+            );
+            None
+        }
+    }
+}
+
+/// `INKPASS_SERVER__LISTEN` is `server.listen`. Variables without `__` are none of ours.
+fn overlay_environment(
+    variables: &[(OsString, OsString)],
+    sections: &mut [Section<'_>],
+    mistakes: &Mistakes,
+) {
+    for (name, text) in variables {
+        let Some(name) = name.to_str() else { continue };
+        let Some((section, setting)) = name.strip_prefix("INKPASS_").and_then(|name| name.split_once("__"))
+        else {
+            continue;
+        };
+        let Some(text) = text.to_str() else {
+            mistakes.add(name, "is not UTF-8");
+            continue;
+        };
+        match sections.iter_mut().find(|known| known.path().eq_ignore_ascii_case(section)) {
+            Some(known) => known.overlay(setting.to_ascii_lowercase(), name.to_owned(), text.to_owned()),
+            None => mistakes.add(name, "names no known section; projects and lists are set in the file only"),
+        }
+    }
+}
+
+fn read_whiteboard(section: &mut Section<'_>, mistakes: &Mistakes) -> Option<whiteboard::Settings> {
+    let base_url: Option<Url> = section.need("base_url");
+    let allow_plaintext = section.take("allow_plaintext").unwrap_or(false);
+    let base_url = base_url?;
+    if base_url.scheme() == "http" && !allow_plaintext && !is_loopback(&base_url) {
+        mistakes.add(
+            "whiteboard.base_url",
+            "http:// would send tokens in the clear; use https://, or set whiteboard.allow_plaintext = true",
+        );
+    }
+    if base_url.query().is_some() || base_url.fragment().is_some() || !base_url.username().is_empty() {
+        mistakes.add("whiteboard.base_url", "must have no user, query or fragment");
+    }
+    Some(whiteboard::Settings::new(base_url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn read_projects(root: &mut Section<'_>, mistakes: &Mistakes) -> Vec<ProjectSettings> {
+    let mut projects = root.section("projects");
+    let mut read = Vec::new();
+    for name in projects.names() {
+        let mut section = projects.section(&name);
+        let is_default = section.take("default").unwrap_or(false);
+        let region: Option<Region> = section.take("region");
+        let keys = section.list("keys").iter_mut().filter_map(read_key).collect();
+        read.push(ProjectSettings { name, is_default, region, keys });
+    }
+    if read.is_empty() {
+        mistakes.add("projects", "there is none; add [projects.default] with its keys");
+    }
+    read
+}
+
+fn read_key(section: &mut Section<'_>) -> Option<KeySettings> {
+    let access_key_file = section.need("access_key_file");
+    let secret_key_file = section.need("secret_key_file");
+    let state = section.need("state");
+    Some(KeySettings { access_key_file: access_key_file?, secret_key_file: secret_key_file?, state: state? })
+}
+
+impl Setting for KeyState {
+    const EXPECTED: &'static str = "one of active, retiring, verify-only";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for LogFormat {
+    const EXPECTED: &'static str = "json or text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for LogLevel {
+    const EXPECTED: &'static str = "one of error, warn, info, debug, trace";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}

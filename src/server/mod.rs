@@ -1,0 +1,173 @@
+//! Listeners and their life: bind first, serve until told to stop, let calls finish, end.
+
+mod admin;
+mod call;
+mod health;
+
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    task::{JoinError, JoinSet},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{self, server::TcpIncoming};
+
+use self::{call::CallLayer, health::Health};
+use crate::{
+    entropy::Entropy,
+    proto::DESCRIPTORS,
+    rpc::{self, House},
+};
+
+/// How long calls that were under way may take after a stop was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
+
+const KIB: u32 = 1024;
+
+/// Listeners that are bound and do not serve yet.
+pub struct Server {
+    grpc: TcpListener,
+    admin: TcpListener,
+}
+
+/// What is served.
+pub struct Parts {
+    /// The services' insides.
+    pub house: Arc<House>,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// Makes request ids.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Why a server ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, io::Error),
+    /// A key does not verify what it signed.
+    #[error("the self-check failed: access key {0} does not verify what it signed")]
+    SelfCheck(String),
+    /// A part of the server ended by itself.
+    #[error("a part of the server ended: {0}")]
+    Ended(String),
+    /// Reflection cannot be built.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Server {
+    /// Binds both listeners; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// [`Error::Bind`].
+    pub async fn bind(grpc: SocketAddr, admin: SocketAddr) -> Result<Self, Error> {
+        Ok(Self { grpc: listen(grpc).await?, admin: listen(admin).await? })
+    }
+
+    /// Where gRPC and admin are served.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.grpc.local_addr()?, self.admin.local_addr()?))
+    }
+
+    /// Serves until `stop` is done; `ready` is called once everything can be used.
+    ///
+    /// Health and `/readyz` say `NOT_SERVING` until every key has signed and verified once, and
+    /// again from the moment that a stop is asked for.
+    ///
+    /// # Errors
+    /// Any [`Error`] but [`Error::Bind`].
+    pub async fn run(
+        self,
+        parts: Parts,
+        ready: impl FnOnce(),
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), Error> {
+        let health = Health::new().await;
+        let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
+        tasks.spawn(admin::serve(self.admin, health.clone(), end.clone()));
+
+        parts.house.issuer.self_check().map_err(Error::SelfCheck)?;
+        health.set_ready(true).await;
+        ready();
+
+        tokio::select! {
+            () = stop => {}
+            Some(ended) = tasks.join_next() => return Err(Error::Ended(describe(ended))),
+        }
+        health.set_ready(false).await;
+        drain.cancel();
+        // The gRPC task ends when its last call has; the admin listener answers until then.
+        let drained = timeout(DRAIN_TIMEOUT, tasks.join_next()).await;
+        if drained.is_err() {
+            tracing::warn!("calls or connections were still open at the end of the drain time; they are cut");
+        }
+        end.cancel();
+        tasks.shutdown().await;
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|error| Error::Bind(address, error))
+}
+
+/// The gRPC server as a future. tonic leaves several of HTTP/2's protections off unless they are
+/// named.
+fn serve_grpc(
+    listener: TcpListener,
+    parts: &Parts,
+    health: &Health,
+    drain: CancellationToken,
+) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Error> {
+    let mut routes = rpc::services(&parts.house).add_service(health.service());
+    if parts.reflection {
+        let reflection = || {
+            tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
+        };
+        routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    }
+    let server = transport::Server::builder()
+        .max_concurrent_streams(128)
+        .http2_max_local_error_reset_streams(Some(1024))
+        .http2_max_pending_accept_reset_streams(Some(20))
+        .http2_max_header_list_size(8 * KIB)
+        .initial_stream_window_size(64 * KIB)
+        .initial_connection_window_size(1024 * KIB)
+        .max_frame_size(16 * KIB)
+        .http2_adaptive_window(Some(false))
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .layer(CallLayer::new(parts.entropy.clone()))
+        .add_routes(routes);
+    // A custom incoming ignores the builder's TCP settings.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(async move {
+        let stop = async move { drain.cancelled().await };
+        server.serve_with_incoming_shutdown(incoming, stop).await.map_err(Failure::from)
+    })
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn describe(ended: Result<Result<(), Failure>, JoinError>) -> String {
+    match ended {
+        Ok(Ok(())) => "it stopped listening".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("grpc", &self.grpc).field("admin", &self.admin).finish()
+    }
+}

@@ -1,0 +1,173 @@
+//! What the upstream answered, as what the caller can do about it.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// The code of "number of tasks exceeds limit".
+const QUEUE_FULL: &str = "2010203";
+/// The code of "team not found": the data center or the feature is not set up.
+const NOT_SET_UP: &str = "2010606";
+
+/// Whether a call may have changed something upstream although it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads.
+    None,
+    /// It changes something.
+    Possible,
+}
+
+/// Why an upstream call gave nothing. The details are for the log alone.
+#[derive(Debug)]
+pub enum Error {
+    /// Nothing took effect: it can be tried again.
+    Unreachable {
+        /// What happened.
+        detail: String,
+    },
+    /// It may have taken effect, and must not be sent again.
+    OutcomeUnknown {
+        /// What happened.
+        detail: String,
+    },
+    /// The upstream does not take our token: the keys are wrong, or the clock is.
+    CredentialsRejected {
+        /// What the upstream said.
+        detail: String,
+    },
+    /// The upstream understood, and does not want to.
+    Refused {
+        /// What the upstream said.
+        detail: String,
+    },
+    /// There is no such room or task in that region.
+    NotFound,
+    /// The feature is off in that region.
+    FeatureDisabled,
+    /// Too many conversions wait already.
+    QueueFull,
+    /// Too many calls.
+    RateLimited {
+        /// How long to wait, if the upstream said so.
+        retry_after: Option<Duration>,
+    },
+    /// An answer that is not what the documentation says.
+    UnexpectedAnswer {
+        /// Whether it may have taken effect.
+        effect: Effect,
+        /// What was wrong with it.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// What to write to the log, where the fault is not the caller's.
+    pub(super) fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { detail }
+            | Self::OutcomeUnknown { detail }
+            | Self::CredentialsRejected { detail }
+            | Self::Refused { detail }
+            | Self::UnexpectedAnswer { detail, .. } => Some(detail),
+            Self::NotFound | Self::FeatureDisabled | Self::QueueFull | Self::RateLimited { .. } => None,
+        }
+    }
+}
+
+/// An answer, read whole.
+pub(super) struct Received {
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Vec<u8>,
+}
+
+/// No answer, or half of one.
+pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
+    let detail = describe(error);
+    if effect == Effect::None || error.is_connect() {
+        Error::Unreachable { detail }
+    } else {
+        Error::OutcomeUnknown { detail }
+    }
+}
+
+/// Turns an answer into what was asked for.
+pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> Result<T, Error> {
+    let status = received.status;
+    if status.is_success() {
+        return serde_json::from_slice(&received.body).map_err(|error| {
+            // serde's own message would quote the answer.
+            let detail = format!("{status}, unreadable at line {}, column {}", error.line(), error.column());
+            Error::UnexpectedAnswer { effect, detail }
+        });
+    }
+    let failure: Failure = serde_json::from_slice(&received.body).unwrap_or_default();
+    let detail = format!("{status}{}", failure.describe());
+    Err(match (status.as_u16(), &*failure.code()) {
+        (_, QUEUE_FULL) => Error::QueueFull,
+        (400..500, NOT_SET_UP) => Error::FeatureDisabled,
+        (401, _) => Error::CredentialsRejected { detail },
+        (404, _) => Error::NotFound,
+        (429, _) => Error::RateLimited { retry_after: received.retry_after },
+        (400 | 403, _) => Error::Refused { detail },
+        (500.., _) if effect == Effect::None => Error::Unreachable { detail },
+        (500.., _) => Error::OutcomeUnknown { detail },
+        _ => Error::UnexpectedAnswer { effect, detail },
+    })
+}
+
+/// The failure bodies that are documented or seen: `{message}`, `{code, msg}` and
+/// `{error: {title, messages, requestId}}`. Anything else is read as an empty one.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Failure {
+    code: serde_json::Value,
+    error: Observed,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Observed {
+    code: serde_json::Value,
+    request_id: Option<String>,
+}
+
+impl Failure {
+    /// The vendor's error code, which comes as a number or as a string of digits.
+    fn code(&self) -> String {
+        let code = if self.code.is_null() { &self.error.code } else { &self.code };
+        code.as_str().map_or_else(|| code.to_string(), str::to_owned)
+    }
+
+    /// What identifies the failure to the vendor's support, and nothing of its prose.
+    fn describe(&self) -> String {
+        let plain = |text: &str| {
+            text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect::<String>()
+        };
+        let mut text = String::new();
+        if !self.code.is_null() || !self.error.code.is_null() {
+            text = format!(", code {}", plain(&self.code()));
+        }
+        if let Some(id) = &self.error.request_id {
+            text = format!("{text}, upstream request id {}", plain(id));
+        }
+        text
+    }
+}
+
+/// An error's chain without the URL.
+fn describe(error: &reqwest::Error) -> String {
+    let mut text = match (error.is_connect(), error.is_timeout()) {
+        (true, _) => "could not connect".to_owned(),
+        (_, true) => "timed out".to_owned(),
+        _ => "the connection broke".to_owned(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! The client of the whiteboard's REST API.
+//!
+//! Every call names a region and carries the weakest token that suffices, made for that call and
+//! alive for one minute. A POST is sent once: nothing in it would let the upstream recognise a
+//! repeat. What the upstream writes never leaves this module as text.
+//!
+//! Source: the vendor's "Interactive Whiteboard REST API".
+
+mod answer;
+mod conversions;
+mod rooms;
+mod transport;
+
+use std::sync::Arc;
+
+use url::Url;
+
+use self::transport::Transport;
+pub use self::{
+    answer::{Effect, Error},
+    conversions::{Conversion, Format, NewConversion, OutputFormat},
+    rooms::Room,
+};
+use crate::{clock::Clock, entropy::Entropy, region::Region, token::SigningKey};
+
+/// `[whiteboard]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    base_url: Url,
+}
+
+impl Settings {
+    /// `base_url`: what stands before `/v5`.
+    #[must_use]
+    pub const fn new(base_url: Url) -> Self {
+        Self { base_url }
+    }
+}
+
+/// The REST API.
+pub struct Whiteboard {
+    transport: Transport,
+}
+
+/// Under which key, and in which region, a call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// Signs the call's token.
+    pub key: &'a SigningKey,
+    /// The data center.
+    pub region: Region,
+}
+
+/// A uuid that can stand in a path: 1 to 128 of `0-9 A-Z a-z _ -`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathUuid<'a>(&'a str);
+
+impl<'a> PathUuid<'a> {
+    /// `None` if it could leave its path segment, or is too long.
+    #[must_use]
+    pub fn new(uuid: &'a str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        ((1..=128).contains(&uuid.len()) && uuid.bytes().all(allowed)).then_some(Self(uuid))
+    }
+
+    /// The uuid's text.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl Whiteboard {
+    /// Makes a client; connects to nothing yet.
+    ///
+    /// # Errors
+    /// The system's CA roots cannot be read.
+    pub fn new(
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self { transport: Transport::new(&settings.base_url, clock, entropy)? })
+    }
+}

@@ -1,0 +1,131 @@
+//! A whole service in the test's own process: gRPC, admin and emulator on free ports of loopback,
+//! a clock that stands still, and two projects.
+
+pub(crate) mod upstream;
+
+use std::{
+    future::pending,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use inkpass::{
+    client::Client,
+    clock::{ManualClock, UnixMillis},
+    emulator::{self, Emulator},
+    entropy::CountingEntropy,
+    issuer::Issuer,
+    keyring::{KeyState, Keyring, Project},
+    policy::Policy,
+    region::Region,
+    rpc::House,
+    server::{Error, Parts, Server},
+    token::SigningKey,
+    whiteboard::{Settings, Whiteboard},
+};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use self::upstream::Upstream;
+
+/// 2026-09-21T14:13:20Z.
+pub(crate) const NOW: u64 = 1_790_000_000_000;
+
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A running service.
+pub(crate) struct World {
+    pub(crate) client: Client,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) upstream: Upstream,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// Asks the server to stop.
+    pub(crate) stop: oneshot::Sender<()>,
+    /// What the server ended with.
+    pub(crate) ended: JoinHandle<Result<(), Error>>,
+}
+
+/// A project `default` with a default region and a key in each state, and `other` with neither.
+pub(crate) fn keyring() -> Keyring {
+    let key = |access_key| {
+        Arc::new(SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap())
+    };
+    let default = vec![
+        (KeyState::Active, key("active-key")),
+        (KeyState::Retiring, key("retiring-key")),
+        (KeyState::VerifyOnly, key("verify-only-key")),
+    ];
+    let projects = vec![
+        Project::new("default", Some(Region::UsSv), default),
+        Project::new("other", None, vec![(KeyState::Active, key("other-key"))]),
+    ];
+    Keyring::new(projects, Some("default".to_owned()))
+}
+
+/// The key of a name that [`keyring`] knows.
+pub(crate) fn key(access_key: &str) -> SigningKey {
+    SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap()
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Self::with_policy(Policy::DEFAULT).await
+    }
+
+    pub(crate) async fn with_policy(policy: Policy) -> Self {
+        let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let upstream = Upstream::new(listener.local_addr().unwrap());
+        let keyring = keyring();
+        let projects = keyring.projects().map(|project| emulator::Project {
+            name: project.name().to_owned(),
+            keys: project.keys().cloned().collect(),
+        });
+        let emulator = Emulator::new(
+            projects.collect(),
+            clock.clone(),
+            Arc::new(CountingEntropy::default()),
+            emulator::Settings::default(),
+        );
+        tokio::spawn(async move { emulator.serve(listener, pending()).await });
+        Self::in_front_of(upstream, clock, policy).await
+    }
+
+    /// A service whose upstream is already there, or is not.
+    pub(crate) async fn in_front_of(upstream: Upstream, clock: Arc<ManualClock>, policy: Policy) -> Self {
+        let entropy = Arc::new(CountingEntropy::default());
+        let settings = Settings::new(upstream.base_url().parse().unwrap());
+        let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
+        let issuer = Arc::new(Issuer::new(keyring(), policy, clock.clone(), entropy.clone()));
+        let parts = Parts { house: Arc::new(House { issuer, whiteboard }), reflection: true, entropy };
+
+        let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
+        let (grpc, admin) = server.addresses().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let ended = tokio::spawn(async move {
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            server.run(parts, || ready.send(()).unwrap(), stopped).await
+        });
+        is_ready.await.unwrap();
+        let client = Client::connect(&format!("http://{grpc}")).await.unwrap();
+        Self { client, clock, upstream, grpc, admin, stop, ended }
+    }
+}
+
+/// Code, reason, and the fields of all violations.
+#[track_caller]
+pub(crate) fn assert_refused(status: &Status, code: Code, reason: &str, fields: &[&str]) {
+    let details = status.get_error_details();
+    let info = details.error_info().expect("every refusal has an ErrorInfo");
+    assert_eq!((status.code(), &*info.reason, &*info.domain), (code, reason, "inkpass"), "{status:?}");
+    let violated: Vec<_> = details
+        .bad_request()
+        .map(|bad| bad.field_violations.iter().map(|violation| violation.field.clone()).collect())
+        .unwrap_or_default();
+    assert_eq!(violated, fields, "{status:?}");
+}

@@ -1,0 +1,45 @@
+//! The emulator as its controls show it.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// An emulator's address, whether or not one answers there.
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    http: reqwest::Client,
+}
+
+impl Upstream {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, http: reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap() }
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What the emulator received on /v5, oldest first.
+    pub(crate) async fn requests(&self) -> Vec<Value> {
+        let answer = self.http.get(format!("{}/_emulator/requests", self.base_url())).send().await.unwrap();
+        let requests: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        requests.as_array().unwrap().clone()
+    }
+
+    /// The next `count` calls of a path fail in this way.
+    pub(crate) async fn fault(&self, fault: Value) {
+        let answer = self
+            .http
+            .post(format!("{}/_emulator/faults", self.base_url()))
+            .header("content-type", "application/json")
+            .body(fault.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
+    pub(crate) async fn fail_once(&self, path: &str, status: u16) {
+        self.fault(json!({ "path": path, "count": 1, "kind": "status", "status": status })).await;
+    }
+}

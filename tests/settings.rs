@@ -1,0 +1,222 @@
+//! Settings and key files: what is right is taken, and every mistake is listed.
+
+use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use inkpass::config::{Config, Sources};
+use tempfile::TempDir;
+
+/// A directory with two good key files and a settings file.
+struct Files {
+    directory: TempDir,
+}
+
+impl Files {
+    fn new(settings: &str) -> Self {
+        let files = Self { directory: tempfile::tempdir().unwrap() };
+        files.write("access", "an-access-key\n", 0o644);
+        files.write("secret", "a-secret-key-of-enough-bytes\n", 0o440);
+        files.write("inkpass.toml", settings.replace("DIR", files.directory.path().to_str().unwrap()), 0o644);
+        files
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn load_with(&self, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        let environment =
+            environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let file = Some(self.directory.path().join("inkpass.toml"));
+        Config::load(&Sources { file, environment: environment.collect(), ..Sources::default() })
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        let directory = format!("{}/", self.directory.path().display());
+        let mistakes = self.load_with(&[]).unwrap_err();
+        mistakes.into_iter().map(|mistake| mistake.replace(&directory, "")).collect()
+    }
+}
+
+const GOOD: &str = r#"
+[whiteboard]
+base_url = "https://api.netless.link"
+[projects.default]
+default = true
+region = "us-sv"
+keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "active" }]
+"#;
+
+#[test]
+fn the_file_the_environment_and_the_flags_go_before_each_other_in_that_order() {
+    let files = Files::new(&format!("[server]\nlisten = \"127.0.0.1:1\"\nreflection = false\n{GOOD}"));
+    let config = files.load_with(&[]).unwrap();
+    assert_eq!((config.server.listen.port(), config.server.reflection), (1, false));
+    assert_eq!(config.admin_listen.to_string(), "0.0.0.0:9464");
+    assert_eq!(config.keyring.project("").unwrap().signing_key("").unwrap().access_key(), "an-access-key");
+
+    let environment = [
+        ("INKPASS_SERVER__LISTEN", "127.0.0.1:2"),
+        ("INKPASS_SERVER__REFLECTION", "true"),
+        ("INKPASS_SERVER", "http://not-a-setting"),
+        ("PATH", "/bin"),
+    ];
+    let config = files.load_with(&environment).unwrap();
+    assert_eq!((config.server.listen.port(), config.server.reflection), (2, true));
+
+    let file = Some(files.directory.path().join("inkpass.toml"));
+    let environment = vec![("INKPASS_SERVER__LISTEN".into(), "127.0.0.1:2".into())];
+    let listen = Some("127.0.0.1:3".parse().unwrap());
+    let config = Config::load(&Sources { file, environment, listen, ..Sources::default() }).unwrap();
+    assert_eq!(config.server.listen.port(), 3);
+}
+
+#[test]
+fn every_mistake_is_listed_by_name_and_without_its_value() {
+    let settings = r#"
+typo = 1
+[server]
+listen = "SECRET-5"
+reflection = "yes"
+tls_cert_file = "/not/built/yet"
+[admin]
+listen = 7
+[whiteboard]
+base_url = "ftp://SECRET-6"
+[telemetry]
+log_format = "xml"
+log_level = "loud"
+[projects.a]
+default = true
+region = "SECRET-7"
+keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "on" }, { state = "active" }]
+[projects.b]
+default = true
+keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "retiring", secret_key = "SECRET-8" }]
+"#;
+    let mistakes = Files::new(settings).mistakes();
+    let places: Vec<_> = mistakes.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
+    for place in [
+        "typo",
+        "server.listen",
+        "server.reflection",
+        "server.tls_cert_file",
+        "admin.listen",
+        "whiteboard.base_url",
+        "telemetry.log_format",
+        "telemetry.log_level",
+        "projects.a.region",
+        "projects.a.keys[0].state",
+        "projects.a.keys[1].access_key_file",
+        "projects.a.keys[1].secret_key_file",
+        "projects.a.keys",
+        "projects.b.keys",
+        "projects.b.keys[0].secret_key",
+        "projects.b.default",
+    ] {
+        assert!(places.contains(&place), "{place} in {mistakes:#?}");
+    }
+    assert_eq!(places.len(), 16, "{mistakes:#?}");
+    assert!(!mistakes.join("\n").contains("SECRET"), "{mistakes:#?}");
+}
+
+#[test]
+fn a_file_that_is_missing_empty_or_not_toml_is_named() {
+    for (settings, mistake) in [
+        ("", "inkpass.toml: is empty"),
+        (" \n", "inkpass.toml: is empty"),
+        ("[server]\nlisten = = 1", "inkpass.toml:2: is not TOML"),
+        ("[server]", "whiteboard.base_url: is missing"),
+        ("[whiteboard]\nbase_url = \"https://api.netless.link\"", "projects: there is none"),
+        ("projects = 1", "projects: must be a table"),
+    ] {
+        let mistakes = Files::new(settings).mistakes();
+        assert!(mistakes.iter().any(|found| found.starts_with(mistake)), "{mistakes:?}");
+    }
+    let missing = Sources { file: Some("/nowhere/inkpass.toml".into()), ..Sources::default() };
+    assert!(Config::load(&missing).unwrap_err()[0].starts_with("/nowhere/inkpass.toml: cannot be read"));
+    assert!(Config::load(&Sources::default()).unwrap_err()[0].contains("--config or INKPASS_CONFIG"));
+}
+
+#[test]
+fn an_environment_variable_that_sets_nothing_is_a_mistake() {
+    let mistakes = Files::new(GOOD)
+        .load_with(&[
+            ("INKPASS_SERVER__LISTN", "x"),
+            ("INKPASS_PROJECTS__DEFAULT__REGION", "eu"),
+            ("INKPASS_SERVER__LISTEN", "nonsense"),
+        ])
+        .unwrap_err();
+    for name in
+        ["INKPASS_SERVER__LISTN", "INKPASS_PROJECTS__DEFAULT__REGION", "(from INKPASS_SERVER__LISTEN)"]
+    {
+        assert!(mistakes.iter().any(|mistake| mistake.contains(name)), "{name} in {mistakes:?}");
+    }
+    assert_eq!(mistakes.len(), 3);
+}
+
+#[test]
+fn a_plaintext_upstream_off_loopback_needs_consent() {
+    let with = |base_url: &str, more: &str| {
+        GOOD.replace("\"https://api.netless.link\"", &format!("\"{base_url}\"\n{more}"))
+    };
+    for loopback in ["http://127.0.0.1:8089", "http://[::1]:8089", "http://localhost:1"] {
+        Files::new(&with(loopback, "")).load_with(&[]).unwrap();
+    }
+    Files::new(&with("http://emulator:8089", "allow_plaintext = true")).load_with(&[]).unwrap();
+    for (base_url, more) in [
+        ("http://emulator:8089", ""),
+        ("http://10.0.0.1", "allow_plaintext = false"),
+        ("https://user@host", ""),
+        ("https://h/?q", ""),
+    ] {
+        let mistakes = Files::new(&with(base_url, more)).mistakes();
+        assert!(mistakes[0].starts_with("whiteboard.base_url: "), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
+    let cases: [(&[u8], u32, &str); 9] = [
+        (b"", 0o400, "is empty"),
+        (b"\n", 0o400, "is empty"),
+        (b"fifteen-bytes-x\n", 0o400, "less than 16 bytes"),
+        (b"a-secret-key-of-enough-bytes", 0o444, "is open to other users (mode 0444)"),
+        (b"a-secret-key-of-enough-bytes", 0o666, "is open to other users (mode 0666)"),
+        (b"a-secret-key-of-enough-bytes\n\n", 0o400, "must hold the key alone"),
+        (b" a-secret-key-of-enough-bytes", 0o400, "must hold the key alone"),
+        (b"a-secret-key-\xff\xfe-of-enough-bytes", 0o400, "must hold the key alone"),
+        (&[b'x'; 5000], 0o400, "longer than 4096 bytes"),
+    ];
+    for (content, mode, expected) in cases {
+        let files = Files::new(GOOD);
+        files.write("secret", content, mode);
+        let mistakes = files.mistakes();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("secret: ") && mistakes[0].contains(expected), "{mistakes:?}");
+        assert!(!mistakes[0].contains("a-secret-key-of"), "{mistakes:?}");
+    }
+    let files = Files::new(GOOD);
+    fs::remove_file(files.directory.path().join("secret")).unwrap();
+    files.write("access", "", 0o644);
+    let mistakes = files.mistakes();
+    assert!(
+        mistakes[0].starts_with("access: is empty") && mistakes[1].starts_with("secret: cannot be read"),
+        "{mistakes:?}"
+    );
+    for ending in ["", "\n", "\r\n"] {
+        let files = Files::new(GOOD);
+        files.write("secret", format!("sixteen-bytes-xx{ending}"), 0o600);
+        files.load_with(&[]).unwrap();
+    }
+}
+
+#[test]
+fn an_access_key_belongs_to_one_project() {
+    let twice = GOOD.replace("default = true", "")
+        + &GOOD[GOOD.find("[projects").unwrap()..].replace("[projects.default]", "[projects.twin]");
+    let mistakes = Files::new(&twice).mistakes();
+    assert_eq!(mistakes, ["projects.twin.keys[0]: has the same access key as projects.default.keys[0]"]);
+}
