@@ -13,6 +13,9 @@ use std::{
 pub struct UnixMillis(u64);
 
 impl UnixMillis {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// 9999-12-31T23:59:59.999Z.
     pub const MAX: Self = Self(253_402_300_799_999);
 
@@ -56,7 +59,7 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> UnixMillis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        UnixMillis(0).checked_add(since_epoch).unwrap_or(UnixMillis::MAX)
+        UnixMillis::EPOCH.checked_add(since_epoch).unwrap_or(UnixMillis::MAX)
     }
 }
 

@@ -31,6 +31,8 @@ pub mod issuer;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
+pub mod outcome;
+#[cfg(feature = "server")]
 pub mod policy;
 #[cfg(feature = "server")]
 pub mod rpc;
@@ -38,6 +40,8 @@ pub mod rpc;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod watcher;
 #[cfg(feature = "server")]
 pub mod whiteboard;
 

@@ -4,12 +4,9 @@
 
 mod architecture;
 mod command_line;
-mod create_room;
 mod emulator;
 mod helpers;
-mod issue_token;
+mod rpc;
 mod server;
 mod settings;
-mod start_conversion;
 mod token;
-mod verify_token;

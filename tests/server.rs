@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inkpass::proto::{CreateRoomRequest, IssueTokenRequest};
 use serde_json::json;
-use tonic::{Code, transport::Channel};
+use tonic::transport::Channel;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
@@ -70,14 +70,6 @@ async fn every_answer_carries_a_request_id_the_caller_s_own_if_it_is_a_good_one(
     for bad in ["a b", "\"quoted\"", &"x".repeat(65)] {
         assert_eq!(ask(Some(bad)).await.len(), 36, "{bad}");
     }
-}
-
-#[tokio::test]
-async fn an_rpc_that_is_not_built_is_unimplemented() {
-    let world = World::start().await;
-    let status =
-        world.client.scenes().list_scenes(inkpass::proto::ListScenesRequest::default()).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
 }
 
 #[tokio::test]

@@ -85,6 +85,27 @@ impl ConfigArgs {
     }
 }
 
+/// Where something is that exists already.
+#[derive(Args)]
+pub(super) struct TargetArgs {
+    /// The data center; the project's default one if it is not given
+    #[arg(long, value_parser = region())]
+    region: Option<Region>,
+    /// The project; the server's default one if it is not given
+    #[arg(long, default_value = "")]
+    project: String,
+    /// The access key that created it; the active one if it is not given
+    #[arg(long, default_value = "")]
+    access_key: String,
+}
+
+impl TargetArgs {
+    /// Project, access key and region, as requests have them.
+    pub(super) fn into_parts(self) -> (String, String, i32) {
+        (self.project, self.access_key, region_number(self.region))
+    }
+}
+
 /// A token beside what is created.
 #[derive(Args)]
 pub(super) struct GrantArgs {

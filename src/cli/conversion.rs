@@ -4,10 +4,15 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
     Failure,
-    args::{self, GrantArgs, ServerArgs, region_number},
+    args::{self, GrantArgs, ServerArgs, TargetArgs, region_number},
+    watch,
 };
 use crate::{
-    proto::{DynamicFormat, StartConversionRequest, StaticFormat, start_conversion_request},
+    proto::{
+        CancelConversionRequest, DynamicFormat, GetConversionRequest, ListPendingConversionsRequest,
+        PrioritizeConversionRequest, Priority, StartConversionRequest, StaticFormat, WatchConversionRequest,
+        start_conversion_request,
+    },
     region::Region,
 };
 
@@ -15,6 +20,22 @@ use crate::{
 pub(super) enum ConversionCommand {
     /// Start a conversion and, if asked, mint a Task token for it
     Start(Start),
+    /// Read a conversion
+    Get(One),
+    /// Follow a conversion to its end; exits with 1 if it fails
+    Watch(One),
+    /// List what waits and runs
+    List(List),
+    /// Cancel a conversion
+    Cancel(One),
+    /// Move a waiting conversion in its queue
+    Prioritize {
+        #[command(flatten)]
+        one: One,
+        /// Where to
+        #[arg(long, value_enum)]
+        priority: Place,
+    },
 }
 
 #[derive(Args)]
@@ -53,10 +74,45 @@ enum Format {
     Dynamic,
 }
 
+#[derive(Args)]
+pub(super) struct One {
+    /// The conversion's uuid
+    uuid: String,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Place {
+    /// To the head
+    Highest,
+    /// To the tail
+    Lowest,
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    /// The data center; the project's default one if it is not given
+    #[arg(long, value_parser = args::region())]
+    region: Option<Region>,
+    /// The project; the server's default one if it is not given
+    #[arg(long, default_value = "")]
+    project: String,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
 impl ConversionCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Start(start) => start.run().await,
+            Self::Get(one) => one.get().await,
+            Self::Watch(one) => one.watch().await,
+            Self::List(list) => list.run().await,
+            Self::Cancel(one) => one.cancel().await,
+            Self::Prioritize { one, priority } => one.prioritize(priority).await,
         }
     }
 }
@@ -84,6 +140,52 @@ impl Start {
             ..Default::default()
         };
         let answer = self.server.connect().await?.conversions().start_conversion(request).await?;
+        self.server.output.get().print(answer.get_ref())
+    }
+}
+
+impl One {
+    async fn get(self) -> Result<(), Failure> {
+        let Self { uuid, target, server } = self;
+        let (project, access_key, region) = target.into_parts();
+        let request = GetConversionRequest { project, access_key, region, uuid };
+        let answer = server.connect().await?.conversions().get_conversion(request).await?;
+        server.output.get().print(answer.get_ref())
+    }
+
+    async fn watch(self) -> Result<(), Failure> {
+        let Self { uuid, target, server } = self;
+        let (project, access_key, region) = target.into_parts();
+        let request = WatchConversionRequest { project, access_key, region, uuid };
+        watch::show(server.connect().await?.watch_conversion(request), server.output.get()).await
+    }
+
+    async fn cancel(self) -> Result<(), Failure> {
+        let Self { uuid, target, server } = self;
+        let (project, access_key, region) = target.into_parts();
+        let request = CancelConversionRequest { project, access_key, region, uuid };
+        let answer = server.connect().await?.conversions().cancel_conversion(request).await?;
+        server.output.get().print(answer.get_ref())
+    }
+
+    async fn prioritize(self, place: Place) -> Result<(), Failure> {
+        let Self { uuid, target, server } = self;
+        let (project, access_key, region) = target.into_parts();
+        let priority = match place {
+            Place::Highest => Priority::Highest.into(),
+            Place::Lowest => Priority::Lowest.into(),
+        };
+        let request = PrioritizeConversionRequest { project, access_key, region, uuid, priority };
+        let answer = server.connect().await?.conversions().prioritize_conversion(request).await?;
+        server.output.get().print(answer.get_ref())
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let request =
+            ListPendingConversionsRequest { project: self.project, region: region_number(self.region) };
+        let answer = self.server.connect().await?.conversions().list_pending_conversions(request).await?;
         self.server.output.get().print(answer.get_ref())
     }
 }

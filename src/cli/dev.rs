@@ -1,6 +1,8 @@
 //! `inkpass dev`: the service, its upstream and its keys, on this machine only.
 
-use std::{fs::OpenOptions, io::Write, net::SocketAddr, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::OpenOptions, io::Write, net::SocketAddr, os::unix::fs::OpenOptionsExt, path::Path, time::Duration,
+};
 
 use clap::Args;
 use tempfile::TempDir;
@@ -16,7 +18,7 @@ use crate::{
     server::Server,
     telemetry::{LogFormat, LogLevel, LogSettings, start_log},
     token::Nonce,
-    whiteboard,
+    watcher, whiteboard,
 };
 
 #[derive(Args)]
@@ -46,7 +48,8 @@ impl Dev {
 
         let server = Server::bind(self.listen, self.admin_listen).await?;
         let settings = whiteboard::Settings::new(base_url);
-        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, &settings, true)?;
+        let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
+        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, (&settings, watch), true)?;
         let (grpc, admin) = server.addresses()?;
         let ready = || {
             let _ = print(&format!(

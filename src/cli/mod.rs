@@ -11,9 +11,11 @@ mod emulator;
 mod health;
 mod output;
 mod room;
+mod scene;
 mod serve;
 mod signals;
 mod token;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -45,14 +47,22 @@ enum Command {
     /// Mint and verify tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Create rooms
+    /// Create, read, disable and enable rooms
     #[command(subcommand)]
     Room(room::RoomCommand),
-    /// Convert files
+    /// List, add, switch and capture the scenes of a room
+    #[command(subcommand)]
+    Scene(scene::SceneCommand),
+    /// Convert files, and follow, cancel and order conversions
     #[command(subcommand)]
     Conversion(conversion::ConversionCommand),
     /// Ask a server whether it takes calls
     Health(health::HealthCommand),
+    /// Print a shell's completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Why a command did not do its work.
@@ -130,13 +140,13 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Check(check) => check.run(),
         Command::Token(token) => token.run().await,
         Command::Room(room) => room.run().await,
+        Command::Scene(scene) => scene.run().await,
         Command::Conversion(conversion) => conversion.run().await,
         Command::Health(health) => health.run().await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "inkpass", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
     }
-}
-
-/// The whole command, for tools that describe it.
-#[must_use]
-pub fn command() -> clap::Command {
-    Cli::command()
 }

@@ -29,6 +29,14 @@ impl Output {
         }
         print(&text)
     }
+
+    /// Prints one of many answers: in JSON each on a line of its own.
+    pub(super) fn print_one_of_many<M: Message + Name>(self, answer: &M) -> Result<(), Failure> {
+        if self == Self::Text {
+            return self.print(answer);
+        }
+        print(&format!("{}\n", to_json(answer, true).map_err(Failure::Failed)?))
+    }
 }
 
 /// Prints to standard output. A reader that went away is no failure of ours.

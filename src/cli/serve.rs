@@ -14,7 +14,7 @@ use crate::{
     policy::Policy,
     rpc::House,
     server::{Parts, Server},
-    telemetry,
+    telemetry, watcher,
     whiteboard::{self, Whiteboard},
 };
 
@@ -37,7 +37,8 @@ impl Serve {
         let config = Config::load(&sources).map_err(Failure::Usage)?;
         telemetry::start_log(config.log);
         let server = Server::bind(config.server.listen, config.admin_listen).await?;
-        let parts = parts(config.keyring, Policy::DEFAULT, &config.whiteboard, config.server.reflection)?;
+        let upstream = (&config.whiteboard, config.watch);
+        let parts = parts(config.keyring, Policy::DEFAULT, upstream, config.server.reflection)?;
         let (grpc, admin) = server.addresses()?;
         let ready = move || {
             let _ = print(&format!("grpc={grpc} admin={admin}\n"));
@@ -54,13 +55,14 @@ impl Serve {
 pub(super) fn parts(
     keyring: Keyring,
     policy: Policy,
-    whiteboard: &whiteboard::Settings,
+    (whiteboard, watch): (&whiteboard::Settings, watcher::Settings),
     reflection: bool,
 ) -> Result<Parts, Failure> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let whiteboard = Whiteboard::new(whiteboard, clock.clone(), entropy.clone()).map_err(|error| {
         Failure::Failed(format!("cannot make an HTTP client: {error}; are CA roots installed?"))
     })?;
-    let issuer = Arc::new(Issuer::new(keyring, policy, clock, entropy.clone()));
-    Ok(Parts { house: Arc::new(House { issuer, whiteboard }), reflection, entropy })
+    let issuer = Issuer::new(keyring, policy, clock.clone(), entropy.clone());
+    let house = House::new(issuer, whiteboard, watch, clock, entropy.clone());
+    Ok(Parts { house, reflection, entropy })
 }

@@ -15,15 +15,17 @@
 //! ```
 
 mod refusal;
+mod watch;
 
 use std::time::Duration;
 
 use tonic::transport::{Channel, Endpoint};
 
-pub use self::refusal::Refusal;
+pub use self::{refusal::Refusal, watch::Watch};
 use crate::proto::{
-    conversion_service_client::ConversionServiceClient, room_service_client::RoomServiceClient,
-    scene_service_client::SceneServiceClient, token_service_client::TokenServiceClient,
+    WatchConversionRequest, conversion_service_client::ConversionServiceClient,
+    room_service_client::RoomServiceClient, scene_service_client::SceneServiceClient,
+    token_service_client::TokenServiceClient,
 };
 
 /// A connection to a server. Cloning it is cheap and shares the connection.
@@ -33,7 +35,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to `server`, an `http://` URL. Calls time out after 30 seconds.
+    /// Connects to `server`, an `http://` URL. An answer begins within 30 seconds, or the call ends.
     ///
     /// # Errors
     /// The URL is none, or nothing answers there within 5 seconds.
@@ -68,6 +70,12 @@ impl Client {
     #[must_use]
     pub fn conversions(&self) -> ConversionServiceClient<Channel> {
         ConversionServiceClient::new(self.channel.clone())
+    }
+
+    /// Follows a conversion to its end; resumes by itself.
+    #[must_use]
+    pub fn watch_conversion(&self, request: WatchConversionRequest) -> Watch {
+        Watch::new(self.conversions(), request)
     }
 
     /// The connection itself, for other services such as health.

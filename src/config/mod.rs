@@ -5,7 +5,7 @@
 
 mod section;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use toml::Table;
 use url::{Host, Url};
@@ -16,7 +16,8 @@ use crate::{
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
     region::Region,
     telemetry::{LogFormat, LogLevel, LogSettings},
-    whiteboard,
+    token::Role,
+    watcher, whiteboard,
 };
 
 /// Every setting of the service, validated, with its keys loaded.
@@ -28,6 +29,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// `[whiteboard]`: the upstream.
     pub whiteboard: whiteboard::Settings,
+    /// `[watch]`: how conversions are followed.
+    pub watch: watcher::Settings,
     /// `[projects]`, with their keys.
     pub keyring: Keyring,
     /// `[telemetry]`: the log.
@@ -76,9 +79,9 @@ impl Config {
 fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let table = read_file(sources, mistakes)?;
     let mut root = Section::new(String::new(), table, mistakes);
-    let mut fixed = ["server", "admin", "whiteboard", "telemetry"].map(|name| root.section(name));
+    let mut fixed = ["server", "admin", "whiteboard", "watch", "telemetry"].map(|name| root.section(name));
     overlay_environment(&sources.environment, &mut fixed, mistakes);
-    let [mut server, mut admin, mut whiteboard, mut telemetry] = fixed;
+    let [mut server, mut admin, mut whiteboard, mut watch, mut telemetry] = fixed;
 
     let listen = server.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 50051)));
     let reflection = server.take("reflection").unwrap_or(false);
@@ -88,12 +91,14 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
         level: telemetry.take("log_level").unwrap_or(LogLevel::Info),
     };
     let whiteboard = read_whiteboard(&mut whiteboard, mistakes);
+    let watch = read_watch(&mut watch, whiteboard.as_ref(), mistakes);
     let keyring = Keyring::load(&read_projects(&mut root, mistakes), |path, what| mistakes.add(path, what));
 
     Some(Config {
         server: ServerSettings { listen: sources.listen.unwrap_or(listen), reflection },
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
         whiteboard: whiteboard?,
+        watch,
         keyring: keyring?,
         log,
     })
@@ -164,7 +169,30 @@ fn read_whiteboard(section: &mut Section<'_>, mistakes: &Mistakes) -> Option<whi
     if base_url.query().is_some() || base_url.fragment().is_some() || !base_url.username().is_empty() {
         mistakes.add("whiteboard.base_url", "must have no user, query or fragment");
     }
-    Some(whiteboard::Settings::new(base_url))
+    let defaults = whiteboard::Settings::new(base_url);
+    let switch_scene_role = section.take("switch_scene_role").unwrap_or(defaults.switch_scene_role);
+    Some(whiteboard::Settings { switch_scene_role, ..defaults })
+}
+
+/// Polling faster than the vendor asks for is for an emulator, which plaintext tells.
+fn read_watch(
+    section: &mut Section<'_>,
+    whiteboard: Option<&whiteboard::Settings>,
+    mistakes: &Mistakes,
+) -> watcher::Settings {
+    let defaults = watcher::Settings::default();
+    let max_duration = section.take("max_duration").unwrap_or(defaults.max_duration);
+    let poll_interval = section.take("poll_interval").unwrap_or(defaults.poll_interval);
+    let is_emulator = whiteboard.is_some_and(|whiteboard| whiteboard.base_url.scheme() == "http");
+    if poll_interval.is_zero() || (poll_interval < defaults.poll_interval && !is_emulator) {
+        mistakes
+            .add("watch.poll_interval", "must be 3s or more; less is for an http:// base_url, an emulator");
+    }
+    if max_duration < Duration::from_secs(1) || max_duration > defaults.max_duration {
+        mistakes
+            .add("watch.max_duration", "must be 1s to 4m, so that a watch ends before its connection does");
+    }
+    watcher::Settings { max_duration, poll_interval }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -204,6 +232,15 @@ impl Setting for KeyState {
 
     fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+/// The role of `whiteboard.switch_scene_role`.
+impl Setting for Role {
+    const EXPECTED: &'static str = "writer or admin";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|role| *role != Self::Reader)
     }
 }
 

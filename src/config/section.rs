@@ -1,7 +1,7 @@
 //! Reads the tables of a settings file, and writes down every mistake instead of stopping at the
 //! first. A mistake names the setting and never shows its value: it may be a secret gone astray.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
+use std::{cell::RefCell, collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use toml::{Table, Value};
 use url::Url;
@@ -72,6 +72,14 @@ impl Setting for PathBuf {
 
     fn from_text(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
+    }
+}
+
+impl Setting for Duration {
+    const EXPECTED: &'static str = "a duration with its unit, such as \"10m\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok()
     }
 }
 

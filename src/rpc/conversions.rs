@@ -1,22 +1,35 @@
 //! `ConversionService`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use tonic::{Request, Response, Status, async_trait};
+use futures_util::FutureExt;
+use tonic::{Request, Response, Status, async_trait, codegen::BoxStream};
 
-use super::{Error, House, convert, grant, status::Missing, violations::Violations};
+use super::{
+    Error, House, convert, failures,
+    start::Start,
+    status::Missing,
+    target::target,
+    violations::Violations,
+    watch::{self, Deadline},
+};
 use crate::{
-    issuer::Grant,
     proto::{
-        self, OutputFormat as ProtoOutputFormat, StartConversionRequest, StartConversionResponse,
-        conversion_service_server::ConversionService, start_conversion_request::Format as ProtoFormat,
+        self, CancelConversionRequest, CancelConversionResponse, GetConversionRequest, GetConversionResponse,
+        ListPendingConversionsRequest, ListPendingConversionsResponse, PendingConversion,
+        PrioritizeConversionRequest, PrioritizeConversionResponse, StartConversionRequest,
+        StartConversionResponse, WatchConversionRequest, WatchConversionResponse,
+        conversion_service_server::ConversionService,
     },
-    region::Region,
     token::Kind,
-    whiteboard::{Conversion, Format, NewConversion, OutputFormat},
+    whiteboard::{self, Conversion, Page, Priority, Status as Progress},
 };
 
 pub(super) struct Conversions(pub(super) Arc<House>);
+
+fn conversion_missing(error: whiteboard::Error) -> Error {
+    Error::Upstream(error, Missing::Conversion)
+}
 
 #[async_trait]
 impl ConversionService for Conversions {
@@ -25,104 +38,155 @@ impl ConversionService for Conversions {
         request: Request<StartConversionRequest>,
     ) -> Result<Response<StartConversionResponse>, Status> {
         let house = &self.0;
-        let start = Start::parse(request.get_ref())?;
-        let permit = house.permit(&request.get_ref().project, start.region, start.grant)?;
-        let started = house.whiteboard.start_conversion(permit.access(), &start.new).await;
-        let conversion = started.map_err(|error| Error::Upstream(error, Missing::Nothing))?;
-        let token = house.token_for(&permit, Kind::Task, &conversion.uuid);
-        let conversion = describe(conversion, permit.key.access_key());
+        let mut request = request.into_inner();
+        let start = Start::parse(&request)?;
+        let permit = house.permit(&request.project, start.region, start.grant)?;
+        let (whiteboard, access) = (house.whiteboard.clone(), permit.access.clone());
+        let act = async move {
+            let conversion = whiteboard.start_conversion(&access, &start.new).await?;
+            Ok(describe(conversion, access.key.access_key()))
+        };
+        let request_id = std::mem::take(&mut request.request_id);
+        let conversion: proto::Conversion =
+            house.create("StartConversion", request, request_id, act.boxed()).await?;
+        let token = house.token_for(&permit, Kind::Task, &conversion.uuid, &conversion.access_key)?;
         Ok(Response::new(StartConversionResponse { conversion: Some(conversion), token }))
     }
-}
 
-/// A `StartConversionRequest` that says nothing wrong.
-struct Start {
-    region: Option<Region>,
-    new: NewConversion,
-    grant: Option<Grant>,
-}
+    async fn get_conversion(
+        &self,
+        request: Request<GetConversionRequest>,
+    ) -> Result<Response<GetConversionResponse>, Status> {
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let target = target!(request.uuid, &mut violations);
+        let target = violations.unless_any(target)?;
+        let access = self.0.access_to(&target)?;
+        let conversion =
+            self.0.whiteboard.conversion(&access, target.uuid).await.map_err(conversion_missing)?;
+        Ok(Response::new(GetConversionResponse { conversion: Some(describe(conversion, "")) }))
+    }
 
-impl Start {
-    fn parse(request: &StartConversionRequest) -> Result<Self, Error> {
+    async fn watch_conversion(
+        &self,
+        request: Request<WatchConversionRequest>,
+    ) -> Result<Response<BoxStream<WatchConversionResponse>>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let target = target!(request.uuid, &mut violations);
+        let target = violations.unless_any(target)?;
+        let access = self.0.access_to(&target)?;
+        let watcher = &self.0.watcher;
+        let longest = Instant::now() + watcher.max_duration();
+        let watch = watcher.watch(access, target.uuid);
+        Ok(Response::new(watch::stream(watch, longest, deadline, self.0.stopping.clone())))
+    }
+
+    async fn list_pending_conversions(
+        &self,
+        request: Request<ListPendingConversionsRequest>,
+    ) -> Result<Response<ListPendingConversionsResponse>, Status> {
+        let request = request.get_ref();
         let mut violations = Violations::default();
         let region = convert::region(request.region, &mut violations);
-        let resource = convert::url(&request.resource, "resource", &mut violations);
-        let format = parse_format(request, &mut violations);
-        let webhook_endpoint = match &*request.webhook_endpoint {
-            "" => None,
-            endpoint => convert::url(endpoint, "webhook_endpoint", &mut violations),
-        };
-        if request.webhook_retry.is_some_and(|retry| !(0..=10).contains(&retry)) {
-            violations.add("webhook_retry", "must be 0 to 10");
-        }
-        let grant = grant(request.token_grant.as_ref(), Kind::Task, &mut violations);
-        convert::request_id(&request.request_id, &mut violations);
-        let parsed = || {
-            let webhook_retry = request.webhook_retry;
-            let new = NewConversion { resource: resource?, format: format?, webhook_endpoint, webhook_retry };
-            Some(Self { region: region?, new, grant })
-        };
-        violations.unless_any(parsed())
+        let region = violations.unless_any(region)?;
+        let (_, access) = self.0.access(&request.project, region)?;
+        let pending = self.0.whiteboard.pending_conversions(&access).await;
+        let pending = pending.map_err(|error| Error::Upstream(error, Missing::Nothing))?;
+        let conversions = pending.into_iter().map(|conversion| PendingConversion {
+            uuid: conversion.uuid,
+            status: match conversion.status {
+                0 => proto::ConversionStatus::Waiting.into(),
+                1 => proto::ConversionStatus::Converting.into(),
+                _ => proto::ConversionStatus::Unknown.into(),
+            },
+        });
+        Ok(Response::new(ListPendingConversionsResponse { conversions: conversions.collect() }))
+    }
+
+    async fn cancel_conversion(
+        &self,
+        request: Request<CancelConversionRequest>,
+    ) -> Result<Response<CancelConversionResponse>, Status> {
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let target = target!(request.uuid, &mut violations);
+        let target = violations.unless_any(target)?;
+        let access = self.0.access_to(&target)?;
+        self.0.whiteboard.cancel_conversion(&access, target.uuid).await.map_err(conversion_missing)?;
+        Ok(Response::new(CancelConversionResponse {}))
+    }
+
+    async fn prioritize_conversion(
+        &self,
+        request: Request<PrioritizeConversionRequest>,
+    ) -> Result<Response<PrioritizeConversionResponse>, Status> {
+        let request = request.get_ref();
+        let mut violations = Violations::default();
+        let target = target!(request.uuid, &mut violations);
+        let priority = priority(request.priority, &mut violations);
+        let (target, priority) = violations.unless_any(target.zip(priority))?;
+        let access = self.0.access_to(&target)?;
+        let moved = self.0.whiteboard.prioritize_conversion(&access, target.uuid, priority).await;
+        moved.map_err(conversion_missing)?;
+        Ok(Response::new(PrioritizeConversionResponse {}))
     }
 }
 
-fn parse_format(request: &StartConversionRequest, violations: &mut Violations) -> Option<Format> {
-    match &request.format {
-        Some(ProtoFormat::StaticFormat(format)) => {
-            if request.preview {
-                violations.add("preview", "goes with dynamic_format only");
-            }
-            if format.scale.is_some_and(|scale| !(0.1..=3.0).contains(&scale)) {
-                violations.add("static_format.scale", "must be 0.1 to 3.0");
-            }
-            let output_format = match ProtoOutputFormat::try_from(format.output_format) {
-                Ok(ProtoOutputFormat::Unspecified) => None,
-                Ok(ProtoOutputFormat::Png) => Some(OutputFormat::Png),
-                Ok(ProtoOutputFormat::Jpg) => Some(OutputFormat::Jpg),
-                Ok(ProtoOutputFormat::Jpeg) => Some(OutputFormat::Jpeg),
-                Err(_) => {
-                    violations.add("static_format.output_format", "is not a format that this server knows");
-                    None
-                }
-            };
-            Some(Format::Static { scale: format.scale, output_format })
-        }
-        Some(ProtoFormat::DynamicFormat(format)) => {
-            let image_compression_level = format.image_compression_level;
-            if image_compression_level.is_some_and(|level| !(0..=4).contains(&level)) {
-                violations.add("dynamic_format.image_compression_level", "must be 0 to 4");
-            }
-            let build_spa = format.build_spa;
-            Some(Format::Dynamic { preview: request.preview, image_compression_level, build_spa })
-        }
-        None => {
-            violations.add("format", "is required: static_format or dynamic_format");
+fn priority(number: i32, violations: &mut Violations) -> Option<Priority> {
+    match proto::Priority::try_from(number) {
+        Ok(proto::Priority::Highest) => Some(Priority::Highest),
+        Ok(proto::Priority::Lowest) => Some(Priority::Lowest),
+        Ok(proto::Priority::Unspecified) | Err(_) => {
+            violations.add("priority", "must be PRIORITY_HIGHEST or PRIORITY_LOWEST");
             None
         }
     }
 }
 
-/// `access_key`: of the key that started it.
-fn describe(conversion: Conversion, access_key: &str) -> proto::Conversion {
+/// `access_key`: of the key that started it, where this call did.
+pub(super) fn describe(conversion: Conversion, access_key: &str) -> proto::Conversion {
     let kind = match &*conversion.kind {
         "static" => proto::ConversionType::Static,
         "dynamic" => proto::ConversionType::Dynamic,
         _ => proto::ConversionType::Unspecified,
     };
-    let status = match &*conversion.status {
-        "Waiting" => proto::ConversionStatus::Waiting,
-        "Converting" => proto::ConversionStatus::Converting,
-        "Finished" => proto::ConversionStatus::Finished,
-        "Fail" => proto::ConversionStatus::Failed,
-        "Abort" => proto::ConversionStatus::Cancelled,
-        _ => proto::ConversionStatus::Unknown,
-    };
+    let status = conversion.known_status();
     proto::Conversion {
         uuid: conversion.uuid,
         r#type: kind.into(),
-        status: status.into(),
+        status: status_to_proto(status).into(),
         upstream_status: conversion.status,
+        converted_percentage: percentage(conversion.converted_percentage),
+        page_count: conversion.page_count,
+        prefix: conversion.prefix,
+        images: conversion.images.into_iter().map(page).collect(),
+        previews: conversion.previews.into_iter().map(page).collect(),
+        note: conversion.note,
+        zip: conversion.zip,
+        resources: conversion.resources,
+        failure: (status == Progress::Failed).then(|| failures::describe(conversion.error_code)),
         access_key: access_key.to_owned(),
-        ..proto::Conversion::default()
     }
+}
+
+fn status_to_proto(status: Progress) -> proto::ConversionStatus {
+    match status {
+        Progress::Waiting => proto::ConversionStatus::Waiting,
+        Progress::Converting => proto::ConversionStatus::Converting,
+        Progress::Finished => proto::ConversionStatus::Finished,
+        Progress::Failed => proto::ConversionStatus::Failed,
+        Progress::Cancelled => proto::ConversionStatus::Cancelled,
+        Progress::Unknown => proto::ConversionStatus::Unknown,
+    }
+}
+
+fn page((number, page): (i32, Page)) -> proto::ConversionPage {
+    proto::ConversionPage { page: number, url: page.url, width_px: page.width, height_px: page.height }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+fn percentage(percentage: f64) -> i32 {
+    percentage.clamp(0.0, 100.0) as i32
 }

@@ -188,7 +188,7 @@ pub(super) fn room(room: whiteboard::Room, region: Region, access_key: &str) -> 
         disabled: room.is_ban,
         recording: room.is_record,
         limit: room.limit,
-        create_time: room.created_at.parse().ok(),
+        create_time: Some(timestamp(room.created_at)),
         access_key: access_key.to_owned(),
     }
 }

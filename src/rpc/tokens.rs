@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Error, convert, violations::Violations};
+use super::{Error, batch, convert, violations::Violations};
 use crate::{
-    issuer::{Grant, Issuer, Refusal, Verdict},
+    clock::UnixMillis,
+    issuer::{Allowed, Grant, Issuer, Refusal, Verdict},
     proto::{
-        self, IssueTokenRequest, IssueTokenResponse, Token, TokenClaims, VerifyTokenRequest,
-        VerifyTokenResponse, issue_token_request, token_service_server::TokenService,
+        self, BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, IssueTokenResponse,
+        Token, TokenClaims, VerifyTokenRequest, VerifyTokenResponse, issue_token_request,
+        token_service_server::TokenService,
     },
-    token::{Permission, Presented, Scope, Uuid, Wanted},
+    token::{Permission, Presented, Scope, SigningKey, Uuid, Wanted},
 };
 
 /// The longest token that is verified, in bytes.
@@ -36,9 +38,20 @@ impl TokenService for Tokens {
         &self,
         request: Request<IssueTokenRequest>,
     ) -> Result<Response<IssueTokenResponse>, Status> {
-        let order = Order::parse(request.get_ref())?;
-        let token = order.issue(&self.issuer).map_err(Error::from)?;
+        let mut violations = Violations::default();
+        let order = Order::parse(request.get_ref(), &mut violations);
+        let order = violations.unless_any(order)?;
+        let permit = order.decide(&self.issuer).map_err(Error::from)?;
+        let token = order.sign(&self.issuer, permit, self.issuer.now());
         Ok(Response::new(IssueTokenResponse { token: Some(token) }))
+    }
+
+    async fn batch_issue_tokens(
+        &self,
+        request: Request<BatchIssueTokensRequest>,
+    ) -> Result<Response<BatchIssueTokensResponse>, Status> {
+        let tokens = batch::issue(&self.issuer, request.get_ref())?;
+        Ok(Response::new(BatchIssueTokensResponse { tokens }))
     }
 
     async fn verify_token(
@@ -53,7 +66,7 @@ impl TokenService for Tokens {
 }
 
 /// An `IssueTokenRequest` that says nothing wrong.
-struct Order<'a> {
+pub(super) struct Order<'a> {
     project: &'a str,
     access_key: &'a str,
     scope: Scope<'a>,
@@ -61,26 +74,33 @@ struct Order<'a> {
 }
 
 impl<'a> Order<'a> {
-    fn parse(request: &'a IssueTokenRequest) -> Result<Self, Error> {
-        let mut violations = Violations::default();
-        let scope = parse_scope(request.scope.as_ref(), &mut violations);
-        let role = convert::role(request.role, "role", &mut violations);
-        let lifetime = convert::issue_lifetime(request.validity.as_ref(), &mut violations);
-        let parsed = || {
-            let (scope, access_key) = scope?;
-            let grant = Grant { kind: scope.kind(), role: role?, lifetime: lifetime? };
-            Some(Self { project: &request.project, access_key, scope, grant })
-        };
-        violations.unless_any(parsed())
+    pub(super) fn parse(request: &'a IssueTokenRequest, violations: &mut Violations) -> Option<Self> {
+        let scope = parse_scope(request.scope.as_ref(), violations);
+        let role = convert::role(request.role, "role", violations);
+        let lifetime = convert::issue_lifetime(request.validity.as_ref(), violations);
+        let (scope, access_key) = scope?;
+        let grant = Grant { kind: scope.kind(), role: role?, lifetime: lifetime? };
+        Some(Self { project: &request.project, access_key, scope, grant })
     }
 
-    fn issue(&self, issuer: &Issuer) -> Result<Token, Refusal> {
+    /// Whether it may be minted, and with which key.
+    pub(super) fn decide<'k>(&self, issuer: &'k Issuer) -> Result<Permit<'k>, Refusal> {
         let project = issuer.project(self.project)?;
         let allowed = issuer.decide(&self.grant)?;
-        let key = issuer.key(project, self.access_key)?;
-        let signed = issuer.sign(allowed, key, self.scope, issuer.now());
-        Ok(convert::token(&signed, self.scope, self.grant.role, key.access_key()))
+        Ok(Permit { allowed, key: issuer.key(project, self.access_key)? })
     }
+
+    pub(super) fn sign(&self, issuer: &Issuer, permit: Permit<'_>, now: UnixMillis) -> Token {
+        let signed = issuer.sign(permit.allowed, permit.key, self.scope, now);
+        convert::token(&signed, self.scope, self.grant.role, permit.key.access_key())
+    }
+}
+
+/// An order that was allowed.
+#[derive(Clone, Copy)]
+pub(super) struct Permit<'a> {
+    allowed: Allowed,
+    key: &'a SigningKey,
 }
 
 /// The scope, and the access key that it names.

@@ -6,20 +6,29 @@ use super::Error;
 
 /// Collects violations; a request is turned down with all of them at once.
 #[derive(Debug, Default)]
-pub(super) struct Violations(Vec<FieldViolation>);
+pub(super) struct Violations {
+    found: Vec<FieldViolation>,
+    /// Stands before every field: `requests[3].`.
+    prefix: String,
+}
 
 impl Violations {
+    /// What is added from here on lies within this part of the request.
+    pub(super) fn within(&mut self, prefix: String) {
+        self.prefix = prefix;
+    }
+
     /// `field`: its path in proto names. `description`: what it must be, never its value.
-    pub(super) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(FieldViolation::new(field, description));
+    pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.found.push(FieldViolation::new(format!("{}{field}", self.prefix), description));
     }
 
     /// The parsed request, if nothing was wrong. What could not be parsed is `None` and has added
     /// its violation.
     pub(super) fn unless_any<T>(self, parsed: Option<T>) -> Result<T, Error> {
         match parsed {
-            Some(parsed) if self.0.is_empty() => Ok(parsed),
-            _ => Err(Error::Invalid(self.0)),
+            Some(parsed) if self.found.is_empty() => Ok(parsed),
+            _ => Err(Error::Invalid(self.found)),
         }
     }
 }

@@ -8,14 +8,19 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
+use tracing::Instrument;
 
-use crate::{entropy::Entropy, rpc::Error, token::Nonce};
+use crate::{
+    entropy::Entropy,
+    rpc::{Deadline, Error},
+    token::Nonce,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -60,10 +65,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = request_id(request.headers(), &*self.entropy);
-        let deadline = tokio::time::sleep(allowed_time(request.headers()));
-        let answer = self.inner.call(request);
+        let asked = asked_time(request.headers());
+        if let Some(deadline) = asked.and_then(|asked| Instant::now().checked_add(asked)) {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
+        let deadline = tokio::time::sleep(asked.map_or(LONGEST_CALL, |asked| asked.min(LONGEST_CALL)));
+        let span =
+            tracing::info_span!("call", rpc = request.uri().path(), request_id = id.to_str().unwrap_or(""));
+        let answer = span.in_scope(|| self.inner.call(request)).instrument(span);
         Box::pin(async move {
             let mut response = tokio::select! {
                 biased;
@@ -88,11 +99,9 @@ fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> HeaderValue {
     })
 }
 
-/// The caller's `grpc-timeout`, within the server's own limit. One that cannot be read is ignored,
-/// as tonic does.
-fn allowed_time(headers: &HeaderMap) -> Duration {
-    let asked = headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?));
-    asked.map_or(LONGEST_CALL, |asked| asked.min(LONGEST_CALL))
+/// The caller's `grpc-timeout`. One that cannot be read is ignored, as tonic does.
+fn asked_time(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("grpc-timeout").and_then(|value| parse_timeout(value.to_str().ok()?))
 }
 
 /// At most eight digits and a unit: the gRPC specification, "Requests".

@@ -104,10 +104,15 @@ impl Server {
             Some(ended) = tasks.join_next() => return Err(Error::Ended(describe(ended))),
         }
         health.set_ready(false).await;
+        parts.house.stopping.cancel();
         drain.cancel();
         // The gRPC task ends when its last call has; the admin listener answers until then.
-        let drained = timeout(DRAIN_TIMEOUT, tasks.join_next()).await;
-        if drained.is_err() {
+        parts.house.tasks.close();
+        let drained = timeout(DRAIN_TIMEOUT, async {
+            tasks.join_next().await;
+            parts.house.tasks.wait().await;
+        });
+        if drained.await.is_err() {
             tracing::warn!("calls or connections were still open at the end of the drain time; they are cut");
         }
         end.cancel();

@@ -2,25 +2,33 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// The code of "number of tasks exceeds limit".
-const QUEUE_FULL: &str = "2010203";
-/// The code of "team not found": the data center or the feature is not set up.
-const NOT_SET_UP: &str = "2010606";
+/// The vendor's error codes that say more than the status does.
+mod code {
+    /// Number of tasks exceeds limit.
+    pub(super) const QUEUE_FULL: &str = "2010203";
+    /// Task not found.
+    pub(super) const TASK_NOT_FOUND: [&str; 2] = ["2010605", "2011301"];
+    /// Team not found: the data center or the feature is not set up.
+    pub(super) const NOT_SET_UP: &str = "2010606";
+    /// A running task's priority cannot change.
+    pub(super) const RUNNING: &str = "2010607";
+}
 
 /// Whether a call may have changed something upstream although it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It only reads.
+    /// It changes nothing, or the same call again would change nothing more.
     None,
-    /// It changes something.
+    /// It may have acted, and would act again.
     Possible,
 }
 
 /// Why an upstream call gave nothing. The details are for the log alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Error {
     /// Nothing took effect: it can be tried again.
     Unreachable {
@@ -44,6 +52,12 @@ pub enum Error {
     },
     /// There is no such room or task in that region.
     NotFound,
+    /// There is no such scene in that room.
+    SceneNotFound,
+    /// The room is disabled.
+    RoomDisabled,
+    /// The conversion does not wait any more.
+    NotWaiting,
     /// The feature is off in that region.
     FeatureDisabled,
     /// Too many conversions wait already.
@@ -71,16 +85,23 @@ impl Error {
             | Self::CredentialsRejected { detail }
             | Self::Refused { detail }
             | Self::UnexpectedAnswer { detail, .. } => Some(detail),
-            Self::NotFound | Self::FeatureDisabled | Self::QueueFull | Self::RateLimited { .. } => None,
+            Self::NotFound
+            | Self::SceneNotFound
+            | Self::RoomDisabled
+            | Self::NotWaiting
+            | Self::FeatureDisabled
+            | Self::QueueFull
+            | Self::RateLimited { .. } => None,
         }
     }
 }
 
 /// An answer, read whole.
+#[derive(Clone)]
 pub(super) struct Received {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 /// No answer, or half of one.
@@ -93,22 +114,32 @@ pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
     }
 }
 
-/// Turns an answer into what was asked for.
+/// Turns an answer of success into what was asked for.
 pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> Result<T, Error> {
+    serde_json::from_slice(&received.body).map_err(|error| {
+        // serde's own message would quote the answer.
+        let (status, line, column) = (received.status, error.line(), error.column());
+        let detail = format!("{status}, unreadable at line {line}, column {column}");
+        Error::UnexpectedAnswer { effect, detail }
+    })
+}
+
+/// Passes success on, and says what any other status means.
+pub(super) fn check(received: Received, effect: Effect) -> Result<Received, Error> {
     let status = received.status;
     if status.is_success() {
-        return serde_json::from_slice(&received.body).map_err(|error| {
-            // serde's own message would quote the answer.
-            let detail = format!("{status}, unreadable at line {}, column {}", error.line(), error.column());
-            Error::UnexpectedAnswer { effect, detail }
-        });
+        return Ok(received);
     }
     let failure: Failure = serde_json::from_slice(&received.body).unwrap_or_default();
     let detail = format!("{status}{}", failure.describe());
     Err(match (status.as_u16(), &*failure.code()) {
-        (_, QUEUE_FULL) => Error::QueueFull,
-        (400..500, NOT_SET_UP) => Error::FeatureDisabled,
+        (_, code::QUEUE_FULL) => Error::QueueFull,
+        (400..500, code::RUNNING) => Error::NotWaiting,
+        (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
+        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) => Error::NotFound,
         (401, _) => Error::CredentialsRejected { detail },
+        (403, _) if failure.speaks_of("banned") => Error::RoomDisabled,
+        (404, _) if failure.speaks_of("scene") => Error::SceneNotFound,
         (404, _) => Error::NotFound,
         (429, _) => Error::RateLimited { retry_after: received.retry_after },
         (400 | 403, _) => Error::Refused { detail },
@@ -124,6 +155,7 @@ pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> 
 #[serde(default)]
 struct Failure {
     code: serde_json::Value,
+    message: String,
     error: Observed,
 }
 
@@ -131,6 +163,7 @@ struct Failure {
 #[serde(default, rename_all = "camelCase")]
 struct Observed {
     code: serde_json::Value,
+    messages: Vec<String>,
     request_id: Option<String>,
 }
 
@@ -139,6 +172,11 @@ impl Failure {
     fn code(&self) -> String {
         let code = if self.code.is_null() { &self.error.code } else { &self.code };
         code.as_str().map_or_else(|| code.to_string(), str::to_owned)
+    }
+
+    /// Whether the prose has this word: the only sign of some failures.
+    fn speaks_of(&self, word: &str) -> bool {
+        self.error.messages.iter().chain([&self.message]).any(|message| message.contains(word))
     }
 
     /// What identifies the failure to the vendor's support, and nothing of its prose.

@@ -1,10 +1,15 @@
 //! File conversions.
 
-use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use std::collections::BTreeMap;
 
-use super::{Access, Error, Whiteboard, transport::Call};
+use reqwest::Method;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Value, json};
+
+use super::{
+    Access, Error, PathUuid, Whiteboard,
+    transport::{Authority, Call},
+};
 use crate::token::Permission;
 
 /// A conversion to start. What is `None` is left to the upstream's default.
@@ -58,8 +63,18 @@ pub enum OutputFormat {
     Jpeg,
 }
 
-/// A conversion, as the upstream describes it.
-#[derive(Clone, Debug, Deserialize)]
+/// Where in its queue a conversion is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// To the head.
+    Highest,
+    /// To the tail.
+    Lowest,
+}
+
+/// A conversion, as the upstream describes it. What it does not know yet is empty or zero.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conversion {
     /// Its uuid, never re-formatted.
@@ -67,8 +82,103 @@ pub struct Conversion {
     /// `static` or `dynamic`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `Waiting`, `Converting`, `Finished`, `Fail`, `Abort`, or what a newer upstream says.
+    /// How far it is, as the upstream writes it: see [`Status`].
     pub status: String,
+    /// 0 to 100.
+    #[serde(default, deserialize_with = "or_default")]
+    pub converted_percentage: f64,
+    /// How many pages the file has.
+    #[serde(default, deserialize_with = "or_default")]
+    pub page_count: i32,
+    /// What the URLs of a dynamic conversion's pages begin with.
+    #[serde(default, deserialize_with = "or_default")]
+    pub prefix: String,
+    /// The pages of a static conversion.
+    #[serde(default, deserialize_with = "pages")]
+    pub images: BTreeMap<i32, Page>,
+    /// Previews of a dynamic conversion.
+    #[serde(default, deserialize_with = "pages")]
+    pub previews: BTreeMap<i32, Page>,
+    /// The speaker's notes.
+    #[serde(default, deserialize_with = "or_default")]
+    pub note: String,
+    /// The whole result as one archive.
+    #[serde(default, deserialize_with = "or_default")]
+    pub zip: String,
+    /// What the pages need.
+    #[serde(default, deserialize_with = "or_default")]
+    pub resources: Vec<String>,
+    /// Why it failed: digits.
+    #[serde(default, deserialize_with = "digits")]
+    pub error_code: String,
+}
+
+/// A page of a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Page {
+    /// Where its image is.
+    pub url: String,
+    /// In pixels; 0 if it is unknown.
+    #[serde(default)]
+    pub width: i32,
+    /// In pixels; 0 if it is unknown.
+    #[serde(default)]
+    pub height: i32,
+}
+
+/// How far a conversion is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// In the queue.
+    Waiting,
+    /// Running.
+    Converting,
+    /// Done.
+    Finished,
+    /// Failed.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+    /// What a newer upstream says.
+    Unknown,
+}
+
+impl Conversion {
+    /// The status by its name.
+    #[must_use]
+    pub fn known_status(&self) -> Status {
+        match &*self.status {
+            "Waiting" => Status::Waiting,
+            "Converting" => Status::Converting,
+            "Finished" => Status::Finished,
+            "Fail" => Status::Failed,
+            "Abort" => Status::Cancelled,
+            _ => Status::Unknown,
+        }
+    }
+}
+
+impl Status {
+    /// Whether nothing comes after it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Finished | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A conversion that waits or runs.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PendingConversion {
+    /// Its uuid.
+    #[serde(rename = "taskId")]
+    pub uuid: String,
+    /// 0: waiting, 1: in progress.
+    pub status: i64,
+}
+
+#[derive(Deserialize)]
+struct Done {
+    success: bool,
 }
 
 impl Whiteboard {
@@ -76,11 +186,7 @@ impl Whiteboard {
     ///
     /// # Errors
     /// [`Error`]; after [`Error::OutcomeUnknown`] the conversion may have started.
-    pub async fn start_conversion(
-        &self,
-        access: Access<'_>,
-        new: &NewConversion,
-    ) -> Result<Conversion, Error> {
+    pub async fn start_conversion(&self, access: &Access, new: &NewConversion) -> Result<Conversion, Error> {
         let mut body = json!(new.format);
         body["resource"] = json!(new.resource);
         if let Some(endpoint) = &new.webhook_endpoint {
@@ -89,13 +195,108 @@ impl Whiteboard {
         if let Some(retry) = new.webhook_retry {
             body["webhookRetry"] = json!(retry);
         }
-        let call = Call {
-            method: Method::POST,
-            path: "/v5/projector/tasks".to_owned(),
-            body: Some(body),
-            permission: Permission::StartConversion,
-            uuid: None,
-        };
+        let authority = Authority::of(Permission::StartConversion);
+        let call = Call { method: Method::POST, path: TASKS.to_owned(), body: Some(body), authority };
         self.transport.send(access, call).await
+    }
+
+    /// `GET /v5/projector/tasks/{uuid}`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
+        let authority = Authority::on(Permission::GetConversion, uuid.as_str());
+        self.transport.read(access, path(uuid), authority).await
+    }
+
+    /// `GET /v5/projector/tasks`: what waits and runs.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn pending_conversions(&self, access: &Access) -> Result<Vec<PendingConversion>, Error> {
+        let authority = Authority::of(Permission::StartConversion);
+        self.transport.read(access, TASKS.to_owned(), authority).await
+    }
+
+    /// `DELETE /v5/projector/tasks/{uuid}`.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::NotWaiting`] where the upstream says that it did not.
+    pub async fn cancel_conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<(), Error> {
+        self.change(access, Method::DELETE, path(uuid), None).await
+    }
+
+    /// `PUT /v5/projector/tasks/{uuid}/priority`.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::NotWaiting`] where the upstream says that it did not.
+    pub async fn prioritize_conversion(
+        &self,
+        access: &Access,
+        uuid: PathUuid<'_>,
+        priority: Priority,
+    ) -> Result<(), Error> {
+        let body = json!({ "priority": priority });
+        self.change(access, Method::PUT, format!("{}/priority", path(uuid)), Some(body)).await
+    }
+
+    async fn change(
+        &self,
+        access: &Access,
+        method: Method,
+        path: String,
+        body: Option<Value>,
+    ) -> Result<(), Error> {
+        let authority = Authority::of(Permission::StartConversion);
+        let done: Done = self.transport.send(access, Call { method, path, body, authority }).await?;
+        if done.success { Ok(()) } else { Err(Error::NotWaiting) }
+    }
+}
+
+const TASKS: &str = "/v5/projector/tasks";
+
+fn path(uuid: PathUuid<'_>) -> String {
+    format!("{TASKS}/{}", uuid.as_str())
+}
+
+/// What is unknown may be absent, or null.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Pages by their number, each an object with a URL or a URL alone.
+fn pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<i32, Page>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Page(Page),
+        Url(String),
+    }
+    let pages: BTreeMap<String, Either> = or_default(deserializer)?;
+    let numbered = pages.into_iter().map(|(number, page)| {
+        let number = number.parse().map_err(|_| de::Error::custom("a page without a number"))?;
+        let page = match page {
+            Either::Page(page) => page,
+            Either::Url(url) => Page { url, ..Page::default() },
+        };
+        Ok((number, page))
+    });
+    numbered.collect()
+}
+
+/// A code, as a string of digits or as a number.
+fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let code = match Value::deserialize(deserializer)? {
+        Value::Null => String::new(),
+        Value::String(code) => code,
+        Value::Number(code) => code.to_string(),
+        _ => return Err(de::Error::custom("an error code that is none")),
+    };
+    if code.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(code)
+    } else {
+        Err(de::Error::custom("not digits"))
     }
 }

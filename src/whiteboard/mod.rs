@@ -8,7 +8,9 @@
 
 mod answer;
 mod conversions;
+mod flights;
 mod rooms;
+mod scenes;
 mod transport;
 
 use std::sync::Arc;
@@ -18,35 +20,49 @@ use url::Url;
 use self::transport::Transport;
 pub use self::{
     answer::{Effect, Error},
-    conversions::{Conversion, Format, NewConversion, OutputFormat},
+    conversions::{
+        Conversion, Format, NewConversion, OutputFormat, Page, PendingConversion, Priority, Status,
+    },
     rooms::Room,
+    scenes::{Background, NewScene, Screenshot},
 };
-use crate::{clock::Clock, entropy::Entropy, region::Region, token::SigningKey};
+use crate::{
+    clock::Clock,
+    entropy::Entropy,
+    region::Region,
+    token::{Role, SigningKey},
+};
 
 /// `[whiteboard]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    base_url: Url,
+    /// What stands before `/v5`.
+    pub base_url: Url,
+    /// The role that switches scenes: the vendor's permission table says writer, its page of that
+    /// call says admin.
+    pub switch_scene_role: Role,
 }
 
 impl Settings {
-    /// `base_url`: what stands before `/v5`.
+    /// With the defaults for all else.
     #[must_use]
     pub const fn new(base_url: Url) -> Self {
-        Self { base_url }
+        Self { base_url, switch_scene_role: Role::Writer }
     }
 }
 
-/// The REST API.
+/// The REST API. Cloning it is cheap.
+#[derive(Clone)]
 pub struct Whiteboard {
     transport: Transport,
+    switch_scene_role: Role,
 }
 
 /// Under which key, and in which region, a call is made.
-#[derive(Clone, Copy, Debug)]
-pub struct Access<'a> {
+#[derive(Clone, Debug)]
+pub struct Access {
     /// Signs the call's token.
-    pub key: &'a SigningKey,
+    pub key: Arc<SigningKey>,
     /// The data center.
     pub region: Region,
 }
@@ -80,6 +96,7 @@ impl Whiteboard {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, reqwest::Error> {
-        Ok(Self { transport: Transport::new(&settings.base_url, clock, entropy)? })
+        let transport = Transport::new(&settings.base_url, clock, entropy)?;
+        Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }
 }

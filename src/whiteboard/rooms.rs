@@ -1,11 +1,16 @@
 //! Rooms.
 
+use std::time::UNIX_EPOCH;
+
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
-use super::{Access, Error, Whiteboard, transport::Call};
-use crate::token::Permission;
+use super::{
+    Access, Error, PathUuid, Whiteboard,
+    transport::{Authority, Call},
+};
+use crate::{clock::UnixMillis, token::Permission};
 
 /// A room, as the upstream describes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,8 +28,9 @@ pub struct Room {
     pub is_record: bool,
     /// Whether it is disabled.
     pub is_ban: bool,
-    /// When it was created: RFC 3339, UTC.
-    pub created_at: String,
+    /// When it was created.
+    #[serde(deserialize_with = "time")]
+    pub created_at: UnixMillis,
     /// How many writers and admins may be in it at once; 0: no limit.
     pub limit: i32,
 }
@@ -34,14 +40,69 @@ impl Whiteboard {
     ///
     /// # Errors
     /// [`Error`]; after [`Error::OutcomeUnknown`] the room may exist.
-    pub async fn create_room(&self, access: Access<'_>, limit: i32) -> Result<Room, Error> {
+    pub async fn create_room(&self, access: &Access, limit: i32) -> Result<Room, Error> {
         let call = Call {
             method: Method::POST,
             path: "/v5/rooms".to_owned(),
             body: Some(json!({ "isRecord": false, "limit": limit })),
-            permission: Permission::CreateRoom,
-            uuid: None,
+            authority: Authority::of(Permission::CreateRoom),
         };
         self.transport.send(access, call).await
     }
+
+    /// `GET /v5/rooms/{uuid}`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
+        let authority = Authority::on(Permission::GetRoom, uuid.as_str());
+        self.transport.read(access, path(uuid), authority).await
+    }
+
+    /// `GET /v5/rooms`: at most `limit` rooms, 1 to 1000; `begin` itself is the first of them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rooms(
+        &self,
+        access: &Access,
+        begin: Option<PathUuid<'_>>,
+        limit: usize,
+    ) -> Result<Vec<Room>, Error> {
+        // A path uuid needs no escaping.
+        let begin = begin.map(|uuid| format!("beginUUID={}&", uuid.as_str())).unwrap_or_default();
+        let path = format!("/v5/rooms?{begin}limit={limit}");
+        self.transport.read(access, path, Authority::of(Permission::ListRooms)).await
+    }
+
+    /// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn set_room_disabled(
+        &self,
+        access: &Access,
+        uuid: PathUuid<'_>,
+        disabled: bool,
+    ) -> Result<Room, Error> {
+        let call = Call {
+            method: Method::PATCH,
+            path: path(uuid),
+            body: Some(json!({ "isBan": disabled })),
+            authority: Authority::on(Permission::DisableRoom, uuid.as_str()),
+        };
+        self.transport.send(access, call).await
+    }
+}
+
+fn path(uuid: PathUuid<'_>) -> String {
+    format!("/v5/rooms/{}", uuid.as_str())
+}
+
+/// RFC 3339, UTC.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixMillis, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time = humantime::parse_rfc3339(&text).map_err(de::Error::custom)?;
+    let since_epoch = time.duration_since(UNIX_EPOCH).map_err(de::Error::custom)?;
+    UnixMillis::EPOCH.checked_add(since_epoch).ok_or_else(|| de::Error::custom("after the year 9999"))
 }

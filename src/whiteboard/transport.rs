@@ -1,7 +1,15 @@
 //! One HTTP call: the token made, the headers set, the answer read up to its limit.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::FutureExt;
+use http::HeaderValue;
 use reqwest::{Client, Method, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -10,11 +18,12 @@ use url::Url;
 use super::{
     Access, Error,
     answer::{self, Effect, Received},
+    flights::Flights,
 };
 use crate::{
     clock::{Clock, UnixMillis},
     entropy::Entropy,
-    token::{Claims, Kind, Nonce, Permission, Scope, TokenValue, Uuid},
+    token::{Claims, Kind, Nonce, Permission, Role, Scope, TokenValue, Uuid},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,24 +33,72 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const TOKEN_TTL: Duration = Duration::from_mins(1);
 const LONGEST_ANSWER: usize = 1024 * 1024;
 
-pub(super) struct Transport {
+#[derive(Clone)]
+pub(super) struct Transport(Arc<Inner>);
+
+struct Inner {
     http: Client,
     base_url: String,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    reads: Flights<Read, Result<Received, Error>>,
+    /// Counts what was changed through here.
+    changes: AtomicU64,
+}
+
+/// What makes two reads equal. The access key stands for the project, and the path for the scope
+/// of the token that goes with it.
+#[derive(PartialEq, Eq, Hash)]
+struct Read {
+    path: String,
+    region: &'static str,
+    access_key: String,
+    /// A read never joins one that began before the last change: it must show that change.
+    after_change: u64,
 }
 
 /// What to send.
-pub(super) struct Call<'a> {
+#[derive(Clone)]
+pub(super) struct Call {
     pub(super) method: Method,
     /// What follows the base URL, `/v5/…`.
     pub(super) path: String,
     pub(super) body: Option<Value>,
-    /// What the call's token must permit.
-    pub(super) permission: Permission,
-    /// The room or task that the call is about: what the token is bound to where a Room or Task
-    /// token will do.
-    pub(super) uuid: Option<Uuid<'a>>,
+    pub(super) authority: Authority,
+}
+
+/// What a call's token must permit.
+#[derive(Clone)]
+pub(super) struct Authority {
+    kind: Kind,
+    role: Role,
+    uuid: String,
+}
+
+impl Authority {
+    /// The weakest token that permits something on no room or task in particular.
+    pub(super) fn of(permission: Permission) -> Self {
+        Self::on(permission, "")
+    }
+
+    /// The weakest token that permits something on a room or task.
+    pub(super) fn on(permission: Permission, uuid: &str) -> Self {
+        let (kind, role) = permission.weakest_token();
+        Self { kind, role, uuid: uuid.to_owned() }
+    }
+
+    /// At least this role.
+    pub(super) fn at_least(self, role: Role) -> Self {
+        Self { role: self.role.min(role), ..self }
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        match (self.kind, Uuid::new(&self.uuid)) {
+            (Kind::Room, Some(uuid)) => Scope::Room(uuid),
+            (Kind::Task, Some(uuid)) => Scope::Task(uuid),
+            _ => Scope::Sdk,
+        }
+    }
 }
 
 impl Transport {
@@ -60,32 +117,66 @@ impl Transport {
         // and must not go through a proxy.
         let builder =
             if base_url.scheme() == "http" { builder.tls_certs_only([]).no_proxy() } else { builder };
-        let base_url = base_url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { http: builder.build()?, base_url, clock, entropy })
+        Ok(Self(Arc::new(Inner {
+            http: builder.build()?,
+            base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+            clock,
+            entropy,
+            reads: Flights::new(),
+            changes: AtomicU64::new(0),
+        })))
     }
 
-    /// Sends a call and reads its answer.
-    pub(super) async fn send<T: DeserializeOwned>(
+    /// Sends a read, or joins an equal one that is under way, and reads its answer.
+    pub(super) async fn read<T>(
         &self,
-        access: Access<'_>,
-        call: Call<'_>,
-    ) -> Result<T, Error> {
-        // Only a POST or PATCH may have acted without our knowing.
-        let effect = if call.method == Method::GET { Effect::None } else { Effect::Possible };
-        let path = call.path.clone();
-        let received = self.exchange(access, call, effect).await;
-        received.and_then(|received| answer::read(&received, effect)).inspect_err(|error| {
-            if let Some(detail) = error.detail() {
-                tracing::warn!(http.path = path, upstream.detail = detail, "an upstream call failed");
-            }
-        })
+        access: &Access,
+        path: String,
+        authority: Authority,
+    ) -> Result<T, Error>
+    where
+        T: DeserializeOwned,
+    {
+        let key = Read {
+            path: path.clone(),
+            region: access.region.as_str(),
+            access_key: access.key.access_key().to_owned(),
+            after_change: self.0.changes.load(Ordering::SeqCst),
+        };
+        let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
+        let flight = self.0.reads.join(key, || {
+            let (inner, access) = (self.0.clone(), access.clone());
+            async move { log_failure(&call.path, inner.exchange(&access, &call, Effect::None).await) }.boxed()
+        });
+        let received = flight.await?;
+        log_failure(&path, answer::read(&received, Effect::None))
     }
 
-    async fn exchange(&self, access: Access<'_>, call: Call<'_>, effect: Effect) -> Result<Received, Error> {
+    /// Sends what changes something, once, and reads its answer.
+    pub(super) async fn send<T: DeserializeOwned>(&self, access: &Access, call: Call) -> Result<T, Error> {
+        let effect = if call.method == Method::POST { Effect::Possible } else { Effect::None };
+        let received = self.0.exchange(access, &call, effect).await;
+        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        log_failure(&call.path, received.and_then(|received| answer::read(&received, effect)))
+    }
+}
+
+/// A failure is logged once, here; whoever called is told no detail.
+fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
+    result.inspect_err(|error| {
+        if let Some(detail) = error.detail() {
+            tracing::warn!(http.path = path, upstream.detail = detail, "an upstream call failed");
+        }
+    })
+}
+
+impl Inner {
+    /// An answer of success, whole.
+    async fn exchange(&self, access: &Access, call: &Call, effect: Effect) -> Result<Received, Error> {
         let mut request = self
             .http
             .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
-            .header("token", sensitive(&self.token(access, &call)))
+            .header("token", sensitive(&self.token(access, &call.authority)))
             .header("region", access.region.as_str());
         if let Some(body) = &call.body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -94,35 +185,28 @@ impl Transport {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| answer::broken(&error, effect))? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(Error::UnexpectedAnswer {
-                    effect,
-                    detail: "an answer of more than 1 MiB".into(),
-                });
+                let detail = "an answer of more than 1 MiB".to_owned();
+                return Err(Error::UnexpectedAnswer { effect, detail });
             }
             body.extend_from_slice(&chunk);
         }
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Received { status: response.status(), retry_after: retry_after.map(Duration::from_secs), body })
+        let retry_after = retry_after.map(Duration::from_secs);
+        answer::check(Received { status: response.status(), retry_after, body: body.into() }, effect)
     }
 
     /// The weakest token that permits the call, alive for one minute.
-    fn token(&self, access: Access<'_>, call: &Call<'_>) -> TokenValue {
-        let (kind, role) = call.permission.weakest_token();
-        let scope = match (kind, call.uuid) {
-            (Kind::Room, Some(uuid)) => Scope::Room(uuid),
-            (Kind::Task, Some(uuid)) => Scope::Task(uuid),
-            _ => Scope::Sdk,
-        };
+    fn token(&self, access: &Access, authority: &Authority) -> TokenValue {
         let expire_at = self.clock.now().checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
-        let claims = Claims { scope, role, expire_at: Some(expire_at) };
+        let claims = Claims { scope: authority.scope(), role: authority.role, expire_at: Some(expire_at) };
         access.key.sign(&claims, &Nonce::random(self.entropy.bytes()))
     }
 }
 
 /// A header that no log shows and HPACK does not index.
-fn sensitive(token: &TokenValue) -> http::HeaderValue {
-    let mut value = http::HeaderValue::try_from(token.expose()).unwrap_or(http::HeaderValue::from_static(""));
+fn sensitive(token: &TokenValue) -> HeaderValue {
+    let mut value = HeaderValue::try_from(token.expose()).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
 }

@@ -7,6 +7,7 @@ use std::{
     future::pending,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use inkpass::{
@@ -21,6 +22,7 @@ use inkpass::{
     rpc::House,
     server::{Error, Parts, Server},
     token::SigningKey,
+    watcher,
     whiteboard::{Settings, Whiteboard},
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -33,6 +35,10 @@ use self::upstream::Upstream;
 pub(crate) const NOW: u64 = 1_790_000_000_000;
 
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Watches that poll often and last long enough.
+const WATCH: watcher::Settings =
+    watcher::Settings { max_duration: Duration::from_mins(4), poll_interval: Duration::from_millis(5) };
 
 /// A running service.
 pub(crate) struct World {
@@ -98,8 +104,9 @@ impl World {
         let entropy = Arc::new(CountingEntropy::default());
         let settings = Settings::new(upstream.base_url().parse().unwrap());
         let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
-        let issuer = Arc::new(Issuer::new(keyring(), policy, clock.clone(), entropy.clone()));
-        let parts = Parts { house: Arc::new(House { issuer, whiteboard }), reflection: true, entropy };
+        let issuer = Issuer::new(keyring(), policy, clock.clone(), entropy.clone());
+        let house = House::new(issuer, whiteboard, WATCH, clock.clone(), entropy.clone());
+        let parts = Parts { house, reflection: true, entropy };
 
         let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
         let (grpc, admin) = server.addresses().unwrap();

@@ -1,0 +1,175 @@
+//! `inkpass scene`.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Failure,
+    args::{ServerArgs, TargetArgs},
+};
+use crate::proto::{
+    AddScenesRequest, CaptureSceneDirRequest, CaptureSceneRequest, ListScenesRequest, NewScene,
+    SceneBackground, SwitchSceneRequest,
+};
+
+#[derive(Subcommand)]
+pub(super) enum SceneCommand {
+    /// List the scene paths of a directory
+    List(List),
+    /// Add scenes to a directory
+    Add(Add),
+    /// Show a scene to everyone in the room
+    Switch(Switch),
+    /// Take a screenshot of a scene, or with --dir of all scenes in a directory
+    Capture(Capture),
+}
+
+#[derive(Args)]
+pub(super) struct List {
+    /// The room's uuid
+    room: String,
+    /// The directory; the room's current one if it is not given
+    #[arg(long, default_value = "")]
+    dir: String,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Add {
+    /// The room's uuid
+    room: String,
+    /// The directory
+    #[arg(long)]
+    dir: String,
+    /// The scenes' names
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// The URL of an image behind each of them
+    #[arg(long, requires = "width", requires = "height", value_name = "URL")]
+    background: Option<String>,
+    /// The image's width in pixels
+    #[arg(long, requires = "background", value_name = "PIXELS")]
+    width: Option<i32>,
+    /// The image's height in pixels
+    #[arg(long, requires = "background", value_name = "PIXELS")]
+    height: Option<i32>,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Switch {
+    /// The room's uuid
+    room: String,
+    /// The scene's path, such as /lesson/1
+    path: String,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Capture {
+    /// The room's uuid
+    room: String,
+    /// The scene's path; /init if neither it nor --dir is given
+    #[arg(long, default_value = "")]
+    path: String,
+    /// The directory of which every scene is captured
+    #[arg(long, conflicts_with = "path")]
+    dir: Option<String>,
+    /// The picture's width in pixels
+    #[arg(long, default_value_t = 1280, value_name = "PIXELS")]
+    width: i32,
+    /// The picture's height in pixels
+    #[arg(long, default_value_t = 720, value_name = "PIXELS")]
+    height: i32,
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl SceneCommand {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Add(add) => add.run().await,
+            Self::Switch(switch) => switch.run().await,
+            Self::Capture(capture) => capture.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let (project, access_key, region) = self.target.into_parts();
+        let request =
+            ListScenesRequest { project, access_key, region, room_uuid: self.room, scene_dir: self.dir };
+        let answer = self.server.connect().await?.scenes().list_scenes(request).await?;
+        self.server.output.get().print(answer.get_ref())
+    }
+}
+
+impl Add {
+    async fn run(self) -> Result<(), Failure> {
+        let background = self.background.map(|src| SceneBackground {
+            src,
+            width_px: self.width.unwrap_or_default(),
+            height_px: self.height.unwrap_or_default(),
+        });
+        let scene = |name| NewScene { name, background: background.clone() };
+        let scenes = self.names.into_iter().map(scene).collect();
+        let (project, access_key, region) = self.target.into_parts();
+        let request = AddScenesRequest {
+            project,
+            access_key,
+            region,
+            room_uuid: self.room,
+            scene_dir: self.dir,
+            scenes,
+        };
+        let answer = self.server.connect().await?.scenes().add_scenes(request).await?;
+        self.server.output.get().print(answer.get_ref())
+    }
+}
+
+impl Switch {
+    async fn run(self) -> Result<(), Failure> {
+        let (project, access_key, region) = self.target.into_parts();
+        let request =
+            SwitchSceneRequest { project, access_key, region, room_uuid: self.room, scene_path: self.path };
+        let answer = self.server.connect().await?.scenes().switch_scene(request).await?;
+        self.server.output.get().print(answer.get_ref())
+    }
+}
+
+impl Capture {
+    async fn run(self) -> Result<(), Failure> {
+        let (project, access_key, region) = self.target.into_parts();
+        let (room_uuid, width_px, height_px) = (self.room, self.width, self.height);
+        let output = self.server.output.get();
+        let mut scenes = self.server.connect().await?.scenes();
+        let Some(scene_dir) = self.dir else {
+            let scene_path = self.path;
+            let request = CaptureSceneRequest {
+                project,
+                access_key,
+                region,
+                room_uuid,
+                scene_path,
+                width_px,
+                height_px,
+            };
+            return output.print(scenes.capture_scene(request).await?.get_ref());
+        };
+        let request =
+            CaptureSceneDirRequest { project, access_key, region, room_uuid, scene_dir, width_px, height_px };
+        output.print(scenes.capture_scene_dir(request).await?.get_ref())
+    }
+}

@@ -1,0 +1,58 @@
+//! The stream of a watch: its states, and all that can end it.
+
+use std::time::Instant;
+
+use futures_util::stream::unfold;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, codegen::BoxStream};
+
+use super::{Error, conversions::describe, status::Missing};
+use crate::{proto::WatchConversionResponse, watcher::Watch};
+
+/// When the caller's own deadline is; an extension of the request, where the caller set one.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+struct Stream {
+    watch: Watch,
+    expiry: Instant,
+    /// What it ends with at its expiry.
+    at_expiry: fn() -> Error,
+    stopping: CancellationToken,
+}
+
+/// `longest`: when the watch expires, unless the caller's deadline is earlier.
+pub(super) fn stream(
+    watch: Watch,
+    longest: Instant,
+    deadline: Option<Deadline>,
+    stopping: CancellationToken,
+) -> BoxStream<WatchConversionResponse> {
+    let (expiry, at_expiry): (_, fn() -> Error) = match deadline {
+        Some(Deadline(deadline)) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
+        _ => (longest, || Error::WatchExpired),
+    };
+    let stream = Stream { watch, expiry, at_expiry, stopping };
+    Box::pin(unfold(Some(stream), |stream| async {
+        let mut stream = stream?;
+        match stream.next().await? {
+            Ok(answer) => Some((Ok(answer), Some(stream))),
+            Err(error) => Some((Err(Status::from(error)), None)),
+        }
+    }))
+}
+
+impl Stream {
+    async fn next(&mut self) -> Option<Result<WatchConversionResponse, Error>> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Some(Err(Error::ShuttingDown)),
+            () = sleep_until(self.expiry.into()) => Some(Err((self.at_expiry)())),
+            state = self.watch.next() => Some(match state? {
+                Ok(conversion) => Ok(WatchConversionResponse { conversion: Some(describe(conversion, "")) }),
+                Err(error) => Err(Error::Upstream(error, Missing::Conversion)),
+            }),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Scenes and screenshots.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::{
+    Access, Error, PathUuid, Whiteboard,
+    transport::{Authority, Call},
+};
+use crate::token::Permission;
+
+/// A scene to add.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewScene {
+    /// Unique in its directory, without `/`.
+    pub name: String,
+    /// The image behind it.
+    #[serde(rename = "ppt", skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
+}
+
+/// The image behind a scene.
+#[derive(Clone, Debug, Serialize)]
+pub struct Background {
+    /// Its URL.
+    pub src: String,
+    /// In pixels.
+    pub width: i32,
+    /// In pixels.
+    pub height: i32,
+}
+
+/// Where a screenshot was stored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Screenshot {
+    /// Where it can be fetched.
+    pub url: String,
+    /// Its key in the bucket.
+    pub key: String,
+    /// The bucket.
+    pub bucket: String,
+    /// The storage provider's region.
+    pub region: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SceneState {
+    current_scene_path: Vec<String>,
+}
+
+impl Whiteboard {
+    /// `GET /v5/rooms/{uuid}/scenes`: the paths in a directory; empty is the current one.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn scenes(&self, access: &Access, room: PathUuid<'_>, dir: &str) -> Result<Vec<String>, Error> {
+        let mut path = path(room, "scenes");
+        if !dir.is_empty() {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("sceneDir", dir).finish();
+            path = format!("{path}?{query}");
+        }
+        let authority = Authority::on(Permission::ListScenes, room.as_str());
+        self.transport.read(access, path, authority).await
+    }
+
+    /// `POST /v5/rooms/{uuid}/scenes`. It is sent once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn add_scenes(
+        &self,
+        access: &Access,
+        room: PathUuid<'_>,
+        dir: &str,
+        scenes: &[NewScene],
+    ) -> Result<(), Error> {
+        let body = json!({ "path": dir, "scenes": scenes });
+        let call = post(room, "scenes", body, Permission::AddScene);
+        self.transport.send::<Value>(access, call).await.map(|_| ())
+    }
+
+    /// `PATCH /v5/rooms/{uuid}/scene-state`: gives the path that is current then, which is the old
+    /// one where there is no such scene.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn switch_scene(
+        &self,
+        access: &Access,
+        room: PathUuid<'_>,
+        scene: &str,
+    ) -> Result<String, Error> {
+        let authority =
+            Authority::on(Permission::SwitchScene, room.as_str()).at_least(self.switch_scene_role);
+        let call = Call {
+            method: Method::PATCH,
+            path: path(room, "scene-state"),
+            body: Some(json!({ "scenePath": scene })),
+            authority,
+        };
+        let state: SceneState = self.transport.send(access, call).await?;
+        Ok(format!("/{}", state.current_scene_path.join("/")))
+    }
+
+    /// `POST /v5/rooms/{uuid}/screenshots`. It is sent once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn capture_scene(
+        &self,
+        access: &Access,
+        room: PathUuid<'_>,
+        scene: &str,
+        size: (i32, i32),
+    ) -> Result<Screenshot, Error> {
+        let body = picture(scene, size);
+        self.transport.send(access, post(room, "screenshots", body, Permission::CaptureScene)).await
+    }
+
+    /// `POST /v5/rooms/{uuid}/screenshot-list`. It is sent once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn capture_scene_dir(
+        &self,
+        access: &Access,
+        room: PathUuid<'_>,
+        dir: &str,
+        size: (i32, i32),
+    ) -> Result<Vec<Screenshot>, Error> {
+        let body = picture(dir, size);
+        self.transport.send(access, post(room, "screenshot-list", body, Permission::CaptureSceneDir)).await
+    }
+}
+
+fn path(room: PathUuid<'_>, what: &str) -> String {
+    format!("/v5/rooms/{}/{what}", room.as_str())
+}
+
+fn post(room: PathUuid<'_>, what: &str, body: Value, permission: Permission) -> Call {
+    let authority = Authority::on(permission, room.as_str());
+    Call { method: Method::POST, path: path(room, what), body: Some(body), authority }
+}
+
+/// An empty path is left to the upstream's default.
+fn picture(path: &str, (width, height): (i32, i32)) -> Value {
+    let mut body = json!({ "width": width, "height": height });
+    if !path.is_empty() {
+        body["path"] = json!(path);
+    }
+    body
+}
