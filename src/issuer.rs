@@ -121,9 +121,10 @@ impl Issuer {
         project.signing_key(access_key).ok_or(Refusal::AccessKeyUnknown)
     }
 
-    /// Signs what was allowed. A lifetime that ends after the year 9999 ends with it.
+    /// Signs what was allowed. The policy allows no lifetime that would end after the year 9999.
     #[must_use]
     pub fn sign(&self, allowed: Allowed, key: &SigningKey, scope: Scope<'_>, now: UnixMillis) -> Issued {
+        let _signing = tracing::debug_span!("sign", token.kind = scope.kind().as_str()).entered();
         let expire_at = allowed.lifetime.expire_at(now).unwrap_or(Some(UnixMillis::MAX));
         let claims = Claims { scope, role: allowed.role, expire_at };
         let value = key.sign(&claims, &Nonce::random(self.entropy.bytes()));

@@ -9,4 +9,5 @@ mod helpers;
 mod rpc;
 mod server;
 mod settings;
+mod telemetry;
 mod token;

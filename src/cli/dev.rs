@@ -1,7 +1,12 @@
 //! `inkpass dev`: the service, its upstream and its keys, on this machine only.
 
 use std::{
-    fs::OpenOptions, io::Write, net::SocketAddr, os::unix::fs::OpenOptionsExt, path::Path, time::Duration,
+    fs::OpenOptions,
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    time::Duration,
 };
 
 use clap::Args;
@@ -16,7 +21,7 @@ use crate::{
     policy::Policy,
     region::Region,
     server::Server,
-    telemetry::{LogFormat, LogLevel, LogSettings, start_log},
+    telemetry,
     token::Nonce,
     watcher, whiteboard,
 };
@@ -37,7 +42,7 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.refuse_other_machines()?;
-        start_log(LogSettings { format: LogFormat::Text, level: LogLevel::Info });
+        let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
         let keys = ThrowAwayKeys::new()?;
         let (emulator, listener) =
             emulator::start(&keys.keyring()?, self.emulator_listen, Settings::default()).await?;
@@ -56,7 +61,8 @@ impl Dev {
                 "grpc={grpc} admin={admin} emulator={upstream} keys={}\n",
                 keys.path().display()
             ));
-            eprint!("{}", guide(grpc, admin, upstream));
+            // Nobody may be listening.
+            let _ = io::stderr().write_all(guide(grpc, admin, upstream).as_bytes());
         };
         until_stopped(|mut stop| async move {
             tokio::select! {
@@ -88,7 +94,8 @@ impl Dev {
 
 /// What is running, and what to do with it.
 fn guide(grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> String {
-    let program = std::env::args().next().unwrap_or_else(|| "inkpass".to_owned());
+    let program =
+        std::env::args_os().next().map_or("inkpass".into(), |name| name.to_string_lossy().into_owned());
     let server = if grpc.port() == 50051 { String::new() } else { format!(" --server http://{grpc}") };
     format!(
         "

@@ -8,13 +8,14 @@ use tokio::net::TcpListener;
 use super::{Failure, args::ConfigArgs, dev::ThrowAwayKeys, output::print, signals::until_stopped};
 use crate::{
     clock::SystemClock,
-    config::Config,
+    config::load_projects,
     emulator::{Emulator, ErrorShape, Project, Settings},
     entropy::SystemEntropy,
     keyring::Keyring,
-    telemetry::{LogFormat, LogLevel, LogSettings, start_log},
+    telemetry,
 };
 
+/// Of the settings file it reads `[projects]` alone.
 #[derive(Args)]
 pub(super) struct EmulatorCommand {
     #[command(flatten)]
@@ -46,11 +47,11 @@ enum Shape {
 
 impl EmulatorCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        start_log(LogSettings { format: LogFormat::Text, level: LogLevel::Info });
+        let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
         let throw_away = if self.config.is_given() { None } else { Some(ThrowAwayKeys::new()?) };
         let keyring = match &throw_away {
             Some(keys) => keys.keyring()?,
-            None => Config::load(&self.config.sources()).map_err(Failure::Usage)?.keyring,
+            None => load_projects(&self.config.sources()).map_err(Failure::Usage)?,
         };
         let settings = Settings {
             error_shape: match self.error_shape {

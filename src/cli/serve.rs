@@ -35,7 +35,7 @@ impl Serve {
         let sources =
             Sources { listen: self.listen, admin_listen: self.admin_listen, ..self.config.sources() };
         let config = Config::load(&sources).map_err(Failure::Usage)?;
-        telemetry::start_log(config.log);
+        let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
         let server = Server::bind(config.server.listen, config.admin_listen).await?;
         let upstream = (&config.whiteboard, config.watch);
         let parts = parts(config.keyring, Policy::DEFAULT, upstream, config.server.reflection)?;
@@ -44,10 +44,12 @@ impl Serve {
             let _ = print(&format!("grpc={grpc} admin={admin}\n"));
             tracing::info!(%grpc, %admin, "serving");
         };
-        until_stopped(|mut stop| async move {
+        let until_end = until_stopped(|mut stop| async move {
             server.run(parts, ready, async { stop.next().await }).await.map_err(Failure::from)
-        })
-        .await
+        });
+        let result = until_end.await;
+        telemetry.flush().await;
+        result
     }
 }
 

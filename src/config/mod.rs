@@ -15,7 +15,7 @@ use self::section::{Section, Setting};
 use crate::{
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
     region::Region,
-    telemetry::{LogFormat, LogLevel, LogSettings},
+    telemetry::{self, LogFormat, LogLevel},
     token::Role,
     watcher, whiteboard,
 };
@@ -33,8 +33,8 @@ pub struct Config {
     pub watch: watcher::Settings,
     /// `[projects]`, with their keys.
     pub keyring: Keyring,
-    /// `[telemetry]`: the log.
-    pub log: LogSettings,
+    /// `[telemetry]`: the log and the traces.
+    pub telemetry: telemetry::Settings,
 }
 
 /// `[server]`.
@@ -75,6 +75,21 @@ impl Config {
     }
 }
 
+/// Loads the keys of `[projects]` alone: all that an emulator needs of the settings.
+///
+/// # Errors
+/// Every mistake in `[projects]`; other sections are not looked at.
+pub fn load_projects(sources: &Sources) -> Result<Keyring, Vec<String>> {
+    let mistakes = Mistakes::default();
+    let keyring = read_file(sources, &mistakes).and_then(|mut table| {
+        table.retain(|name, _| name == "projects");
+        let mut root = Section::new(String::new(), table, &mistakes);
+        Keyring::load(&read_projects(&mut root, &mistakes), |path, what| mistakes.add(path, what))
+    });
+    let mistakes = mistakes.into_inner();
+    keyring.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+}
+
 /// Reads on after a mistake, so that all are found; `None` where something needed is missing.
 fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let table = read_file(sources, mistakes)?;
@@ -86,10 +101,7 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let listen = server.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 50051)));
     let reflection = server.take("reflection").unwrap_or(false);
     let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
-    let log = LogSettings {
-        format: telemetry.take("log_format").unwrap_or(LogFormat::Json),
-        level: telemetry.take("log_level").unwrap_or(LogLevel::Info),
-    };
+    let telemetry = read_telemetry(&mut telemetry, mistakes);
     let whiteboard = read_whiteboard(&mut whiteboard, mistakes);
     let watch = read_watch(&mut watch, whiteboard.as_ref(), mistakes);
     let keyring = Keyring::load(&read_projects(&mut root, mistakes), |path, what| mistakes.add(path, what));
@@ -100,7 +112,7 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
         whiteboard: whiteboard?,
         watch,
         keyring: keyring?,
-        log,
+        telemetry,
     })
 }
 
@@ -123,7 +135,7 @@ fn read_file(sources: &Sources, mistakes: &Mistakes) -> Option<Table> {
     match text.parse::<Table>() {
         Ok(table) => Some(table),
         Err(error) => {
-            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             mistakes.add(
                 format_args!("{}:{line}", path.display()),
                 format_args!("is not TOML: {}", error.message()),
@@ -166,12 +178,30 @@ fn read_whiteboard(section: &mut Section<'_>, mistakes: &Mistakes) -> Option<whi
             "http:// would send tokens in the clear; use https://, or set whiteboard.allow_plaintext = true",
         );
     }
-    if base_url.query().is_some() || base_url.fragment().is_some() || !base_url.username().is_empty() {
+    if base_url.query().is_some()
+        || base_url.fragment().is_some()
+        || !base_url.username().is_empty()
+        || base_url.password().is_some()
+    {
         mistakes.add("whiteboard.base_url", "must have no user, query or fragment");
     }
     let defaults = whiteboard::Settings::new(base_url);
     let switch_scene_role = section.take("switch_scene_role").unwrap_or(defaults.switch_scene_role);
     Some(whiteboard::Settings { switch_scene_role, ..defaults })
+}
+
+fn read_telemetry(section: &mut Section<'_>, mistakes: &Mistakes) -> telemetry::Settings {
+    let endpoint: Option<Url> = section.take("otlp_endpoint");
+    let sampling_ratio = section.take("sampling_ratio").unwrap_or(0.05);
+    if !(0.0..=1.0).contains(&sampling_ratio) {
+        mistakes.add("telemetry.sampling_ratio", "must be 0.0 to 1.0");
+    }
+    telemetry::Settings {
+        log_format: section.take("log_format").unwrap_or(LogFormat::Json),
+        log_level: section.take("log_level").unwrap_or(LogLevel::Info),
+        otlp_endpoint: endpoint.map(Into::into),
+        sampling_ratio,
+    }
 }
 
 /// Polling faster than the vendor asks for is for an emulator, which plaintext tells.
@@ -209,6 +239,11 @@ fn read_projects(root: &mut Section<'_>, mistakes: &Mistakes) -> Vec<ProjectSett
     let mut read = Vec::new();
     for name in projects.names() {
         let mut section = projects.section(&name);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if !(1..=63).contains(&name.len()) || !name.bytes().all(allowed) {
+            let name = name.escape_debug();
+            mistakes.add(format_args!("projects.{name}"), "a name is 1 to 63 of 0-9 A-Z a-z _ . and -");
+        }
         let is_default = section.take("default").unwrap_or(false);
         let region: Option<Region> = section.take("region");
         let keys = section.list("keys").iter_mut().filter_map(read_key).collect();

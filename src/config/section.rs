@@ -59,6 +59,20 @@ impl Setting for bool {
     }
 }
 
+impl Setting for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_toml(value: &Value) -> Option<Self> {
+        value
+            .as_float()
+            .or_else(|| value.as_integer().and_then(|number| i32::try_from(number).ok()).map(Self::from))
+    }
+}
+
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an address with a port, such as \"0.0.0.0:50051\"";
 

@@ -1,24 +1,26 @@
-//! What every call has, whatever it asks for: an id and a deadline.
+//! What every call has, whatever it asks for: an id, a deadline, and someone who sees it.
 //!
 //! tonic reports a deadline that has passed as `CANCELLED`; this layer, which is inside tonic's own
 //! and whose timer starts first, reports `DEADLINE_EXCEEDED`.
 
 use std::{
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
+use super::observe::Observed;
 use crate::{
     entropy::Entropy,
     rpc::{Deadline, Error},
+    telemetry::Metrics,
     token::Nonce,
 };
 
@@ -30,11 +32,12 @@ const LONGEST_CALL: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(super) struct CallLayer {
     entropy: Arc<dyn Entropy>,
+    metrics: Arc<Metrics>,
 }
 
 impl CallLayer {
-    pub(super) fn new(entropy: Arc<dyn Entropy>) -> Self {
-        Self { entropy }
+    pub(super) fn new(entropy: Arc<dyn Entropy>, metrics: Arc<Metrics>) -> Self {
+        Self { entropy, metrics }
     }
 }
 
@@ -42,14 +45,14 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> CallService<S> {
-        CallService { inner, entropy: self.entropy.clone() }
+        CallService { inner, context: self.clone() }
     }
 }
 
 #[derive(Clone)]
 pub(super) struct CallService<S> {
     inner: S,
-    entropy: Arc<dyn Entropy>,
+    context: CallLayer,
 }
 
 impl<S, B> Service<Request<B>> for CallService<S>
@@ -65,26 +68,48 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let id = request_id(request.headers(), &*self.entropy);
-        let asked = asked_time(request.headers());
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if let Some(refusal) = not_grpc(&request) {
+            return Box::pin(async { Ok(refusal) });
+        }
+        let (mut parts, body) = request.into_parts();
+        let id = request_id(&parts.headers, &*self.context.entropy);
+        let call = Observed::begin(&parts, id.to_str().unwrap_or_default(), self.context.metrics.clone());
+        let asked = asked_time(&parts.headers);
         if let Some(deadline) = asked.and_then(|asked| Instant::now().checked_add(asked)) {
-            request.extensions_mut().insert(Deadline(deadline));
+            parts.extensions.insert(Deadline(deadline));
         }
         let deadline = tokio::time::sleep(asked.map_or(LONGEST_CALL, |asked| asked.min(LONGEST_CALL)));
-        let span =
-            tracing::info_span!("call", rpc = request.uri().path(), request_id = id.to_str().unwrap_or(""));
-        let answer = span.in_scope(|| self.inner.call(request)).instrument(span);
+        let answer = call.span().in_scope(|| self.inner.call(Request::from_parts(parts, body)));
+        let answer = answer.instrument(call.span().clone());
+        let is_over = asked.is_some_and(|asked| asked.is_zero());
         Box::pin(async move {
             let mut response = tokio::select! {
                 biased;
+                () = ready(()), if is_over => Status::from(Error::DeadlineExceeded).into_http(),
                 answer = answer => answer?,
                 () = deadline => Status::from(Error::DeadlineExceeded).into_http(),
             };
             response.headers_mut().insert(REQUEST_ID, id);
-            Ok(response)
+            Ok(call.follow(response))
         })
     }
+}
+
+/// What is refused because it is not gRPC; tonic would take it for gRPC.
+fn not_grpc<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_grpc = content_type
+        .strip_prefix(b"application/grpc")
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')));
+    let status = match (request.method(), is_grpc) {
+        (&Method::POST, true) => return None,
+        (&Method::POST, false) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        _ => StatusCode::METHOD_NOT_ALLOWED,
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    Some(response)
 }
 
 /// The caller's own id, if it is one that a log can hold, or a new one.

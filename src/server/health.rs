@@ -43,3 +43,23 @@ impl Health {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Request;
+    use tonic_health::pb::{HealthCheckRequest, health_server::Health as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_ready_before_it_is_said_to_be() {
+        let health = Health::new().await;
+        assert!(!health.is_ready());
+        let service = HealthService::from_health_reporter(health.reporter.clone());
+        for name in SERVICES.into_iter().chain([""]) {
+            let request = Request::new(HealthCheckRequest { service: name.to_owned() });
+            let status = service.check(request).await.unwrap().into_inner().status;
+            assert_eq!(status, ServingStatus::NotServing as i32, "{name}");
+        }
+    }
+}

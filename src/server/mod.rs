@@ -3,6 +3,7 @@
 mod admin;
 mod call;
 mod health;
+mod observe;
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ use crate::{
     entropy::Entropy,
     proto::DESCRIPTORS,
     rpc::{self, House},
+    telemetry::Metrics,
 };
 
 /// How long calls that were under way may take after a stop was asked for.
@@ -54,6 +56,9 @@ pub enum Error {
     /// A part of the server ended by itself.
     #[error("a part of the server ended: {0}")]
     Ended(String),
+    /// The metrics cannot be made.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// Reflection cannot be built.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -92,8 +97,9 @@ impl Server {
         let health = Health::new().await;
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
-        tasks.spawn(admin::serve(self.admin, health.clone(), end.clone()));
+        let metrics = Arc::new(Metrics::new(&rpc::METHODS)?);
+        tasks.spawn(serve_grpc(self.grpc, &parts, &health, metrics.clone(), drain.clone())?);
+        tasks.spawn(admin::serve(self.admin, health.clone(), metrics, end.clone()));
 
         parts.house.issuer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
@@ -109,15 +115,23 @@ impl Server {
         // The gRPC task ends when its last call has; the admin listener answers until then.
         parts.house.tasks.close();
         let drained = timeout(DRAIN_TIMEOUT, async {
-            tasks.join_next().await;
+            let ended = tasks.join_next().await;
             parts.house.tasks.wait().await;
+            ended
         });
-        if drained.await.is_err() {
-            tracing::warn!("calls or connections were still open at the end of the drain time; they are cut");
-        }
+        let result = match drained.await {
+            Ok(Some(Ok(Ok(())))) => Ok(()),
+            Ok(ended) => Err(Error::Ended(ended.map_or("it was gone".to_owned(), describe))),
+            Err(_) => {
+                tracing::warn!(
+                    "calls or connections were still open at the end of the drain time; they are cut"
+                );
+                Ok(())
+            }
+        };
         end.cancel();
         tasks.shutdown().await;
-        Ok(())
+        result
     }
 }
 
@@ -131,6 +145,7 @@ fn serve_grpc(
     listener: TcpListener,
     parts: &Parts,
     health: &Health,
+    metrics: Arc<Metrics>,
     drain: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Error> {
     let mut routes = rpc::services(&parts.house).add_service(health.service());
@@ -151,7 +166,7 @@ fn serve_grpc(
         .http2_adaptive_window(Some(false))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        .layer(CallLayer::new(parts.entropy.clone()))
+        .layer(CallLayer::new(parts.entropy.clone(), metrics))
         .add_routes(routes);
     // A custom incoming ignores the builder's TCP settings.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -13,6 +13,7 @@ use http::HeaderValue;
 use reqwest::{Client, Method, redirect};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use super::{
@@ -39,6 +40,8 @@ pub(super) struct Transport(Arc<Inner>);
 struct Inner {
     http: Client,
     base_url: String,
+    host: String,
+    port: u16,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     reads: Flights<Read, Result<Received, Error>>,
@@ -120,6 +123,8 @@ impl Transport {
         Ok(Self(Arc::new(Inner {
             http: builder.build()?,
             base_url: base_url.as_str().trim_end_matches('/').to_owned(),
+            host: base_url.host_str().unwrap_or_default().to_owned(),
+            port: base_url.port_or_known_default().unwrap_or_default(),
             clock,
             entropy,
             reads: Flights::new(),
@@ -171,8 +176,30 @@ fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
 }
 
 impl Inner {
-    /// An answer of success, whole.
+    /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
     async fn exchange(&self, access: &Access, call: &Call, effect: Effect) -> Result<Received, Error> {
+        let span = tracing::info_span!(
+            "upstream",
+            otel.name = format!("{} {}", call.method, template(&call.path)),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            http.request.method = call.method.as_str(),
+            http.response.status_code = Empty,
+            url.full = format!("{}{}", self.base_url, call.path),
+            server.address = self.host,
+            server.port = self.port,
+            error.r#type = Empty,
+        );
+        let result = self.attempt(access, call, effect).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            span.record("error.type", error.name());
+            span.record("otel.status_code", "ERROR");
+        }
+        result
+    }
+
+    /// An answer of success, whole.
+    async fn attempt(&self, access: &Access, call: &Call, effect: Effect) -> Result<Received, Error> {
         let mut request = self
             .http
             .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
@@ -190,6 +217,7 @@ impl Inner {
             }
             body.extend_from_slice(&chunk);
         }
+        Span::current().record("http.response.status_code", response.status().as_u16());
         let retry_after =
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let retry_after = retry_after.map(Duration::from_secs);
@@ -202,6 +230,19 @@ impl Inner {
         let claims = Claims { scope: authority.scope(), role: authority.role, expire_at: Some(expire_at) };
         access.key.sign(&claims, &Nonce::random(self.entropy.bytes()))
     }
+}
+
+/// A path without its query, and with `{uuid}` in place of a room's or task's: few names for many
+/// calls.
+fn template(path: &str) -> String {
+    let path = path.split('?').next().unwrap_or_default();
+    for collection in ["/v5/rooms/", "/v5/projector/tasks/"] {
+        if let Some(rest) = path.strip_prefix(collection) {
+            let after = rest.find('/').map_or("", |at| &rest[at..]);
+            return format!("{collection}{{uuid}}{after}");
+        }
+    }
+    path.to_owned()
 }
 
 /// A header that no log shows and HPACK does not index.

@@ -12,7 +12,7 @@ use std::{
 
 use inkpass::{
     client::Client,
-    clock::{ManualClock, UnixMillis},
+    clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
     entropy::CountingEntropy,
     issuer::Issuer,
@@ -80,8 +80,17 @@ impl World {
         Self::with_policy(Policy::DEFAULT).await
     }
 
+    /// For programs of their own that use the emulator.
+    pub(crate) async fn on_the_system_s_clock() -> Self {
+        Self::at(SystemClock.now(), Policy::DEFAULT).await
+    }
+
     pub(crate) async fn with_policy(policy: Policy) -> Self {
-        let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
+        Self::at(UnixMillis::new(NOW).unwrap(), policy).await
+    }
+
+    async fn at(now: UnixMillis, policy: Policy) -> Self {
+        let clock = Arc::new(ManualClock::new(now));
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let upstream = Upstream::new(listener.local_addr().unwrap());
         let keyring = keyring();

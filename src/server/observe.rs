@@ -1,0 +1,163 @@
+//! What is seen of a call: its span, its code and its duration.
+//!
+//! A call ends when its answer's last byte is handed over; one that is dropped before was
+//! cancelled. Names follow OpenTelemetry's conventions for RPC.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, request::Parts};
+use http_body::{Frame, SizeHint};
+use opentelemetry::{
+    propagation::{Extractor, TextMapPropagator},
+    trace::TraceContextExt,
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::telemetry::Metrics;
+
+/// A call under way.
+pub(super) struct Observed {
+    span: Span,
+    metrics: Arc<Metrics>,
+    path: String,
+    began: Instant,
+    code: Code,
+}
+
+impl Observed {
+    /// Begins a call's span, within its caller's.
+    pub(super) fn begin(request: &Parts, request_id: &str, metrics: Arc<Metrics>) -> Self {
+        let method = metrics.of(request.uri.path()).method();
+        let span = tracing::info_span!(
+            "call",
+            otel.name = if method == "_OTHER" { "grpc" } else { method },
+            otel.kind = "server",
+            otel.status_code = Empty,
+            rpc.system.name = "grpc",
+            rpc.method = method,
+            rpc.status_code = Empty,
+            error.r#type = Empty,
+            network.peer.address = Empty,
+            request_id,
+        );
+        if let Some(peer) = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr) {
+            span.record("network.peer.address", tracing::field::display(peer.ip()));
+        }
+        if request.headers.contains_key("traceparent") {
+            let caller = TraceContextPropagator::new().extract(&Headers(&request.headers));
+            if caller.span().span_context().is_valid() {
+                // Refused where no traces are exported.
+                let _ = span.set_parent(caller);
+            }
+        }
+        // What is dropped before it has ended was cancelled.
+        Self {
+            span,
+            metrics,
+            path: request.uri.path().to_owned(),
+            began: Instant::now(),
+            code: Code::Cancelled,
+        }
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Goes with the answer to its end.
+    pub(super) fn follow(mut self, response: Response<Body>) -> Response<Body> {
+        if let Some(status) = Status::from_header_map(response.headers()) {
+            // There is no body to wait for.
+            self.code = status.code();
+            return response;
+        }
+        response.map(|body| Body::new(ObservedBody { body, call: self }))
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let name = self.metrics.of(&self.path).ended(self.code as i32, self.began.elapsed());
+        self.span.record("rpc.status_code", name);
+        if self.code != Code::Ok {
+            self.span.record("error.type", name);
+        }
+        if is_server_s_fault(self.code) {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        self.span.in_scope(
+            || tracing::debug!(rpc.status_code = name, duration = ?self.began.elapsed(), "a call ended"),
+        );
+    }
+}
+
+/// The codes that make a server's span an error.
+const fn is_server_s_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// W3C trace context in a call's metadata.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+/// An answer that tells its call how it ended.
+struct ObservedBody {
+    body: Body,
+    call: Observed,
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
+                    self.call.code = status.code();
+                }
+            }
+            Some(Err(status)) => self.call.code = status.code(),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

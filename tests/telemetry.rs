@@ -1,0 +1,224 @@
+//! Traces, metrics and logs of the real program, at a real OTLP receiver.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::any_value::Value,
+    trace::v1::Span,
+};
+use prost::Message;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::TcpListener,
+    process::Command,
+};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, async_trait};
+
+use crate::helpers::{ANY_PORT, World};
+
+/// Keeps every span that it is sent.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+
+#[async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.0.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Receiver {
+    async fn start(&self) -> String {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = TraceServiceServer::new(self.clone());
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        format!("http://{address}")
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let requests = self.0.lock().unwrap().clone();
+        let resources = requests.into_iter().flat_map(|request| request.resource_spans);
+        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
+    }
+}
+
+fn attribute(span: &Span, name: &str) -> String {
+    let found = span.attributes.iter().find(|attribute| attribute.key == name);
+    let value = found.and_then(|attribute| attribute.value.clone()?.value);
+    match value {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What a run of `inkpass serve` left behind.
+struct Run {
+    stderr: String,
+    token: String,
+}
+
+/// Serves in front of a world's emulator, creates a room with a caller's trace, and stops.
+async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("access"), "active-key").unwrap();
+    fs::write(path("secret"), "secret-of-active-key").unwrap();
+    fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = format!(
+        "[whiteboard]\nbase_url = '{}'\n[telemetry]\n{more_settings}\n[projects.default]\nregion = 'eu'\n\
+         keys = [{{ access_key_file = '{}', secret_key_file = '{}', state = 'active' }}]\n",
+        world.upstream.base_url(),
+        path("access").display(),
+        path("secret").display()
+    );
+    fs::write(path("inkpass.toml"), settings).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_inkpass"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"])
+        .arg(path("inkpass.toml"))
+        .envs(environment.iter().copied())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let grpc = line.split(' ').find_map(|part| part.strip_prefix("grpc=")).unwrap();
+
+    let client = inkpass::client::Client::connect(&format!("http://{grpc}")).await.unwrap();
+    let grant = inkpass::proto::TokenGrant { role: inkpass::proto::Role::Writer.into(), validity: None };
+    let traced = |token_grant| {
+        let request = inkpass::proto::CreateRoomRequest { token_grant, ..Default::default() };
+        let mut request = Request::new(request);
+        let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        request.metadata_mut().insert("traceparent", caller.parse().unwrap());
+        request
+    };
+    let answer = client.rooms().create_room(traced(Some(grant))).await.unwrap().into_inner();
+    world.upstream.fail_once("/v5/rooms", 500).await;
+    client.rooms().create_room(traced(None)).await.unwrap_err();
+
+    let id = process.id().unwrap().to_string();
+    std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    let mut stderr = String::new();
+    process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{stderr}");
+    Run { stderr, token: answer.token.unwrap().value }
+}
+
+#[tokio::test]
+async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let endpoint = receiver.start().await;
+    // The settings name a place where nobody listens: the variables go first.
+    let settings = "otlp_endpoint = 'http://127.0.0.1:1'\nsampling_ratio = 0.0";
+    let run = create_a_room(&world, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)], settings).await;
+
+    let spans = receiver.spans();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let (calls, signings, attempts) =
+        (named("inkpass.v1.RoomService/CreateRoom"), named("sign"), named("POST /v5/rooms"));
+    assert_eq!((calls.len(), signings.len(), attempts.len()), (2, 1, 2), "{spans:#?}");
+    for span in &spans {
+        assert_eq!(span.trace_id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes());
+    }
+    for call in &calls {
+        assert_eq!(call.parent_span_id, 0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+        assert_eq!((call.kind, attribute(call, "rpc.system.name")), (2, "grpc".to_owned()));
+        assert_eq!(attribute(call, "rpc.method"), "inkpass.v1.RoomService/CreateRoom");
+    }
+    assert_eq!(signings[0].parent_span_id, calls[0].span_id);
+    let of = |call: &Span| attempts.iter().find(|attempt| attempt.parent_span_id == call.span_id).unwrap();
+    let (good, bad) = (of(calls[0]), of(calls[1]));
+    assert_eq!((good.kind, attribute(good, "http.response.status_code")), (3, "201".to_owned()));
+    assert_eq!(attribute(good, "url.full"), format!("{}/v5/rooms", world.upstream.base_url()));
+    assert_eq!(attribute(bad, "error.type"), "outcome_unknown");
+    assert_eq!(bad.status.as_ref().unwrap().code, 2);
+    assert_eq!(
+        (attribute(calls[0], "rpc.status_code"), attribute(calls[1], "rpc.status_code")),
+        ("OK".into(), "ABORTED".into())
+    );
+
+    let logged = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let failure = logged.filter(|line| line["level"] == "WARN").collect::<Vec<_>>();
+    assert_eq!(failure.len(), 1, "a failure is logged once: {}", run.stderr);
+    assert_eq!(failure[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(failure[0]["rpc.method"], "inkpass.v1.RoomService/CreateRoom");
+    assert_eq!(failure[0]["request_id"].as_str().unwrap().len(), 36);
+
+    let exported = String::from_utf8_lossy(&receiver.bytes()).into_owned();
+    for secret in ["NETLESS", "secret-of", &run.token] {
+        assert!(!exported.contains(secret) && !run.stderr.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_exported_unless_somebody_asks_for_it() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let endpoint = receiver.start().await;
+    let settings = format!("otlp_endpoint = '{endpoint}'");
+    create_a_room(&world, &[("OTEL_SDK_DISABLED", "true")], &settings).await;
+    create_a_room(&world, &[("OTEL_TRACES_EXPORTER", "none")], &settings).await;
+    create_a_room(&world, &[], "").await;
+    assert!(receiver.spans().is_empty());
+    create_a_room(&world, &[], &settings).await;
+    assert!(!receiver.spans().is_empty(), "the settings alone are enough");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
+    let world = World::on_the_system_s_clock().await;
+    create_a_room(&world, &[], "otlp_endpoint = 'http://127.0.0.1:1'").await;
+}
+
+#[tokio::test]
+async fn metrics_count_every_call_by_its_code() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        let _ = world.client.tokens().issue_token(inkpass::proto::IssueTokenRequest::default()).await;
+    }
+    world.client.rooms().create_room(inkpass::proto::CreateRoomRequest::default()).await.unwrap();
+    let metrics = async || {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        http.get(format!("http://{}/metrics", world.admin)).send().await.unwrap().text().await.unwrap()
+    };
+    let line = |method: &str, code: &str, count: u32| {
+        format!(
+            "inkpass_calls_total{{rpc_method=\"inkpass.v1.{method}\",rpc_status_code=\"{code}\"}} {count}\n"
+        )
+    };
+    // A call has ended for its caller a moment before it is counted.
+    let wanted =
+        [line("TokenService/IssueToken", "INVALID_ARGUMENT", 3), line("RoomService/CreateRoom", "OK", 1)];
+    let mut text = metrics().await;
+    while !wanted.iter().all(|line| text.contains(line)) {
+        tokio::task::yield_now().await;
+        text = metrics().await;
+    }
+    assert!(text.contains("inkpass_build_info{version=\""), "{text}");
+    assert!(text.contains(
+        "rpc_server_call_duration_seconds_count{rpc_method=\"inkpass.v1.TokenService/IssueToken\"} 3\n"
+    ));
+}
