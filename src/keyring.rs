@@ -212,6 +212,13 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
         let access_key = self.read(&settings.access_key_file, Strictness::Public);
         let secret_key = self.read(&settings.secret_key_file, Strictness::Secret);
         let (access_key, secret_key) = (access_key?, secret_key?);
+        if access_key == secret_key {
+            self.report(
+                &path,
+                &"both files hold the same; the access key is no secret, so it must be another",
+            );
+            return None;
+        }
         if let Some(first) = self.seen.insert(access_key.to_string(), path.to_owned()) {
             self.report(&path, &format_args!("has the same access key as {first}"));
             return None;
@@ -221,7 +228,8 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
     }
 
     fn read(&mut self, path: &Path, strictness: Strictness) -> Option<Zeroizing<String>> {
-        read_key_file(path, strictness).inspect_err(|error| self.report(&path.display(), error)).ok()
+        let read = read_key_file(path, strictness);
+        read.inspect_err(|errors| errors.iter().for_each(|error| self.report(&path.display(), error))).ok()
     }
 }
 
@@ -240,6 +248,9 @@ pub enum KeyFileError {
     /// It cannot be opened or read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
+    /// It is a directory, a pipe or a device.
+    #[error("is not a file")]
+    NotAFile,
     /// Others may read or change it.
     #[error("is open to other users (mode {0:04o}): chmod 0440 it, or set the volume's defaultMode: 0440")]
     OpenToOthers(u32),
@@ -260,21 +271,40 @@ pub enum KeyFileError {
 /// Reads a key file; one newline at its end is dropped.
 ///
 /// # Errors
-/// [`KeyFileError`], which never shows what is in the file.
-pub fn read_key_file(path: &Path, strictness: Strictness) -> Result<Zeroizing<String>, KeyFileError> {
-    let mut file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode() & 0o7777;
+/// Everything that is wrong with it, and nothing of what is in it.
+pub fn read_key_file(path: &Path, strictness: Strictness) -> Result<Zeroizing<String>, Vec<KeyFileError>> {
+    let (mode, content) = open_and_read(path).map_err(|error| vec![error])?;
+    let mut errors = Vec::new();
     if strictness == Strictness::Secret && mode & 0o007 != 0 {
-        return Err(KeyFileError::OpenToOthers(mode));
+        errors.push(KeyFileError::OpenToOthers(mode));
     }
-    if metadata.len() > LONGEST_FILE as u64 {
+    match parse_key(&content, strictness) {
+        Ok(key) if errors.is_empty() => return Ok(key),
+        Ok(_) => {}
+        Err(error) => errors.push(error),
+    }
+    Err(errors)
+}
+
+/// The mode and the content of one and the same file.
+fn open_and_read(path: &Path) -> Result<(u32, Zeroizing<Vec<u8>>), KeyFileError> {
+    // Asked before it is opened, because opening a pipe waits for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(KeyFileError::NotAFile);
+    }
+    let mut file = File::open(path)?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    // Never grows, so that no unwiped copy is left behind.
+    let mut content = Zeroizing::new(Vec::with_capacity(LONGEST_FILE + 1));
+    file.by_ref().take(LONGEST_FILE as u64 + 1).read_to_end(&mut content)?;
+    Ok((mode, content))
+}
+
+fn parse_key(content: &[u8], strictness: Strictness) -> Result<Zeroizing<String>, KeyFileError> {
+    if content.len() > LONGEST_FILE {
         return Err(KeyFileError::TooLong);
     }
-    // Never grows, so that no unwiped copy is left behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST_FILE + 1));
-    file.by_ref().take(LONGEST_FILE as u64 + 1).read_to_end(&mut bytes)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| KeyFileError::NotAKey)?;
+    let text = std::str::from_utf8(content).map_err(|_| KeyFileError::NotAKey)?;
     let key = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text);
     if key.is_empty() {
         return Err(KeyFileError::Empty);

@@ -14,6 +14,7 @@ struct Limits {
     maximum: Duration,
 }
 
+const MILLENNIUM: Duration = Duration::from_hours(1000 * 365 * 24);
 const HOUR: Duration = Duration::from_hours(1);
 const SDK: Limits = Limits { default: lasting(Duration::from_mins(5)), maximum: HOUR };
 const BOUND: Limits = Limits { default: lasting(HOUR), maximum: Duration::from_hours(24) };
@@ -31,7 +32,7 @@ const fn lasting(ttl: Duration) -> Lifetime {
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     permanent: bool,
-    any_ttl: bool,
+    offline: bool,
 }
 
 /// Why the policy refuses.
@@ -45,13 +46,13 @@ pub enum Refusal {
 
 impl Policy {
     /// Where no policy is set: no permanent tokens.
-    pub const DEFAULT: Self = Self { permanent: false, any_ttl: false };
+    pub const DEFAULT: Self = Self { permanent: false, offline: false };
 
     /// `inkpass dev`: permanent tokens too.
-    pub const PERMISSIVE: Self = Self { permanent: true, any_ttl: false };
+    pub const PERMISSIVE: Self = Self { permanent: true, offline: false };
 
-    /// The offline commands, whose caller holds the key: any lifetime.
-    pub const OFFLINE: Self = Self { permanent: true, any_ttl: true };
+    /// The offline commands, whose caller holds the key: any lifetime up to a thousand years.
+    pub const OFFLINE: Self = Self { permanent: true, offline: true };
 
     /// The lifetime of a token of this kind: the one asked for, or the default.
     ///
@@ -59,12 +60,11 @@ impl Policy {
     /// [`Refusal`] if it may not live that long.
     pub fn lifetime(&self, kind: Kind, asked: Option<Lifetime>) -> Result<Lifetime, Refusal> {
         let limits = if kind == Kind::Sdk { SDK } else { BOUND };
+        let maximum = if self.offline { MILLENNIUM } else { limits.maximum };
         match asked {
             Some(Lifetime::Permanent) if self.permanent => Ok(Lifetime::Permanent),
             Some(Lifetime::Permanent) => Err(Refusal::PermanentTokenForbidden),
-            Some(asked) if !self.any_ttl && asked.as_duration() > Some(limits.maximum) => {
-                Err(Refusal::TtlAboveMaximum(limits.maximum))
-            }
+            Some(asked) if asked.as_duration() > Some(maximum) => Err(Refusal::TtlAboveMaximum(maximum)),
             Some(asked) => Ok(asked),
             None => Ok(limits.default),
         }

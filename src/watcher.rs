@@ -210,6 +210,6 @@ mod tests {
             pause = slower(pause);
             pauses.push(pause.as_millis());
         }
-        assert_eq!(pauses, [4500, 6750, 10125, 15187, 22780, 30000, 30000, 30000]);
+        assert_eq!(pauses, [4500, 6750, 10125, 15187, 22781, 30000, 30000, 30000]);
     }
 }

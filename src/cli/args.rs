@@ -9,7 +9,7 @@ use clap::{
 
 use super::{Failure, output::Output};
 use crate::{
-    client::Client,
+    client::{Client, ConnectError},
     config::Sources,
     proto::{self, token_grant},
     region::Region,
@@ -28,14 +28,12 @@ pub(super) struct ServerArgs {
 
 impl ServerArgs {
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        Client::connect(&self.server).await.map_err(|error| {
-            let mut text = format!("cannot connect to {}: {error}", self.server);
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text = format!("{text}: {cause}");
-                source = cause.source();
-            }
-            Failure::Failed(format!("{text}; is the server running, and is --server right?"))
+        Client::connect(&self.server).await.map_err(|error| match error {
+            ConnectError::InvalidServer => Failure::Usage(vec![format!("--server: {error}")]),
+            ConnectError::Unreachable(_) => Failure::Failed(format!(
+                "cannot connect to {}: {error}; is the server running, and is --server right?",
+                self.server
+            )),
         })
     }
 }

@@ -21,7 +21,7 @@ pub(super) enum Output {
 impl Output {
     /// Prints an answer.
     pub(super) fn print<M: Message + Name>(self, answer: &M) -> Result<(), Failure> {
-        let json = to_json(answer, self == Self::Json).map_err(Failure::Failed)?;
+        let json = to_json(answer).map_err(Failure::Failed)?;
         let mut text = String::new();
         match self {
             Self::Json => text = format!("{json:#}\n"),
@@ -35,7 +35,7 @@ impl Output {
         if self == Self::Text {
             return self.print(answer);
         }
-        print(&format!("{}\n", to_json(answer, true).map_err(Failure::Failed)?))
+        print(&format!("{}\n", to_json(answer).map_err(Failure::Failed)?))
     }
 }
 
@@ -48,19 +48,28 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// `with_defaults`: fields that hold their default value are written too.
-fn to_json<M: Message + Name>(answer: &M, with_defaults: bool) -> Result<Value, String> {
+/// Fields that hold their default value are written too.
+fn to_json<M: Message + Name>(answer: &M) -> Result<Value, String> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
     let descriptor = pool.get_message_by_name(&M::full_name()).ok_or("the message has no descriptor")?;
-    let message =
-        DynamicMessage::decode(descriptor, &*answer.encode_to_vec()).map_err(|error| error.to_string())?;
-    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(!with_defaults);
+    let message = DynamicMessage::decode(descriptor, &*answer.encode_to_vec()).map_err(|e| e.to_string())?;
+    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
     message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| error.to_string())
 }
 
-/// One line a value, named by its path: `room.uuid: 1f6a…`.
+/// One line a value, named by its path: `room.uuid: 1f6a…`. What says nothing is left out.
 fn push_lines(text: &mut String, path: &str, json: &Value) {
+    let mut line = |value: &dyn std::fmt::Display| {
+        let _ = writeln!(text, "{path}: {value}");
+    };
     match json {
+        Value::Null => {}
+        Value::Bool(value) => line(value),
+        Value::Number(value) if value.as_f64() == Some(0.0) => {}
+        Value::Number(value) => line(value),
+        Value::String(value) if value.is_empty() || value.ends_with("_UNSPECIFIED") => {}
+        // A value of somebody else's making must not make a line, or move the cursor.
+        Value::String(value) => line(&value.escape_debug()),
         Value::Object(fields) => {
             for (name, value) in fields {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -71,12 +80,6 @@ fn push_lines(text: &mut String, path: &str, json: &Value) {
             for (index, item) in items.iter().enumerate() {
                 push_lines(text, &format!("{path}[{index}]"), item);
             }
-        }
-        Value::String(value) => {
-            let _ = writeln!(text, "{path}: {value}");
-        }
-        value => {
-            let _ = writeln!(text, "{path}: {value}");
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Create {
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// How many writers and admins may be in the room at once; 0 is no limit
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     limit: i32,
     /// A UUID: the same id gives the same room within ten minutes
     #[arg(long, default_value = "", value_name = "UUID")]
@@ -61,7 +61,7 @@ pub(super) struct List {
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// How many rooms a page holds: 1 to 1000
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, allow_negative_numbers = true)]
     page_size: i32,
     /// The `next_page_token` of the page before; without it, the first page
     #[arg(long, default_value = "")]

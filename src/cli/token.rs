@@ -19,7 +19,7 @@ use crate::{
     clock::SystemClock,
     entropy::SystemEntropy,
     issuer::Issuer,
-    keyring::{KeyFileError, KeyState, Keyring, Project, Strictness, read_key_file},
+    keyring::{KeyState, Keyring, Project, Strictness, read_key_file},
     policy::Policy,
     proto::{
         self, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest, issue_token_request,
@@ -116,6 +116,11 @@ impl Issue {
     }
 
     fn request(&self) -> Result<IssueTokenRequest, Failure> {
+        if self.kind == Kind::Sdk && !(self.uuid.is_empty() && self.access_key.is_empty()) {
+            let mistake =
+                "--uuid and --access-key go with --kind room and task only: an SDK token opens everything";
+            return Err(Failure::Usage(vec![mistake.to_owned()]));
+        }
         let (uuid, access_key) = (self.uuid.clone(), self.access_key.clone());
         let scope = match self.kind {
             Kind::Sdk => issue_token_request::Scope::Sdk(SdkScope {}),
@@ -158,8 +163,9 @@ impl OfflineArgs {
             return Ok(None);
         };
         let read = |path: &PathBuf| {
-            read_key_file(path, Strictness::Public)
-                .map_err(|error: KeyFileError| Failure::Usage(vec![format!("{}: {error}", path.display())]))
+            read_key_file(path, Strictness::Public).map_err(|errors| {
+                Failure::Usage(errors.iter().map(|error| format!("{}: {error}", path.display())).collect())
+            })
         };
         let key = SigningKey::new(&read(access_key)?, read(secret_key)?.as_bytes());
         let key = key.map_err(|error| Failure::Usage(vec![error.to_string()]))?;

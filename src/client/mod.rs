@@ -17,7 +17,7 @@
 mod refusal;
 mod watch;
 
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use tonic::transport::{Channel, Endpoint};
 
@@ -34,18 +34,51 @@ pub struct Client {
     channel: Channel,
 }
 
+/// Why there is no connection.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The server's URL is not `http://host:port`.
+    InvalidServer,
+    /// Nothing answers there.
+    Unreachable(tonic::transport::Error),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidServer => f.write_str("a server's URL is http://host:port"),
+            Self::Unreachable(error) => {
+                write!(f, "{error}")?;
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    write!(f, ": {cause}")?;
+                    source = cause.source();
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Error for ConnectError {}
+
 impl Client {
-    /// Connects to `server`, an `http://` URL. An answer begins within 30 seconds, or the call ends.
+    /// Connects to `server`, `http://host:port`. An answer begins within 30 seconds, or the call ends.
     ///
     /// # Errors
-    /// The URL is none, or nothing answers there within 5 seconds.
-    pub async fn connect(server: &str) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(server.to_owned())?
+    /// The URL is another one, or nothing answers there within 5 seconds.
+    pub async fn connect(server: &str) -> Result<Self, ConnectError> {
+        let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| ConnectError::InvalidServer)?;
+        let uri = endpoint.uri();
+        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(ConnectError::InvalidServer);
+        }
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(30))
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_mins(1));
-        Ok(Self { channel: endpoint.connect().await? })
+        Ok(Self { channel: endpoint.connect().await.map_err(ConnectError::Unreachable)? })
     }
 
     /// `TokenService`.

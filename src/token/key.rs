@@ -77,9 +77,10 @@ impl SigningKey {
         let before_sig = before_sig.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let uuid = claims.scope.uuid().map(|uuid| ("uuid", uuid));
 
-        let mut text = String::with_capacity(512);
+        // Wiped: it ends up holding the whole token.
+        let mut text = Zeroizing::new(String::with_capacity(512));
         push_message(&mut text, before_sig.clone().chain(uuid));
-        let tag = (*self.mac).clone().chain_update(&text).finalize().into_bytes();
+        let tag = (*self.mac).clone().chain_update(&*text).finalize().into_bytes();
 
         text.clear();
         for (name, value) in before_sig {
@@ -94,7 +95,7 @@ impl SigningKey {
         let prefix = claims.scope.kind().prefix();
         let mut token = String::with_capacity(prefix.len() + text.len().div_ceil(3) * 4);
         token.push_str(prefix);
-        BASE64_URL_SAFE_NO_PAD.encode_string(&text, &mut token);
+        BASE64_URL_SAFE_NO_PAD.encode_string(&*text, &mut token);
         TokenValue(Zeroizing::new(token))
     }
 

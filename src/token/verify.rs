@@ -114,8 +114,13 @@ impl Presented {
             Some(millis) => Some(parse_millis(millis)?),
             None => None,
         };
-        let bound = claim("uuid").is_some_and(|uuid| !uuid.is_empty());
-        let complete = !claim("ak")?.is_empty() && claim("nonce").is_some() && (bound || kind == Kind::Sdk);
+        // The prefix is not signed: without this a Room token would be an SDK token under another
+        // prefix. Room and Task tokens cannot be told apart by anything that is signed.
+        let fits = match kind {
+            Kind::Sdk => claim("uuid").is_none(),
+            Kind::Room | Kind::Task => claim("uuid").is_some_and(|uuid| !uuid.is_empty()),
+        };
+        let complete = !claim("ak")?.is_empty() && claim("nonce").is_some() && fits;
         complete.then_some(Self { kind, claims, role, expire_at, tag })
     }
 

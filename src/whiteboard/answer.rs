@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// The vendor's error codes that say more than the status does.
 mod code {
@@ -77,6 +78,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// A short name, for traces.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::CredentialsRejected { .. } => "credentials_rejected",
+            Self::Refused { .. } => "refused",
+            Self::NotFound => "not_found",
+            Self::SceneNotFound => "scene_not_found",
+            Self::RoomDisabled => "room_disabled",
+            Self::NotWaiting => "not_waiting",
+            Self::FeatureDisabled => "feature_disabled",
+            Self::QueueFull => "queue_full",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::UnexpectedAnswer { .. } => "unexpected_answer",
+        }
+    }
+
     /// What to write to the log, where the fault is not the caller's.
     pub(super) fn detail(&self) -> Option<&str> {
         match self {
@@ -130,10 +149,10 @@ pub(super) fn check(received: Received, effect: Effect) -> Result<Received, Erro
     if status.is_success() {
         return Ok(received);
     }
-    let failure: Failure = serde_json::from_slice(&received.body).unwrap_or_default();
+    let failure = Failure(serde_json::from_slice(&received.body).unwrap_or_default());
     let detail = format!("{status}{}", failure.describe());
     Err(match (status.as_u16(), &*failure.code()) {
-        (_, code::QUEUE_FULL) => Error::QueueFull,
+        (400..500, code::QUEUE_FULL) => Error::QueueFull,
         (400..500, code::RUNNING) => Error::NotWaiting,
         (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
         (400..500, code) if code::TASK_NOT_FOUND.contains(&code) => Error::NotFound,
@@ -149,49 +168,39 @@ pub(super) fn check(received: Received, effect: Effect) -> Result<Received, Erro
     })
 }
 
-/// The failure bodies that are documented or seen: `{message}`, `{code, msg}` and
-/// `{error: {title, messages, requestId}}`. Anything else is read as an empty one.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Failure {
-    code: serde_json::Value,
-    message: String,
-    error: Observed,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Observed {
-    code: serde_json::Value,
-    messages: Vec<String>,
-    request_id: Option<String>,
-}
+/// A failure's body: `{message}` as documented, `{code, msg}`, `{error: {messages, requestId}}`, or
+/// anything else, which says nothing.
+struct Failure(Value);
 
 impl Failure {
     /// The vendor's error code, which comes as a number or as a string of digits.
     fn code(&self) -> String {
-        let code = if self.code.is_null() { &self.error.code } else { &self.code };
-        code.as_str().map_or_else(|| code.to_string(), str::to_owned)
+        match [&self.0["code"], &self.0["error"]["code"]].into_iter().find(|code| !code.is_null()) {
+            Some(Value::String(code)) => code.clone(),
+            Some(code) => code.to_string(),
+            None => String::new(),
+        }
     }
 
     /// Whether the prose has this word: the only sign of some failures.
     fn speaks_of(&self, word: &str) -> bool {
-        self.error.messages.iter().chain([&self.message]).any(|message| message.contains(word))
+        let texts = [&self.0["message"], &self.0["msg"]].into_iter();
+        let messages = self.0["error"]["messages"].as_array().into_iter().flatten();
+        texts.chain(messages).filter_map(Value::as_str).any(|text| text.contains(word))
     }
 
     /// What identifies the failure to the vendor's support, and nothing of its prose.
     fn describe(&self) -> String {
-        let plain = |text: &str| {
-            text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(64).collect::<String>()
-        };
-        let mut text = String::new();
-        if !self.code.is_null() || !self.error.code.is_null() {
-            text = format!(", code {}", plain(&self.code()));
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let plain = |text: &str| text.chars().filter(allowed).take(64).collect::<String>();
+        let code = plain(&self.code());
+        let id = plain(self.0["error"]["requestId"].as_str().unwrap_or_default());
+        match (&*code, &*id) {
+            ("", "") => String::new(),
+            (code, "") => format!(", code {code}"),
+            ("", id) => format!(", upstream request id {id}"),
+            (code, id) => format!(", code {code}, upstream request id {id}"),
         }
-        if let Some(id) = &self.error.request_id {
-            text = format!("{text}, upstream request id {}", plain(id));
-        }
-        text
     }
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use super::{
-    Access, Error, PathUuid, Whiteboard,
+    Access, Error, PathUuid, Whiteboard, or_default,
     transport::{Authority, Call},
+    uuid,
 };
 use crate::token::Permission;
 
@@ -78,6 +79,7 @@ pub enum Priority {
 #[serde(rename_all = "camelCase")]
 pub struct Conversion {
     /// Its uuid, never re-formatted.
+    #[serde(deserialize_with = "uuid")]
     pub uuid: String,
     /// `static` or `dynamic`.
     #[serde(rename = "type")]
@@ -170,7 +172,7 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct PendingConversion {
     /// Its uuid.
-    #[serde(rename = "taskId")]
+    #[serde(rename = "taskId", deserialize_with = "uuid")]
     pub uuid: String,
     /// 0: waiting, 1: in progress.
     pub status: i64,
@@ -257,13 +259,6 @@ const TASKS: &str = "/v5/projector/tasks";
 
 fn path(uuid: PathUuid<'_>) -> String {
     format!("{TASKS}/{}", uuid.as_str())
-}
-
-/// What is unknown may be absent, or null.
-fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Pages by their number, each an object with a URL or a URL alone.

@@ -15,6 +15,7 @@ mod transport;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
 use self::transport::Transport;
@@ -84,6 +85,19 @@ impl<'a> PathUuid<'a> {
     pub const fn as_str(self) -> &'a str {
         self.0
     }
+}
+
+/// What an answer must hold wherever it holds a uuid: one that a path can.
+fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let uuid = String::deserialize(deserializer)?;
+    if PathUuid::new(&uuid).is_some() { Ok(uuid) } else { Err(de::Error::custom("not a uuid")) }
+}
+
+/// What is unknown may be absent, or null.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Whiteboard {

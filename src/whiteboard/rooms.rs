@@ -7,8 +7,9 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 use super::{
-    Access, Error, PathUuid, Whiteboard,
+    Access, Error, PathUuid, Whiteboard, or_default,
     transport::{Authority, Call},
+    uuid,
 };
 use crate::{clock::UnixMillis, token::Permission};
 
@@ -17,6 +18,7 @@ use crate::{clock::UnixMillis, token::Permission};
 #[serde(rename_all = "camelCase")]
 pub struct Room {
     /// Its uuid, never re-formatted.
+    #[serde(deserialize_with = "uuid")]
     pub uuid: String,
     /// With `app_uuid`, what a client SDK joins with.
     #[serde(rename = "teamUUID")]
@@ -25,13 +27,16 @@ pub struct Room {
     #[serde(rename = "appUUID")]
     pub app_uuid: String,
     /// Whether it is recorded.
+    #[serde(default, deserialize_with = "or_default")]
     pub is_record: bool,
     /// Whether it is disabled.
+    #[serde(default, deserialize_with = "or_default")]
     pub is_ban: bool,
-    /// When it was created.
-    #[serde(deserialize_with = "time")]
-    pub created_at: UnixMillis,
+    /// When it was created, if the upstream says so.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<UnixMillis>,
     /// How many writers and admins may be in it at once; 0: no limit.
+    #[serde(default, deserialize_with = "or_default")]
     pub limit: i32,
 }
 
@@ -100,9 +105,10 @@ fn path(uuid: PathUuid<'_>) -> String {
 }
 
 /// RFC 3339, UTC.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixMillis, D::Error> {
-    let text = String::deserialize(deserializer)?;
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMillis>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let time = humantime::parse_rfc3339(&text).map_err(de::Error::custom)?;
     let since_epoch = time.duration_since(UNIX_EPOCH).map_err(de::Error::custom)?;
-    UnixMillis::EPOCH.checked_add(since_epoch).ok_or_else(|| de::Error::custom("after the year 9999"))
+    let millis = UnixMillis::EPOCH.checked_add(since_epoch);
+    millis.map(Some).ok_or_else(|| de::Error::custom("after the year 9999"))
 }
