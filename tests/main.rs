@@ -11,3 +11,5 @@ mod server;
 mod settings;
 mod telemetry;
 mod token;
+mod upstream_calls;
+mod wire;

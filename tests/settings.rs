@@ -170,6 +170,7 @@ fn a_plaintext_upstream_off_loopback_needs_consent() {
         ("http://emulator:8089", ""),
         ("http://10.0.0.1", "allow_plaintext = false"),
         ("https://user@host", ""),
+        ("https://:password@host", ""),
         ("https://h/?q", ""),
     ] {
         let mistakes = Files::new(&with(base_url, more)).mistakes();
@@ -179,11 +180,12 @@ fn a_plaintext_upstream_off_loopback_needs_consent() {
 
 #[test]
 fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
-    let cases: [(&[u8], u32, &str); 9] = [
+    let cases: [(&[u8], u32, &str); 10] = [
         (b"", 0o400, "is empty"),
         (b"\n", 0o400, "is empty"),
         (b"fifteen-bytes-x\n", 0o400, "less than 16 bytes"),
         (b"a-secret-key-of-enough-bytes", 0o444, "is open to other users (mode 0444)"),
+        (b"a-secret-key-of-enough-bytes", 0o402, "is open to other users (mode 0402)"),
         (b"a-secret-key-of-enough-bytes", 0o666, "is open to other users (mode 0666)"),
         (b"a-secret-key-of-enough-bytes\n\n", 0o400, "must hold the key alone"),
         (b" a-secret-key-of-enough-bytes", 0o400, "must hold the key alone"),
@@ -219,4 +221,66 @@ fn an_access_key_belongs_to_one_project() {
         + &GOOD[GOOD.find("[projects").unwrap()..].replace("[projects.default]", "[projects.twin]");
     let mistakes = Files::new(&twice).mistakes();
     assert_eq!(mistakes, ["projects.twin.keys[0]: has the same access key as projects.default.keys[0]"]);
+}
+
+#[test]
+fn a_key_file_s_mistakes_are_all_listed_and_a_pipe_does_not_hold_up_the_start() {
+    let files = Files::new(GOOD);
+    files.write("secret", "", 0o644);
+    let mistakes = files.mistakes();
+    assert!(mistakes[0].contains("mode 0644") && mistakes[1].contains("is empty"), "{mistakes:?}");
+
+    let pipe = files.directory.path().join("secret");
+    fs::remove_file(&pipe).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert_eq!(files.mistakes(), ["secret: is not a file"]);
+
+    fs::remove_file(&pipe).unwrap();
+    files.write("secret", "the-same-in-both-files", 0o400);
+    files.write("access", "the-same-in-both-files\n", 0o400);
+    let mistakes = files.mistakes();
+    assert!(
+        mistakes[0].contains("both files hold the same") && !mistakes[0].contains("the-same"),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
+fn a_project_s_name_cannot_move_a_terminal_s_cursor() {
+    for name in ["\"\"", "\"a\\u001b[2J\"", "\"a b\"", "\"a/b\""] {
+        let settings = GOOD.replace("[projects.default]", &format!("[projects.{name}]"));
+        let mistakes = Files::new(&settings).mistakes();
+        assert!(mistakes[0].starts_with("projects.") && !mistakes[0].contains('\u{1b}'), "{mistakes:?}");
+    }
+}
+
+#[test]
+fn a_line_is_counted_as_an_editor_does() {
+    let mistakes = Files::new("[server]\nlisten = 1\nlisten = 2\n").mistakes();
+    assert!(mistakes[0].starts_with("inkpass.toml:3: "), "{mistakes:?}");
+}
+
+#[test]
+fn an_emulator_needs_only_the_projects() {
+    let projects = &GOOD[GOOD.find("[projects").unwrap()..];
+    let files = Files::new(&format!("[whiteboard]\nnonsense = 1\n{projects}"));
+    let file = Some(files.directory.path().join("inkpass.toml"));
+    let keyring = inkpass::config::load_projects(&Sources { file, ..Sources::default() }).unwrap();
+    assert!(keyring.project("").is_some());
+}
+
+#[test]
+fn polling_faster_than_the_vendor_asks_for_is_for_an_emulator() {
+    let with = |base_url: &str, watch: &str| {
+        let settings = GOOD.replace("https://api.netless.link", base_url);
+        Files::new(&format!("[watch]\n{watch}\n{settings}"))
+    };
+    let fast = with("http://127.0.0.1:1", "poll_interval = '10ms'").load_with(&[]).unwrap();
+    assert_eq!(fast.watch.poll_interval.as_millis(), 10);
+    for watch in
+        ["poll_interval = '2s'", "poll_interval = '0s'", "max_duration = '5m'", "max_duration = '10ms'"]
+    {
+        let mistakes = with("https://api.netless.link", watch).mistakes();
+        assert!(mistakes[0].starts_with("watch."), "{mistakes:?}");
+    }
 }

@@ -110,6 +110,24 @@ fn each_error_string_of_the_vendor_is_given() {
     assert_eq!(verify(&read, Some(&key()), at(NOW + 999), &Wanted::default()), Ok(()));
 }
 
+/// The prefix is not signed. Room and Task tokens say the same in what is, so that those two alone
+/// can be taken for each other.
+#[test]
+fn a_room_or_task_token_is_no_sdk_token_under_another_prefix() {
+    let room = signed(Kind::Room, "r1", Role::Admin);
+    let task = signed(Kind::Task, "t1", Role::Admin);
+    let sdk = signed(Kind::Sdk, "", Role::Admin);
+    let swap = |token: &str, from: Kind, to: Kind| token.replace(from.prefix(), to.prefix());
+    for forged in [
+        swap(&room, Kind::Room, Kind::Sdk),
+        swap(&task, Kind::Task, Kind::Sdk),
+        swap(&sdk, Kind::Sdk, Kind::Room),
+        swap(&sdk, Kind::Sdk, Kind::Task),
+    ] {
+        assert_eq!(judge(&forged, &Wanted::default()), Err(TokenError::Malformed), "{forged}");
+    }
+}
+
 #[test]
 fn what_is_not_a_token_is_malformed() {
     let encode = |query: &str| format!("NETLESSSDK_{}", BASE64_URL_SAFE_NO_PAD.encode(query));

@@ -59,8 +59,8 @@ pub(crate) fn keyring() -> Keyring {
         Arc::new(SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap())
     };
     let default = vec![
-        (KeyState::Active, key("active-key")),
         (KeyState::Retiring, key("retiring-key")),
+        (KeyState::Active, key("active-key")),
         (KeyState::VerifyOnly, key("verify-only-key")),
     ];
     let projects = vec![

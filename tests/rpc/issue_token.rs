@@ -142,6 +142,20 @@ async fn a_project_is_meant_by_name_and_an_unknown_one_is_refused() {
 }
 
 #[tokio::test]
+async fn refusals_come_in_their_order() {
+    let world = World::start().await;
+    let scope = Scope::Room(RoomScope { uuid: "r".into(), access_key: "no-key".into() });
+    let all_wrong = request(scope.clone(), Role::Reader, Some(seconds(25 * 3600)));
+    let elsewhere = IssueTokenRequest { project: "nobody".into(), ..all_wrong.clone() };
+    let refused = issue(&world, elsewhere).await.unwrap_err();
+    assert_refused(&refused, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
+    let refused = issue(&world, all_wrong).await.unwrap_err();
+    assert_refused(&refused, Code::PermissionDenied, "TTL_ABOVE_MAXIMUM", &[]);
+    let refused = issue(&world, request(scope, Role::Reader, None)).await.unwrap_err();
+    assert_refused(&refused, Code::NotFound, "ACCESS_KEY_UNKNOWN", &[]);
+}
+
+#[tokio::test]
 async fn a_named_key_signs_unless_it_is_unknown_or_may_only_verify() {
     let world = World::start().await;
     let named = |access_key: &str| {

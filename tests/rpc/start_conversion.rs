@@ -113,7 +113,18 @@ async fn what_is_wrong_is_named_whole_and_not_sent() {
         let fields = ["dynamic_format.image_compression_level"];
         assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &fields);
     }
-    for resource in ["", "/a.pptx", "https://", "javascript:alert(1)", "file:///etc/passwd"] {
+    for resource in [
+        "",
+        "/a.pptx",
+        "https://",
+        "javascript:alert(1)",
+        "file:///etc/passwd",
+        " https://a",
+        "https://a\n/b",
+        "https://a/\0",
+        "http:a",
+        "https:\\\\a",
+    ] {
         let request = StartConversionRequest { resource: resource.into(), ..request(dynamic()) };
         let status = start(&world, request).await.unwrap_err();
         assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &["resource"]);

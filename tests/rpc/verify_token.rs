@@ -126,6 +126,42 @@ async fn a_key_that_nobody_here_has_is_a_team_error() {
 }
 
 #[tokio::test]
+async fn every_permission_is_called_by_its_name() {
+    let world = World::start().await;
+    let names = |role| {
+        let request = ask(&signed("active-key", Scope::Sdk, role));
+        async { verify(&world, request).await.permissions().map(|p| p.as_str_name()).collect::<Vec<_>>() }
+    };
+    let writer = names(token::Role::Writer).await;
+    let expected = [
+        "CREATE_ROOM",
+        "JOIN_INTERACTIVE",
+        "LIST_ROOMS",
+        "GET_ROOM",
+        "CAPTURE_SCENE",
+        "CAPTURE_SCENE_DIR",
+        "LIST_SCENES",
+        "ADD_SCENE",
+        "SWITCH_SCENE",
+        "START_CONVERSION",
+        "MINT_ROOM_TOKEN",
+        "MINT_TASK_TOKEN",
+        "GET_CONVERSION",
+    ];
+    assert_eq!(writer, expected.map(|name| format!("PERMISSION_{name}")));
+    let admin = names(token::Role::Admin).await;
+    assert_eq!(admin[4], "PERMISSION_DISABLE_ROOM");
+    assert_eq!(names(token::Role::Reader).await[0], "PERMISSION_JOIN_READ_ONLY");
+    for number in 1..=15 {
+        // Asked for one by one, each is granted exactly where it is listed.
+        let permission = Permission::try_from(number).unwrap();
+        let token = signed("active-key", Scope::Sdk, token::Role::Writer);
+        let answer = verify(&world, VerifyTokenRequest { permission: number, ..ask(&token) }).await;
+        assert_eq!(answer.valid, writer.contains(&permission.as_str_name()), "{permission:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_question_is_refused_with_every_violation() {
     let world = World::start().await;
     let refused =

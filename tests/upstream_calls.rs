@@ -1,0 +1,148 @@
+//! What leaves for the upstream, and what of its answers is believed, at an upstream that says
+//! what it is told to.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+use inkpass::{
+    clock::{ManualClock, UnixMillis},
+    policy::Policy,
+    proto::{CreateRoomRequest, GetRoomRequest, Role, TokenGrant},
+    token::{Kind, Presented, Role as TokenRole},
+};
+use tokio::net::TcpListener;
+use tonic::Code;
+
+use crate::helpers::{ANY_PORT, NOW, World, assert_refused, key, upstream::Upstream};
+
+/// Answers every call alike, and keeps the `token` headers.
+#[derive(Clone)]
+struct Scripted {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+    tokens: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self { status, headers: HeaderMap::new(), body: body.into(), tokens: Arc::default() }
+    }
+
+    async fn start(&self) -> World {
+        let answer = async |State(scripted): State<Self>, headers: HeaderMap| {
+            scripted.tokens.lock().unwrap().push(headers["token"].to_str().unwrap().to_owned());
+            (StatusCode::from_u16(scripted.status).unwrap(), scripted.headers, scripted.body).into_response()
+        };
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let upstream = Upstream::new(listener.local_addr().unwrap());
+        let router = Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
+        World::in_front_of(upstream, clock, Policy::DEFAULT).await
+    }
+
+    fn count(&self) -> usize {
+        self.tokens.lock().unwrap().len()
+    }
+}
+
+fn room(uuid: &str) -> String {
+    format!(
+        r#"{{"uuid":"{uuid}","teamUUID":"t","appUUID":"a","isRecord":false,"isBan":false,
+            "createdAt":"2026-01-02T03:04:05.678Z","limit":0}}"#
+    )
+}
+
+fn granting() -> CreateRoomRequest {
+    CreateRoomRequest {
+        token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_call_s_token_lives_for_one_minute_and_is_signed_by_the_active_key() {
+    let upstream = Scripted::new(201, room("r1"));
+    let world = upstream.start().await;
+    world.client.rooms().create_room(granting()).await.unwrap();
+    world.client.rooms().get_room(GetRoomRequest { uuid: "r1".into(), ..Default::default() }).await.unwrap();
+    let tokens = upstream.tokens.lock().unwrap().clone();
+    let read = tokens.iter().map(|token| Presented::parse(token).unwrap()).collect::<Vec<_>>();
+    for token in &read {
+        assert!(token.is_signed_by(&key("active-key")));
+        assert_eq!(token.expire_at(), UnixMillis::new(NOW + 60_000));
+    }
+    assert_eq!((read[0].kind(), read[0].role()), (Kind::Sdk, TokenRole::Writer));
+    assert_eq!((read[1].kind(), read[1].role(), read[1].uuid()), (Kind::Room, TokenRole::Writer, "r1"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_what_is_documented_is_not_believed_and_not_repeated() {
+    let long = "x".repeat(1000);
+    let answers = [
+        room(""),
+        room("../a"),
+        room(&long),
+        room("a\\u0000b"),
+        room("a b"),
+        r#"{"teamUUID":"t","appUUID":"a"}"#.to_owned(),
+        r#"{"uuid":7,"teamUUID":"t","appUUID":"a"}"#.to_owned(),
+        room("r1").replace("2026-01-02T", "+99999-01-02T"),
+        "[]".to_owned(),
+        "<html>secret</html>".to_owned(),
+        String::new(),
+        format!("{}{}", room("r1"), " ".repeat(1024 * 1024)),
+    ];
+    for answer in answers {
+        let upstream = Scripted::new(201, answer.clone());
+        let world = upstream.start().await;
+        let refused = world.client.rooms().create_room(granting()).await.unwrap_err();
+        assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+        assert!(!refused.message().contains("secret"));
+        assert_eq!(upstream.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_room_of_which_the_upstream_says_little_is_a_room_all_the_same() {
+    let upstream =
+        Scripted::new(201, r#"{"uuid":"r1","teamUUID":"t","appUUID":"a","limit":null,"name":"new"}"#);
+    let world = upstream.start().await;
+    let answer = world.client.rooms().create_room(granting()).await.unwrap().into_inner();
+    assert_eq!(answer.token.unwrap().uuid, "r1");
+    assert_eq!(answer.room.unwrap().create_time, None);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let mut upstream = Scripted::new(302, "");
+    upstream.headers.insert("location", "http://127.0.0.1:1/elsewhere".parse().unwrap());
+    let world = upstream.start().await;
+    let refused = world.client.rooms().create_room(granting()).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    assert_eq!(upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn every_shape_of_a_failure_s_code_is_read_and_a_5xx_to_a_post_is_never_harmless() {
+    for (status, body, code, reason) in [
+        (400, r#"{"code":2010203}"#, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL"),
+        (400, r#"{"code":"2010203","msg":"full"}"#, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL"),
+        (403, r#"{"error":{"code":2010203}}"#, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL"),
+        (403, r#"{"error":"boom","code":2010606}"#, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED"),
+        (403, "", Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (500, r#"{"code":2010203}"#, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+        (504, "<html>", Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+    ] {
+        let world = Scripted::new(status, body).start().await;
+        let refused = world.client.rooms().create_room(granting()).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+    }
+}
