@@ -29,21 +29,39 @@ pub(super) fn push_json(out: &mut String, text: &str) {
 
 /// Appends `text` as a component of a query.
 pub(super) fn push_component(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !UNRESERVED[usize::from(byte)]) {
+        out.push_str(&rest[..at]);
+        // A character of several bytes is escaped byte by byte.
+        let length = rest[at..].chars().next().map_or(1, char::len_utf8);
+        for byte in rest[at..at + length].bytes() {
             out.push('%');
             push_hex_byte(out, byte, UPPER);
         }
+        rest = &rest[at + length..];
     }
+    out.push_str(rest);
 }
 
-/// Appends bytes as lower-case hexadecimal digits.
-pub(super) fn push_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        push_hex_byte(out, *byte, LOWER);
+/// What `encodeURIComponent` leaves as it is.
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let unreserved = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()";
+    let mut index = 0;
+    while index < unreserved.len() {
+        table[unreserved[index] as usize] = true;
+        index += 1;
     }
+    table
+};
+
+/// Appends bytes as lower-case hexadecimal digits.
+pub(super) fn push_hex<const N: usize>(out: &mut String, bytes: &[u8; N]) {
+    let mut digits = [[0; 2]; N];
+    for (pair, byte) in digits.iter_mut().zip(bytes) {
+        *pair = [LOWER[usize::from(byte >> 4)], LOWER[usize::from(byte & 0x0f)]];
+    }
+    out.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
 }
 
 fn push_hex_byte(out: &mut String, byte: u8, digits: &[u8; 16]) {

@@ -87,7 +87,7 @@ impl SigningKey {
             push_pair(&mut text, name, value);
         }
         text.push_str("&sig=");
-        push_hex(&mut text, &tag);
+        push_hex(&mut text, &tag.into());
         if let Some((name, uuid)) = uuid {
             push_pair(&mut text, name, uuid);
         }
