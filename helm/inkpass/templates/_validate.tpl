@@ -1,0 +1,31 @@
+{{/*
+What the schema cannot say. Every mistake is reported at once, as a sentence that says what to do.
+*/}}
+{{- define "inkpass.validate" -}}
+{{- $mistakes := list -}}
+{{- $ownUpstream := and .Values.emulator.enabled (not .Values.whiteboard.baseUrl) -}}
+{{- if not (or .Values.keys.existingSecret $ownUpstream) -}}
+{{- $mistakes = append $mistakes "keys.existingSecret is empty: make a Secret with the data access-key and secret-key and name it, or, to try without an account, set emulator.enabled=true and leave whiteboard.baseUrl empty." -}}
+{{- end -}}
+{{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
+{{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
+{{- end -}}
+{{- $needed := include "inkpass.gracePeriodNeeded" . | int -}}
+{{- $given := .Values.terminationGracePeriodSeconds -}}
+{{- if and (not (kindIs "invalid" $given)) (lt (int $given) $needed) -}}
+{{- $mistakes = append $mistakes (printf "terminationGracePeriodSeconds is %d, but a pod needs %d to end in order: %d (preStopSleepSeconds) + 15 (calls finish) + 10 (margin). Set it to at least %d, or leave it out." (int $given) $needed (int .Values.preStopSleepSeconds) $needed) -}}
+{{- end -}}
+{{- if $mistakes -}}
+{{- fail (printf "\n\n%s\n" (join "\n" $mistakes)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* 15 s is how long the service lets calls finish after SIGTERM; 10 s are for the last export and for slow machines. */}}
+{{- define "inkpass.gracePeriodNeeded" -}}
+{{- add (int .Values.preStopSleepSeconds) 15 10 -}}
+{{- end -}}
+
+{{- define "inkpass.gracePeriod" -}}
+{{- $given := .Values.terminationGracePeriodSeconds -}}
+{{- if kindIs "invalid" $given }}{{ include "inkpass.gracePeriodNeeded" . }}{{ else }}{{ int $given }}{{ end -}}
+{{- end -}}
