@@ -200,10 +200,6 @@ async fn metrics_count_every_call_by_its_code() {
         let _ = world.client.tokens().issue_token(inkpass::proto::IssueTokenRequest::default()).await;
     }
     world.client.rooms().create_room(inkpass::proto::CreateRoomRequest::default()).await.unwrap();
-    let metrics = async || {
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        http.get(format!("http://{}/metrics", world.admin)).send().await.unwrap().text().await.unwrap()
-    };
     let line = |method: &str, code: &str, count: u32| {
         format!(
             "inkpass_calls_total{{rpc_method=\"inkpass.v1.{method}\",rpc_status_code=\"{code}\"}} {count}\n"
@@ -212,10 +208,10 @@ async fn metrics_count_every_call_by_its_code() {
     // A call has ended for its caller a moment before it is counted.
     let wanted =
         [line("TokenService/IssueToken", "INVALID_ARGUMENT", 3), line("RoomService/CreateRoom", "OK", 1)];
-    let mut text = metrics().await;
+    let mut text = world.metrics().await;
     while !wanted.iter().all(|line| text.contains(line)) {
         tokio::task::yield_now().await;
-        text = metrics().await;
+        text = world.metrics().await;
     }
     assert!(text.contains("inkpass_build_info{version=\""), "{text}");
     assert!(text.contains(

@@ -1,57 +1,14 @@
 //! What leaves for the upstream, and what of its answers is believed, at an upstream that says
 //! what it is told to.
 
-use std::sync::{Arc, Mutex};
-
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::IntoResponse,
-};
 use inkpass::{
-    clock::{ManualClock, UnixMillis},
-    policy::Policy,
+    clock::UnixMillis,
     proto::{CreateRoomRequest, GetRoomRequest, Role, TokenGrant},
     token::{Kind, Presented, Role as TokenRole},
 };
-use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::helpers::{ANY_PORT, NOW, World, assert_refused, key, upstream::Upstream};
-
-/// Answers every call alike, and keeps the `token` headers.
-#[derive(Clone)]
-struct Scripted {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-    tokens: Arc<Mutex<Vec<String>>>,
-}
-
-impl Scripted {
-    fn new(status: u16, body: impl Into<Bytes>) -> Self {
-        Self { status, headers: HeaderMap::new(), body: body.into(), tokens: Arc::default() }
-    }
-
-    async fn start(&self) -> World {
-        let answer = async |State(scripted): State<Self>, headers: HeaderMap| {
-            scripted.tokens.lock().unwrap().push(headers["token"].to_str().unwrap().to_owned());
-            (StatusCode::from_u16(scripted.status).unwrap(), scripted.headers, scripted.body).into_response()
-        };
-        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-        let upstream = Upstream::new(listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(self.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
-        World::in_front_of(upstream, clock, Policy::DEFAULT).await
-    }
-
-    fn count(&self) -> usize {
-        self.tokens.lock().unwrap().len()
-    }
-}
+use crate::helpers::{NOW, assert_refused, key, scripted::Scripted};
 
 fn room(uuid: &str) -> String {
     format!(

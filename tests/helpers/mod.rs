@@ -1,6 +1,7 @@
 //! A whole service in the test's own process: gRPC, admin and emulator on free ports of loopback,
 //! a clock that stands still, and two projects.
 
+pub(crate) mod scripted;
 pub(crate) mod upstream;
 
 use std::{
@@ -18,6 +19,7 @@ use inkpass::{
     issuer::Issuer,
     keyring::{KeyState, Keyring, Project},
     policy::Policy,
+    proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
     rpc::House,
     server::{Error, Parts, Server},
@@ -37,7 +39,7 @@ pub(crate) const NOW: u64 = 1_790_000_000_000;
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Watches that poll often and last long enough.
-const WATCH: watcher::Settings =
+pub(crate) const WATCH: watcher::Settings =
     watcher::Settings { max_duration: Duration::from_mins(4), poll_interval: Duration::from_millis(5) };
 
 /// A running service.
@@ -75,46 +77,50 @@ pub(crate) fn key(access_key: &str) -> SigningKey {
     SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap()
 }
 
-impl World {
-    pub(crate) async fn start() -> Self {
-        Self::with_policy(Policy::DEFAULT).await
-    }
+/// What may differ from world to world.
+pub(crate) struct Setup {
+    pub(crate) now: UnixMillis,
+    pub(crate) policy: Policy,
+    pub(crate) watch: watcher::Settings,
+    pub(crate) emulator: emulator::Settings,
+    pub(crate) keyring: fn() -> Keyring,
+}
 
-    /// For programs of their own that use the emulator.
-    pub(crate) async fn on_the_system_s_clock() -> Self {
-        Self::at(SystemClock.now(), Policy::DEFAULT).await
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            now: UnixMillis::new(NOW).unwrap(),
+            policy: Policy::DEFAULT,
+            watch: WATCH,
+            emulator: emulator::Settings::default(),
+            keyring,
+        }
     }
+}
 
-    pub(crate) async fn with_policy(policy: Policy) -> Self {
-        Self::at(UnixMillis::new(NOW).unwrap(), policy).await
-    }
-
-    async fn at(now: UnixMillis, policy: Policy) -> Self {
-        let clock = Arc::new(ManualClock::new(now));
+impl Setup {
+    pub(crate) async fn start(self) -> World {
+        let clock = Arc::new(ManualClock::new(self.now));
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let upstream = Upstream::new(listener.local_addr().unwrap());
-        let keyring = keyring();
+        let keyring = (self.keyring)();
         let projects = keyring.projects().map(|project| emulator::Project {
             name: project.name().to_owned(),
             keys: project.keys().cloned().collect(),
         });
-        let emulator = Emulator::new(
-            projects.collect(),
-            clock.clone(),
-            Arc::new(CountingEntropy::default()),
-            emulator::Settings::default(),
-        );
+        let entropy = Arc::new(CountingEntropy::default());
+        let emulator = Emulator::new(projects.collect(), clock.clone(), entropy, self.emulator.clone());
         tokio::spawn(async move { emulator.serve(listener, pending()).await });
-        Self::in_front_of(upstream, clock, policy).await
+        self.in_front_of(upstream, clock).await
     }
 
     /// A service whose upstream is already there, or is not.
-    pub(crate) async fn in_front_of(upstream: Upstream, clock: Arc<ManualClock>, policy: Policy) -> Self {
+    pub(crate) async fn in_front_of(self, upstream: Upstream, clock: Arc<ManualClock>) -> World {
         let entropy = Arc::new(CountingEntropy::default());
         let settings = Settings::new(upstream.base_url().parse().unwrap());
         let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
-        let issuer = Issuer::new(keyring(), policy, clock.clone(), entropy.clone());
-        let house = House::new(issuer, whiteboard, WATCH, clock.clone(), entropy.clone());
+        let issuer = Issuer::new((self.keyring)(), self.policy, clock.clone(), entropy.clone());
+        let house = House::new(issuer, whiteboard, self.watch, clock.clone(), entropy.clone());
         let parts = Parts { house, reflection: true, entropy };
 
         let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
@@ -129,7 +135,42 @@ impl World {
         });
         is_ready.await.unwrap();
         let client = Client::connect(&format!("http://{grpc}")).await.unwrap();
-        Self { client, clock, upstream, grpc, admin, stop, ended }
+        World { client, clock, upstream, grpc, admin, stop, ended }
+    }
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    pub(crate) async fn with_policy(policy: Policy) -> Self {
+        Setup { policy, ..Setup::default() }.start().await
+    }
+
+    /// For programs of their own that use the emulator.
+    pub(crate) async fn on_the_system_s_clock() -> Self {
+        Setup { now: SystemClock.now(), ..Setup::default() }.start().await
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// A room in the default project and region.
+    pub(crate) async fn room(&self) -> String {
+        let request = CreateRoomRequest::default();
+        self.client.rooms().create_room(request).await.unwrap().into_inner().room.unwrap().uuid
+    }
+
+    /// A conversion in the default project and region.
+    pub(crate) async fn conversion(&self, resource: &str) -> String {
+        let format = Some(start_conversion_request::Format::DynamicFormat(DynamicFormat::default()));
+        let request = StartConversionRequest { resource: resource.to_owned(), format, ..Default::default() };
+        let answer = self.client.conversions().start_conversion(request).await.unwrap();
+        answer.into_inner().conversion.unwrap().uuid
     }
 }
 

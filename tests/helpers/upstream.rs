@@ -26,6 +26,18 @@ impl Upstream {
         requests.as_array().unwrap().clone()
     }
 
+    /// What the emulator received last.
+    pub(crate) async fn last(&self) -> Value {
+        self.requests().await.pop().unwrap()
+    }
+
+    /// One of the emulator's switches.
+    pub(crate) async fn put(&self, control: &str, body: Value) {
+        let url = format!("{}/_emulator/{control}", self.base_url());
+        let answer = self.http.put(url).body(body.to_string()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
     /// The next `count` calls of a path fail in this way.
     pub(crate) async fn fault(&self, fault: Value) {
         let answer = self

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Instant};
 
 use inkpass::{
     clock::{ManualClock, UnixMillis},
-    policy::Policy,
     proto::{
         CreateRoomRequest, CreateRoomResponse, Region, Role, TokenGrant, TokenKind, token_grant::Validity,
     },
@@ -16,7 +15,7 @@ use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::helpers::{ANY_PORT, NOW, World, assert_refused, key, upstream::Upstream};
+use crate::helpers::{ANY_PORT, NOW, Setup, World, assert_refused, key, upstream::Upstream};
 
 fn in_region(region: Region) -> CreateRoomRequest {
     CreateRoomRequest { region: region.into(), ..Default::default() }
@@ -154,7 +153,7 @@ async fn a_lost_or_unreadable_answer_says_that_the_outcome_is_unknown() {
 async fn an_upstream_that_is_not_there_is_unavailable_and_may_be_tried_again() {
     let nobody = TcpListener::bind(ANY_PORT).await.unwrap().local_addr().unwrap();
     let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
-    let world = World::in_front_of(Upstream::new(nobody), clock, Policy::DEFAULT).await;
+    let world = Setup::default().in_front_of(Upstream::new(nobody), clock).await;
     let refused = create(&world, CreateRoomRequest::default()).await.unwrap_err();
     assert_refused(&refused, Code::Unavailable, "UPSTREAM_UNREACHABLE", &[]);
     assert!(refused.get_error_details().retry_info().unwrap().retry_delay.is_some());

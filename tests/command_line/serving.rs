@@ -1,85 +1,15 @@
-//! The program itself: what it prints, and what it exits with.
+//! dev, serve, emulator, check, token and health.
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, Write},
     path::Path,
-    process::{Child, ChildStdout, Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-fn inkpass(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_inkpass"));
-    command.args(arguments).env_remove("INKPASS_CONFIG").env_remove("INKPASS_SERVER");
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    inkpass(arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-#[track_caller]
-fn succeed(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
-#[track_caller]
-fn fail(code: i32, arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", text(&output.stderr));
-    text(&output.stderr)
-}
-
-/// A process that serves until it is dropped, and the line that it printed.
-struct Served {
-    process: Child,
-    stdout: BufReader<ChildStdout>,
-    line: String,
-}
-
-impl Served {
-    fn start(arguments: &[&str]) -> Self {
-        let mut process = inkpass(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        Self { process, stdout, line: line.trim_end().to_owned() }
-    }
-
-    fn dev() -> Self {
-        let any = "127.0.0.1:0";
-        Self::start(&["dev", "--listen", any, "--admin-listen", any, "--emulator-listen", any])
-    }
-
-    fn part(&self, name: &str) -> String {
-        let parts = self.line.split(' ').filter_map(|part| part.split_once('='));
-        let found = parts.into_iter().find(|(part, _)| *part == name);
-        found.unwrap_or_else(|| panic!("{name} in {:?}", self.line)).1.to_owned()
-    }
-
-    fn server(&self) -> String {
-        format!("http://{}", self.part("grpc"))
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use super::{Served, fail, inkpass, run, succeed, text};
 
 #[test]
 fn dev_serves_everything_and_the_client_commands_use_it() {

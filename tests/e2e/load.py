@@ -1,0 +1,112 @@
+"""load.py NAMESPACE RATE: IssueToken, RATE times a second by each of four callers, until standard input ends.
+
+Two callers balance over the pods by themselves, two take the Service's address; one of each tries a call that was
+UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from there. It prints `ready`
+once every caller had an answer, and at the end one JSON object.
+"""
+import asyncio
+import collections
+import json
+import sys
+import time
+
+import grpc
+from inkpass.v1 import common_pb2, token_service_pb2, token_service_pb2_grpc
+
+DEADLINE_S = 5
+LINGER_S = 5  # how long calls go on after standard input ended
+LONGEST_S = 300
+OPTIONS = [
+    # A peer that has gone without a word is found out within two seconds of the next call, and by a ping without one.
+    ("grpc.keepalive_time_ms", 5000),
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # How long an attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", 2000),
+    # Each caller has connections of its own, as in a process of its own.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+ONE_RETRY = {
+    "maxAttempts": 2,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "0.1s",
+    "backoffMultiplier": 1,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+class Caller:
+    def __init__(self, target, policy, retry):
+        method = {"name": [{}], **({"retryPolicy": ONE_RETRY} if retry else {})}
+        config = {"loadBalancingConfig": [{policy: {}}], "methodConfig": [method]}
+        options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
+        self.stub = token_service_pb2_grpc.TokenServiceStub(grpc.aio.insecure_channel(target, options))
+        self.calls = []  # begin, end, code
+
+    async def call(self, wait_for_ready=False):
+        request = token_service_pb2.IssueTokenRequest(
+            room=token_service_pb2.RoomScope(uuid="load"), role=common_pb2.ROLE_WRITER
+        )
+        begin = time.monotonic()
+        try:
+            await self.stub.IssueToken(request, timeout=DEADLINE_S, wait_for_ready=wait_for_ready)
+            code = "OK"
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+        self.calls.append((begin, time.monotonic(), code))
+
+    async def call_at(self, rate, stop):
+        """Calls begin on time, however long the others take."""
+        under_way, due = set(), time.monotonic()
+        while not stop.is_set():
+            task = asyncio.create_task(self.call())
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            due += 1 / rate
+            await asyncio.sleep(max(0, due - time.monotonic()))
+        await asyncio.gather(*under_way)
+
+    def report(self, event):
+        failed = [begin - event for begin, _, code in self.calls if code != "OK"]
+        answers = sorted(end for _, end, code in self.calls if code == "OK")
+        return {
+            "calls": len(self.calls),
+            "codes": collections.Counter(code for _, _, code in self.calls),
+            "failed": len(failed),
+            "failed_from_s": round(min(failed), 2) if failed else None,
+            "failed_to_s": round(max(failed), 2) if failed else None,
+            "longest_gap_s": round(max(b - a for a, b in zip(answers, answers[1:])), 2),
+            "slowest_s": round(max(end - begin for begin, end, _ in self.calls), 2),
+        }
+
+
+async def main(namespace, rate):
+    domain = f"{namespace}.svc.cluster.local:50051"
+    callers = {
+        "headless": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", False),
+        "headless, one retry": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", True),
+        "service": Caller(f"dns:///inkpass.{domain}", "pick_first", False),
+        "service, one retry": Caller(f"dns:///inkpass.{domain}", "pick_first", True),
+    }
+    for caller in callers.values():
+        await caller.call(wait_for_ready=True)
+        assert caller.calls.pop()[2] == "OK"
+
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    stop = asyncio.Event()
+    running = [asyncio.create_task(caller.call_at(rate, stop)) for caller in callers.values()]
+    print("ready", flush=True)
+    event = time.monotonic()
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            while await lines.readline():
+                event = time.monotonic()
+        await asyncio.sleep(LINGER_S)
+    finally:
+        stop.set()
+    await asyncio.gather(*running)
+    print(json.dumps({name: caller.report(event) for name, caller in callers.items()}))
+
+
+asyncio.run(main(sys.argv[1], float(sys.argv[2])))

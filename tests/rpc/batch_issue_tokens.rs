@@ -1,0 +1,82 @@
+//! `TokenService.BatchIssueTokens`.
+
+use std::collections::HashSet;
+
+use inkpass::proto::{
+    BatchIssueTokensRequest, IssueTokenRequest, Role, RoomScope, SdkScope, Token,
+    issue_token_request::{Scope, Validity},
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::helpers::{World, assert_refused};
+
+fn room(uuid: &str, access_key: &str) -> IssueTokenRequest {
+    let scope = Scope::Room(RoomScope { uuid: uuid.into(), access_key: access_key.into() });
+    IssueTokenRequest { scope: Some(scope), role: Role::Reader.into(), ..Default::default() }
+}
+
+async fn issue(world: &World, requests: Vec<IssueTokenRequest>) -> Result<Vec<Token>, Status> {
+    let request = BatchIssueTokensRequest { requests };
+    world.client.tokens().batch_issue_tokens(request).await.map(|answer| answer.into_inner().tokens)
+}
+
+#[tokio::test]
+async fn a_thousand_tokens_come_in_order_from_one_reading_of_the_clock() {
+    let world = World::start().await;
+    let requests = (0..1000).map(|index| room(&format!("r{index}"), "")).collect();
+    let tokens = issue(&world, requests).await.unwrap();
+    let uuids: Vec<_> = tokens.iter().map(|token| token.uuid.clone()).collect();
+    assert_eq!(uuids, (0..1000).map(|index| format!("r{index}")).collect::<Vec<_>>());
+    let expiries: HashSet<_> = tokens.iter().map(|token| token.expire_time.unwrap().to_string()).collect();
+    assert_eq!(expiries.len(), 1);
+    let values: HashSet<_> = tokens.iter().map(|token| &token.value).collect();
+    assert_eq!(values.len(), 1000);
+}
+
+#[tokio::test]
+async fn each_request_has_its_own_project_and_key() {
+    let world = World::start().await;
+    let elsewhere = IssueTokenRequest { project: "other".into(), ..room("r", "") };
+    let tokens = issue(&world, vec![room("r", ""), elsewhere, room("r", "retiring-key")]).await.unwrap();
+    let keys: Vec<_> = tokens.iter().map(|token| &*token.access_key).collect();
+    assert_eq!(keys, ["active-key", "other-key", "retiring-key"]);
+}
+
+#[tokio::test]
+async fn every_violation_of_every_request_is_named_by_its_index() {
+    let world = World::start().await;
+    let ttl = Some(Validity::Ttl(prost_types::Duration::default()));
+    let requests =
+        vec![room("r", ""), room("", ""), IssueTokenRequest { validity: ttl, ..Default::default() }];
+    let refused = issue(&world, requests).await.unwrap_err();
+    let fields = ["requests[1].room.uuid", "requests[2].scope", "requests[2].role", "requests[2].ttl"];
+    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &fields);
+    for count in [0, 1001] {
+        let refused = issue(&world, vec![room("r", ""); count]).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["requests"]);
+    }
+}
+
+#[tokio::test]
+async fn one_refusal_refuses_all_and_says_which() {
+    let world = World::start().await;
+    let validity = Some(Validity::Ttl(prost_types::Duration { seconds: 7200, nanos: 0 }));
+    let too_long = IssueTokenRequest { scope: Some(Scope::Sdk(SdkScope {})), validity, ..room("", "") };
+    let permanent = IssueTokenRequest { validity: Some(Validity::Permanent(true)), ..room("r", "") };
+    for (bad, code, reason) in [
+        (
+            IssueTokenRequest { project: "nobody".into(), ..room("r", "") },
+            Code::PermissionDenied,
+            "PROJECT_UNKNOWN",
+        ),
+        (too_long, Code::PermissionDenied, "TTL_ABOVE_MAXIMUM"),
+        (permanent, Code::PermissionDenied, "PERMANENT_TOKEN_FORBIDDEN"),
+        (room("r", "verify-only-key"), Code::NotFound, "ACCESS_KEY_UNKNOWN"),
+    ] {
+        let refused = issue(&world, vec![room("r", ""), bad]).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+        assert_eq!(refused.get_error_details().error_info().unwrap().metadata["request_index"], "1");
+        assert!(refused.message().starts_with("requests[1]: "), "{}", refused.message());
+    }
+}

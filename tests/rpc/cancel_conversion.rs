@@ -1,0 +1,52 @@
+//! `ConversionService.CancelConversion`.
+
+use std::time::Duration;
+
+use inkpass::proto::{CancelConversionRequest, ConversionStatus, GetConversionRequest};
+use tonic::{Code, Status};
+
+use super::alike::{Call, Target, assert_sent};
+use crate::helpers::{World, assert_refused};
+
+async fn cancel(world: &World, target: Target) -> Result<(), Status> {
+    let Target { project, access_key, region, uuid } = target;
+    let request = CancelConversionRequest { project, access_key, region, uuid };
+    world.client.conversions().cancel_conversion(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn a_conversion_is_cancelled_once_with_an_sdk_writer_s_token() {
+    let world = World::start().await;
+    let uuid = world.conversion("https://example.com/a.pptx").await;
+    let target = Target { uuid: uuid.clone(), ..Target::default() };
+    cancel(&world, target.clone()).await.unwrap();
+    assert_sent(&world, "DELETE", &format!("/v5/projector/tasks/{uuid}"), "us-sv", ("sdk", "writer")).await;
+    let request = GetConversionRequest { uuid, ..Default::default() };
+    let conversion =
+        world.client.conversions().get_conversion(request).await.unwrap().into_inner().conversion;
+    assert_eq!(conversion.unwrap().status(), ConversionStatus::Cancelled);
+    let refused = cancel(&world, target).await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, "CONVERSION_NOT_WAITING", &[]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused() {
+    let world = World::start().await;
+    let uuid = world.conversion("https://example.com/a.pptx").await;
+    let call =
+        Call { world: &world, uuid: &uuid, field: "uuid", missing: "CONVERSION_NOT_FOUND", is_post: false };
+    call.refuses_bad_targets(&async |target| cancel(&world, target).await).await;
+    let finished = world.conversion("https://example.com/a.pptx").await;
+    world.clock.advance(Duration::from_mins(1));
+    let refused = cancel(&world, Target { uuid: finished.clone(), ..Target::default() }).await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, "CONVERSION_NOT_WAITING", &[]);
+    for (status, code, reason) in [
+        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
+        (500, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
+    ] {
+        world.upstream.fail_once("/v5", status).await;
+        let refused =
+            cancel(&world, Target { uuid: finished.clone(), ..Target::default() }).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+    }
+}

@@ -1,0 +1,34 @@
+//! `RoomService.EnableRoom`.
+
+use inkpass::proto::{EnableRoomRequest, Room};
+use serde_json::json;
+use tonic::Status;
+
+use super::alike::{Call, Target, assert_sent};
+use crate::helpers::World;
+
+async fn enable_room(world: &World, target: Target) -> Result<Room, Status> {
+    let Target { project, access_key, region, uuid } = target;
+    let request = EnableRoomRequest { project, access_key, region, uuid };
+    world.client.rooms().enable_room(request).await.map(|answer| answer.into_inner().room.unwrap())
+}
+
+#[tokio::test]
+async fn it_is_done_with_a_room_admin_s_token_and_again_changes_nothing() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    for _ in 0..2 {
+        let room = enable_room(&world, Target { uuid: uuid.clone(), ..Target::default() }).await.unwrap();
+        assert_eq!((room.disabled, &room.uuid), (false, &uuid));
+        assert_sent(&world, "PATCH", &format!("/v5/rooms/{uuid}"), "us-sv", ("room", "admin")).await;
+        assert_eq!(world.upstream.last().await["body"], json!({ "isBan": false }));
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let call = Call { world: &world, uuid: &uuid, field: "uuid", missing: "ROOM_NOT_FOUND", is_post: false };
+    call.refuses_alike(async |target| enable_room(&world, target).await.map(|_| ())).await;
+}

@@ -1,0 +1,116 @@
+//! `ConversionService.GetConversion`.
+
+use std::time::Duration;
+
+use inkpass::proto::{
+    Conversion,
+    ConversionStatus::{self, Converting, Finished, Waiting},
+    GetConversionRequest,
+};
+use serde_json::json;
+use tonic::{Code, Status};
+
+use super::alike::{Call, Target, assert_sent};
+use crate::helpers::{World, assert_refused, scripted::Scripted};
+
+async fn get(world: &World, target: Target) -> Result<Conversion, Status> {
+    let Target { project, access_key, region, uuid } = target;
+    let request = GetConversionRequest { project, access_key, region, uuid };
+    world
+        .client
+        .conversions()
+        .get_conversion(request)
+        .await
+        .map(|answer| answer.into_inner().conversion.unwrap())
+}
+
+fn of(uuid: &str) -> Target {
+    Target { uuid: uuid.to_owned(), ..Target::default() }
+}
+
+#[tokio::test]
+async fn a_conversion_is_read_from_waiting_to_finished_with_a_task_reader_s_token() {
+    let world = World::start().await;
+    let uuid = world.conversion("https://example.com/a.pptx").await;
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        let conversion = get(&world, of(&uuid)).await.unwrap();
+        seen.push((conversion.status(), conversion.converted_percentage));
+        world.clock.advance(Duration::from_secs(1));
+    }
+    let expected =
+        [(Waiting, 0), (Converting, 0), (Converting, 33), (Converting, 66), (Finished, 100), (Finished, 100)];
+    assert_eq!(seen, expected);
+    assert_sent(&world, "GET", &format!("/v5/projector/tasks/{uuid}"), "us-sv", ("task", "reader")).await;
+    let finished = get(&world, of(&uuid)).await.unwrap();
+    assert!(finished.page_count > 0 && finished.prefix.contains("://") && finished.failure.is_none());
+}
+
+#[tokio::test]
+async fn a_failure_says_what_it_means_and_what_to_do() {
+    let world = World::start().await;
+    for (resource, code, message) in [
+        ("https://example.com/fail-2060402.pptx", "2060402", "fonts are missing"),
+        ("https://example.com/a.pdf", "2010202", "a dynamic conversion takes PPTX only"),
+        ("https://example.com/fail-9999999.pptx", "9999999", "the vendor gives no reason that is documented"),
+    ] {
+        let uuid = world.conversion(resource).await;
+        world.clock.advance(Duration::from_mins(1));
+        let conversion = get(&world, of(&uuid)).await.unwrap();
+        assert_eq!(conversion.status(), ConversionStatus::Failed, "{conversion:?}");
+        let failure = conversion.failure.unwrap();
+        assert_eq!((&*failure.code, &*failure.message), (code, message));
+        assert!(!failure.advice.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn pages_are_in_order_and_what_is_new_is_kept() {
+    let page = |number: u32| json!({ "url": format!("https://e/{number}"), "width": number, "height": 7 });
+    let body = json!({
+        "uuid": "t1", "type": "static", "status": "Polishing", "convertedPercentage": 50, "note": null,
+        "images": { "10": page(10), "2": page(2), "1": page(1) }, "previews": { "1": "https://p/1" },
+        "something": { "new": true },
+    });
+    let upstream = Scripted::new(200, body.to_string());
+    let world = upstream.start().await;
+    let conversion = get(&world, of("t1")).await.unwrap();
+    assert_eq!((conversion.status(), &*conversion.upstream_status), (ConversionStatus::Unknown, "Polishing"));
+    let pages: Vec<_> = conversion.images.iter().map(|page| (page.page, &*page.url, page.width_px)).collect();
+    assert_eq!(pages, [(1, "https://e/1", 1), (2, "https://e/2", 2), (10, "https://e/10", 10)]);
+    assert_eq!((conversion.previews[0].page, &*conversion.previews[0].url), (1, "https://p/1"));
+
+    for (status, expected) in [("Abort", ConversionStatus::Cancelled), ("Fail", ConversionStatus::Failed)] {
+        let body = json!({ "uuid": "t1", "type": "dynamic", "status": status, "errorCode": 2_010_201 });
+        *upstream.body.lock().unwrap() = body.to_string().into();
+        let conversion = get(&world, of("t1")).await.unwrap();
+        assert_eq!(conversion.status(), expected);
+        assert_eq!(conversion.failure.is_some(), status == "Fail");
+    }
+    for broken in [
+        json!({ "uuid": "t1", "type": "static" }),
+        json!({ "uuid": "", "type": "static", "status": "Waiting" }),
+        json!({ "uuid": "t1", "type": "static", "status": "Finished", "images": { "one": page(1) } }),
+        json!({ "uuid": "t1", "type": "static", "status": "Fail", "errorCode": "<script>" }),
+        json!({ "uuid": "t1", "type": "static", "status": 1 }),
+    ] {
+        *upstream.body.lock().unwrap() = broken.to_string().into();
+        let refused = get(&world, of("t1")).await.unwrap_err();
+        assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused() {
+    let world = World::start().await;
+    let uuid = world.conversion("https://example.com/a.pptx").await;
+    let call =
+        Call { world: &world, uuid: &uuid, field: "uuid", missing: "CONVERSION_NOT_FOUND", is_post: false };
+    call.refuses_alike(async |target| get(&world, target).await.map(|_| ())).await;
+    world.clock.advance(Duration::from_hours(7 * 24 + 1));
+    let refused = get(&world, of(&uuid)).await.unwrap_err();
+    assert_refused(&refused, Code::NotFound, "CONVERSION_NOT_FOUND", &[]);
+    world.upstream.put("features", json!({ "region": "us-sv", "conversion": false })).await;
+    let refused = get(&world, of(&uuid)).await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED", &[]);
+}

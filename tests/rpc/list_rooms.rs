@@ -1,0 +1,131 @@
+//! `RoomService.ListRooms`.
+
+use inkpass::proto::{CreateRoomRequest, ListRoomsRequest, ListRoomsResponse, Region};
+use tonic::{Code, Status};
+
+use super::alike::assert_sent;
+use crate::helpers::{World, assert_refused};
+
+async fn list(world: &World, request: ListRoomsRequest) -> Result<ListRoomsResponse, Status> {
+    world.client.rooms().list_rooms(request).await.map(tonic::Response::into_inner)
+}
+
+fn page(page_size: i32, page_token: &str) -> ListRoomsRequest {
+    ListRoomsRequest { page_size, page_token: page_token.to_owned(), ..Default::default() }
+}
+
+/// The uuids of all pages; `between` happens after each.
+async fn walk(world: &World, page_size: i32, between: impl AsyncFn()) -> Vec<String> {
+    let (mut uuids, mut token) = (Vec::new(), String::new());
+    loop {
+        let answer = list(world, page(page_size, &token)).await.unwrap();
+        assert!(answer.rooms.len() <= usize::try_from(page_size).unwrap());
+        uuids.extend(answer.rooms.into_iter().map(|room| room.uuid));
+        token = answer.next_page_token;
+        if token.is_empty() {
+            return uuids;
+        }
+        assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        between().await;
+    }
+}
+
+#[tokio::test]
+async fn no_room_is_lost_or_doubled_whatever_the_size_of_a_page() {
+    let world = World::start().await;
+    let mut rooms = Vec::new();
+    for _ in 0..7 {
+        rooms.push(world.room().await);
+    }
+    for page_size in [1, 2, 3, 6, 7, 8, 100] {
+        assert_eq!(walk(&world, page_size, async || {}).await, rooms, "{page_size}");
+    }
+    assert_sent(&world, "GET", "/v5/rooms", "us-sv", ("sdk", "writer")).await;
+}
+
+#[tokio::test]
+async fn no_room_is_lost_or_doubled_while_rooms_are_added() {
+    let world = World::start().await;
+    let mut rooms = Vec::new();
+    for _ in 0..5 {
+        rooms.push(world.room().await);
+    }
+    let added = std::sync::Mutex::new(3);
+    let walked = walk(&world, 2, async || {
+        let more = {
+            let mut left = added.lock().unwrap();
+            *left -= i32::from(*left > 0);
+            *left > 0
+        };
+        if more {
+            world.room().await;
+        }
+    });
+    let walked = walked.await;
+    assert_eq!(walked[..5], rooms);
+    let mut once = walked.clone();
+    once.dedup();
+    assert_eq!((once.len(), walked.len()), (7, 7));
+}
+
+#[tokio::test]
+async fn an_empty_region_has_one_empty_page() {
+    let world = World::start().await;
+    world.room().await;
+    let request = ListRoomsRequest { region: Region::Eu.into(), ..Default::default() };
+    assert_eq!(list(&world, request).await.unwrap(), ListRoomsResponse::default());
+}
+
+#[tokio::test]
+async fn a_page_s_size_is_defaulted_limited_or_refused() {
+    let world = World::start().await;
+    for (size, asked) in [(0, "limit=101"), (7, "limit=8"), (1000, "limit=1000"), (5000, "limit=1000")] {
+        list(&world, page(size, "")).await.unwrap();
+        assert_eq!(world.upstream.last().await["query"], asked);
+    }
+    let before = world.upstream.requests().await.len();
+    let status = list(&world, ListRoomsRequest { region: 99, ..page(-1, "") }).await.unwrap_err();
+    assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &["region", "page_size"]);
+    let status =
+        list(&world, ListRoomsRequest { project: "nobody".into(), ..page(1, "") }).await.unwrap_err();
+    assert_refused(&status, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
+    assert_eq!(world.upstream.requests().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_page_token_of_another_list_is_refused() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        world.room().await;
+    }
+    let token = list(&world, page(1, "")).await.unwrap().next_page_token;
+    list(&world, ListRoomsRequest { project: "default".into(), ..page(2, &token) }).await.unwrap();
+    let before = world.upstream.requests().await.len();
+    for bad in [
+        ListRoomsRequest { region: Region::Eu.into(), ..page(1, &token) },
+        ListRoomsRequest { project: "other".into(), region: Region::UsSv.into(), ..page(1, &token) },
+        page(1, "rubbish"),
+        page(1, &token[1..]),
+        page(1, "MS9kZWZhdWx0L3VzLXN2Ly4uL2E"),
+    ] {
+        let status = list(&world, bad).await.unwrap_err();
+        assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &["page_token"]);
+    }
+    assert_eq!(world.upstream.requests().await.len(), before);
+}
+
+#[tokio::test]
+async fn a_failure_of_the_upstream_has_its_reason() {
+    let world = World::start().await;
+    world.client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+    for (status, code, reason) in [
+        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
+        (403, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (429, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
+        (500, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
+    ] {
+        world.upstream.fail_once("/v5/rooms", status).await;
+        let refused = list(&world, page(0, "")).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+    }
+}

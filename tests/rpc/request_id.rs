@@ -1,0 +1,138 @@
+//! `request_id`: one outcome for one id.
+
+use std::time::Duration;
+
+use inkpass::proto::{
+    CreateRoomRequest, CreateRoomResponse, Region, Role, StartConversionRequest, StaticFormat, TokenGrant,
+    start_conversion_request::Format,
+};
+use serde_json::json;
+use tonic::{Code, Status};
+
+use crate::helpers::{World, assert_refused};
+
+const ID: &str = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11";
+
+fn request() -> CreateRoomRequest {
+    let grant = TokenGrant { role: Role::Reader.into(), validity: None };
+    CreateRoomRequest { request_id: ID.into(), token_grant: Some(grant), ..Default::default() }
+}
+
+async fn create(world: &World, request: CreateRoomRequest) -> Result<CreateRoomResponse, Status> {
+    world.client.rooms().create_room(request).await.map(tonic::Response::into_inner)
+}
+
+async fn posts(world: &World) -> usize {
+    world.upstream.requests().await.len()
+}
+
+#[tokio::test]
+async fn a_repeated_call_has_the_first_one_s_room_and_a_token_of_its_own() {
+    let world = World::start().await;
+    let first = create(&world, request()).await.unwrap();
+    let second =
+        create(&world, CreateRoomRequest { request_id: ID.to_uppercase(), ..request() }).await.unwrap();
+    assert_eq!((first.room, posts(&world).await), (second.room, 1));
+    let (first, second) = (first.token.unwrap(), second.token.unwrap());
+    assert_eq!(first.uuid, second.uuid);
+    assert_ne!(first.value, second.value);
+
+    let other = CreateRoomRequest { request_id: ID.replace('6', "7"), ..request() };
+    create(&world, other).await.unwrap();
+    assert_eq!(posts(&world).await, 2);
+    let without = CreateRoomRequest { request_id: String::new(), ..request() };
+    create(&world, without.clone()).await.unwrap();
+    create(&world, without).await.unwrap();
+    assert_eq!(posts(&world).await, 4);
+}
+
+#[tokio::test]
+async fn calls_that_arrive_together_send_one_post() {
+    let world = World::start().await;
+    world.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 })).await;
+    let calls = (0..20).map(|_| create(&world, request()));
+    let answers = futures_util::future::join_all(calls).await;
+    let rooms: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().room.unwrap().uuid).collect();
+    assert!(rooms.iter().all(|room| *room == rooms[0]));
+    assert_eq!(posts(&world).await, 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_does_not_lose_the_outcome() {
+    let world = World::start().await;
+    world.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 })).await;
+    let mut call = Box::pin(create(&world, request()));
+    while posts(&world).await == 0 {
+        assert!(futures_util::poll!(&mut call).is_pending());
+    }
+    drop(call);
+    create(&world, request()).await.unwrap();
+    assert_eq!(posts(&world).await, 1);
+}
+
+#[tokio::test]
+async fn other_arguments_are_a_violation() {
+    let world = World::start().await;
+    create(&world, request()).await.unwrap();
+    let other_grant = TokenGrant { role: Role::Writer.into(), validity: None };
+    for other in [
+        CreateRoomRequest { limit: 1, ..request() },
+        CreateRoomRequest { region: Region::Eu.into(), ..request() },
+        CreateRoomRequest { token_grant: Some(other_grant), ..request() },
+    ] {
+        let refused = create(&world, other).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+    }
+    assert_eq!(posts(&world).await, 1);
+}
+
+#[tokio::test]
+async fn an_outcome_is_kept_for_ten_minutes() {
+    let world = World::start().await;
+    create(&world, request()).await.unwrap();
+    world.clock.advance(Duration::from_secs(599));
+    create(&world, request()).await.unwrap();
+    assert_eq!(posts(&world).await, 1);
+    world.clock.advance(Duration::from_secs(1));
+    create(&world, CreateRoomRequest { limit: 1, ..request() }).await.unwrap();
+    assert_eq!(posts(&world).await, 2);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_kept_and_a_failure_without_effect_is_not() {
+    for (fault, code, reason) in [
+        (json!({ "kind": "reset" }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+        (json!({ "kind": "status", "status": 500 }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+        (json!({ "kind": "html" }), Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER"),
+    ] {
+        let world = World::start().await;
+        world.upstream.fault(fault).await;
+        for _ in 0..3 {
+            assert_refused(&create(&world, request()).await.unwrap_err(), code, reason, &[]);
+        }
+        assert_eq!(posts(&world).await, 1);
+    }
+    for status in [400, 401, 403, 429] {
+        let world = World::start().await;
+        world.upstream.fail_once("/v5/rooms", status).await;
+        create(&world, request()).await.unwrap_err();
+        create(&world, request()).await.unwrap();
+        assert_eq!(posts(&world).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn conversions_have_it_too_and_the_same_id_may_serve_another_rpc() {
+    let world = World::start().await;
+    create(&world, request()).await.unwrap();
+    let start = StartConversionRequest {
+        resource: "https://example.com/a.pdf".into(),
+        format: Some(Format::StaticFormat(StaticFormat::default())),
+        request_id: ID.into(),
+        ..Default::default()
+    };
+    let mut conversions = world.client.conversions();
+    let first = conversions.start_conversion(start.clone()).await.unwrap().into_inner();
+    let second = conversions.start_conversion(start).await.unwrap().into_inner();
+    assert_eq!((first, posts(&world).await), (second, 2));
+}

@@ -1,0 +1,52 @@
+//! Equal reads that are under way at the same time share one call.
+
+use inkpass::proto::{DisableRoomRequest, GetRoomRequest, Region, Room};
+use serde_json::json;
+use tonic::Status;
+
+use crate::helpers::World;
+
+async fn get(world: &World, request: GetRoomRequest) -> Result<Room, Status> {
+    world.client.rooms().get_room(request).await.map(|answer| answer.into_inner().room.unwrap())
+}
+
+#[tokio::test]
+async fn equal_reads_share_one_call_and_others_do_not() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let before = world.upstream.requests().await.len();
+    let path = format!("/v5/rooms/{uuid}");
+    world.upstream.fault(json!({ "path": path, "count": 9, "kind": "delay", "delay_ms": 300 })).await;
+    let same = GetRoomRequest { uuid: uuid.clone(), ..Default::default() };
+    let mut requests = vec![same.clone(); 100];
+    requests.push(GetRoomRequest { region: Region::Eu.into(), ..same.clone() });
+    requests.push(GetRoomRequest { access_key: "retiring-key".into(), ..same.clone() });
+    requests.push(GetRoomRequest { project: "other".into(), region: Region::UsSv.into(), ..same.clone() });
+    let answers =
+        futures_util::future::join_all(requests.into_iter().map(|request| get(&world, request))).await;
+    assert_eq!(world.upstream.requests().await.len(), before + 4);
+    assert!(answers[..100].iter().all(|answer| answer.as_ref().unwrap().uuid == uuid));
+    assert!(answers[100].is_err() && answers[101].is_ok() && answers[102].is_err());
+
+    get(&world, same).await.unwrap();
+    assert_eq!(world.upstream.requests().await.len(), before + 5, "what has ended is not shared");
+}
+
+#[tokio::test]
+async fn a_read_shows_what_was_changed_before_it() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let request = GetRoomRequest { uuid: uuid.clone(), ..Default::default() };
+    world
+        .upstream
+        .fault(json!({ "method": "GET", "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 }))
+        .await;
+    let before = world.upstream.requests().await.len();
+    let mut slow = Box::pin(get(&world, request.clone()));
+    while world.upstream.requests().await.len() == before {
+        assert!(futures_util::poll!(&mut slow).is_pending());
+    }
+    world.client.rooms().disable_room(DisableRoomRequest { uuid, ..Default::default() }).await.unwrap();
+    assert!(get(&world, request).await.unwrap().disabled);
+    slow.await.unwrap();
+}

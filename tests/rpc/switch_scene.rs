@@ -1,0 +1,46 @@
+//! `SceneService.SwitchScene`.
+
+use inkpass::proto::{AddScenesRequest, NewScene, SwitchSceneRequest};
+use serde_json::json;
+use tonic::{Code, Status};
+
+use super::alike::{Call, Target, assert_sent};
+use crate::helpers::{World, assert_refused};
+
+async fn switch(world: &World, target: Target, scene_path: &str) -> Result<String, Status> {
+    let Target { project, access_key, region, uuid: room_uuid } = target;
+    let request =
+        SwitchSceneRequest { project, access_key, region, room_uuid, scene_path: scene_path.into() };
+    world.client.scenes().switch_scene(request).await.map(|answer| answer.into_inner().scene_path)
+}
+
+#[tokio::test]
+async fn a_scene_is_shown_with_a_room_writer_s_token() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let scenes = vec![NewScene { name: "1".into(), background: None }];
+    let add =
+        AddScenesRequest { room_uuid: uuid.clone(), scene_dir: "/a".into(), scenes, ..Default::default() };
+    world.client.scenes().add_scenes(add).await.unwrap();
+    let target = Target { uuid: uuid.clone(), ..Target::default() };
+    assert_eq!(switch(&world, target.clone(), "/a/1").await.unwrap(), "/a/1");
+    assert_sent(&world, "PATCH", &format!("/v5/rooms/{uuid}/scene-state"), "us-sv", ("room", "writer")).await;
+    assert_eq!(world.upstream.last().await["body"], json!({ "scenePath": "/a/1" }));
+    for nothing in ["/a", "/a/2", "/"] {
+        let refused = switch(&world, target.clone(), nothing).await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let call =
+        Call { world: &world, uuid: &uuid, field: "room_uuid", missing: "ROOM_NOT_FOUND", is_post: false };
+    call.refuses_alike(async |target| switch(&world, target, "/init").await.map(|_| ())).await;
+    for path in ["", "init"] {
+        let refused = switch(&world, Target::default(), path).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["room_uuid", "scene_path"]);
+    }
+}

@@ -1,0 +1,199 @@
+//! `ConversionService.WatchConversion`, and the client's watch that resumes by itself.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use inkpass::{
+    proto::{Conversion, ConversionStatus, WatchConversionRequest, WatchConversionResponse},
+    watcher,
+};
+use serde_json::json;
+use tokio::time::timeout;
+use tonic::{Code, Request, Status, Streaming};
+
+use super::alike::{Call, Target};
+use crate::helpers::{Setup, WATCH, World, assert_refused};
+
+const PPTX: &str = "https://example.com/a.pptx";
+
+async fn watch(world: &World, uuid: &str) -> Streaming<WatchConversionResponse> {
+    let request = WatchConversionRequest { uuid: uuid.to_owned(), ..Default::default() };
+    world.client.conversions().watch_conversion(request).await.unwrap().into_inner()
+}
+
+/// The next state, or `None` at the end. Nothing here takes ten seconds.
+async fn next(stream: &mut Streaming<WatchConversionResponse>) -> Result<Option<Conversion>, Status> {
+    let message = timeout(Duration::from_secs(10), stream.message()).await.expect("the stream goes on");
+    message.map(|answer| answer.map(|answer| answer.conversion.unwrap()))
+}
+
+async fn polls(world: &World) -> usize {
+    world.upstream.requests().await.iter().filter(|request| request["method"] == "GET").count()
+}
+
+async fn until_polls_exceed(world: &World, count: usize) {
+    while polls(world).await <= count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_gives_the_state_at_once_then_each_change_and_ends_after_the_last() {
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    let mut stream = watch(&world, &uuid).await;
+    let mut seen = vec![next(&mut stream).await.unwrap().unwrap()];
+    assert_eq!(seen[0].status(), ConversionStatus::Waiting);
+    let before = polls(&world).await;
+    until_polls_exceed(&world, before + 2).await;
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(1));
+        seen.push(next(&mut stream).await.unwrap().unwrap());
+    }
+    assert_eq!(next(&mut stream).await.unwrap(), None, "it ends after the last state");
+    let progress: Vec<_> = seen.iter().map(|conversion| conversion.converted_percentage).collect();
+    assert_eq!(progress, [0, 0, 33, 66, 100], "only changes are told");
+    assert_eq!(seen[4].status(), ConversionStatus::Finished);
+}
+
+#[tokio::test]
+async fn a_conversion_that_has_ended_gives_one_state() {
+    let world = World::start().await;
+    let uuid = world.conversion("https://example.com/fail-2060402.pptx").await;
+    world.clock.advance(Duration::from_mins(1));
+    let mut stream = watch(&world, &uuid).await;
+    let conversion = next(&mut stream).await.unwrap().unwrap();
+    assert_eq!((conversion.status(), conversion.failure.is_some()), (ConversionStatus::Failed, true));
+    assert_eq!(next(&mut stream).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn all_watches_of_a_conversion_share_one_poller_which_ends_with_the_last() {
+    let setup = Setup {
+        watch: watcher::Settings { poll_interval: Duration::from_millis(400), ..WATCH },
+        ..Setup::default()
+    };
+    let world = setup.start().await;
+    let uuid = world.conversion(PPTX).await;
+    let mut streams = Vec::new();
+    for _ in 0..10 {
+        let mut stream = watch(&world, &uuid).await;
+        next(&mut stream).await.unwrap().unwrap();
+        streams.push(stream);
+    }
+    assert!(polls(&world).await <= 2, "ten watches that began together: {}", polls(&world).await);
+    drop(streams);
+    // A new watch can only begin with a poll of its own once the old poller has gone.
+    let mut before = polls(&world).await;
+    loop {
+        let mut stream = watch(&world, &uuid).await;
+        next(&mut stream).await.unwrap().unwrap();
+        let now = polls(&world).await;
+        if now == before + 1 {
+            break;
+        }
+        before = now;
+    }
+}
+
+#[tokio::test]
+async fn a_watch_survives_a_hiccup_of_the_upstream() {
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    for kind in ["reset", "truncate", "html"] {
+        world.upstream.fault(json!({ "method": "GET", "path": "/v5", "count": 1, "kind": kind })).await;
+    }
+    for status in [500, 429] {
+        let fault = json!({ "method": "GET", "path": "/v5", "count": 1, "kind": "status", "status": status });
+        world.upstream.fault(fault).await;
+    }
+    let mut stream = watch(&world, &uuid).await;
+    assert_eq!(next(&mut stream).await.unwrap().unwrap().status(), ConversionStatus::Waiting);
+    assert!(polls(&world).await > 5);
+    world.clock.advance(Duration::from_mins(1));
+    assert_eq!(next(&mut stream).await.unwrap().unwrap().status(), ConversionStatus::Finished);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_before_or_in_the_stream() {
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    let call =
+        Call { world: &world, uuid: &uuid, field: "uuid", missing: "CONVERSION_NOT_FOUND", is_post: false };
+    let watch = async |target: Target| {
+        let Target { project, access_key, region, uuid } = target;
+        let request = WatchConversionRequest { project, access_key, region, uuid };
+        let mut stream = world.client.conversions().watch_conversion(request).await?.into_inner();
+        next(&mut stream).await.map(|_| ())
+    };
+    call.refuses_bad_targets(&watch).await;
+    let good = Target { uuid: uuid.clone(), ..Target::default() };
+    for (status, code, reason) in [
+        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
+        (403, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (404, Code::NotFound, "CONVERSION_NOT_FOUND"),
+    ] {
+        world.upstream.fail_once("/v5", status).await;
+        let mut refused = watch(good.clone()).await;
+        // A watch that an earlier one's poller serves has its state already.
+        while refused.is_ok() {
+            refused = watch(good.clone()).await;
+        }
+        assert_refused(&refused.unwrap_err(), code, reason, &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_its_caller_s_deadline_its_own_or_the_server_s() {
+    let setup = Setup {
+        watch: watcher::Settings { max_duration: Duration::from_millis(300), ..WATCH },
+        ..Setup::default()
+    };
+    let world = setup.start().await;
+    let uuid = world.conversion(PPTX).await;
+    let mut stream = watch(&world, &uuid).await;
+    next(&mut stream).await.unwrap().unwrap();
+    let expired = next(&mut stream).await.unwrap_err();
+    assert_refused(&expired, Code::Unavailable, "WATCH_EXPIRED", &[]);
+
+    let mut request = Request::new(WatchConversionRequest { uuid: uuid.clone(), ..Default::default() });
+    request.metadata_mut().insert("grpc-timeout", "100m".parse().unwrap());
+    let mut stream = world.client.conversions().watch_conversion(request).await.unwrap().into_inner();
+    next(&mut stream).await.unwrap().unwrap();
+    let over = next(&mut stream).await.unwrap_err();
+    assert_refused(&over, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
+
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    let mut stream = watch(&world, &uuid).await;
+    next(&mut stream).await.unwrap().unwrap();
+    world.stop.send(()).unwrap();
+    let stopped = next(&mut stream).await.unwrap_err();
+    assert_refused(&stopped, Code::Unavailable, "SHUTTING_DOWN", &[]);
+    timeout(Duration::from_secs(10), world.ended).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_client_s_watch_resumes_and_repeats_nothing() {
+    let setup = Setup {
+        watch: watcher::Settings { max_duration: Duration::from_millis(200), ..WATCH },
+        ..Setup::default()
+    };
+    let world = setup.start().await;
+    let uuid = world.conversion(PPTX).await;
+    let request = WatchConversionRequest { uuid, ..Default::default() };
+    let mut watch = world.client.watch_conversion(request);
+    assert_eq!(watch.next().await.unwrap().unwrap().converted_percentage, 0);
+    // Two streams expire before anything changes: what comes next comes over a third one.
+    let expired = async {
+        let line = "inkpass_calls_total{rpc_method=\"inkpass.v1.ConversionService/WatchConversion\",rpc_status_code=\"UNAVAILABLE\"} 2";
+        while !world.metrics().await.contains(line) {
+            tokio::task::yield_now().await;
+        }
+        world.clock.advance(Duration::from_mins(1));
+    };
+    let (finished, ()) =
+        tokio::join!(watch.next(), timeout(Duration::from_secs(20), expired).map(Result::unwrap));
+    assert_eq!(finished.unwrap().unwrap().converted_percentage, 100);
+    assert_eq!(watch.next().await.unwrap(), None);
+}
