@@ -1,12 +1,13 @@
 # What CI runs, recipe by recipe.
 
 buf := "npx --yes @bufbuild/buf@1.75.0"
+tag := `sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1`
 
 _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto features deny doc test smoke
+ci: fmt clippy proto features deny doc test smoke image chart e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -39,3 +40,23 @@ test:
 # The README's run command and first calls
 smoke:
     .ci/readme run
+
+# The static binary and the CA roots, in target/image
+static:
+    .ci/image-files target/image
+
+# The container image, in target/inkpass.tar
+image: static
+    .ci/image {{ tag }}
+
+# The Helm chart: lint, golden files, refusals, settings (`just chart --renew` writes the golden files anew)
+chart *options: static
+    PATH="$(.ci/helm):$PATH" tests/helm/check target/image/inkpass {{ options }}
+
+# The chart on a real cluster: KUBECONFIG's, or one that the program INKPASS_CLUSTER starts
+e2e: image
+    tests/e2e/run {{ tag }}
+
+# As CI runs it: where there is no cluster, or no time to build one, it says so
+e2e-if-possible: image
+    tests/e2e/run {{ tag }} --if-possible
