@@ -26,6 +26,9 @@ use crate::{
 /// How long calls that were under way may take after a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How old a connection grows before it is asked to go, so that callers spread over new replicas.
+const CONNECTION_AGE: Duration = Duration::from_mins(5);
+
 const KIB: u32 = 1024;
 
 /// Listeners that are bound and do not serve yet.
@@ -166,6 +169,8 @@ fn serve_grpc(
         .http2_adaptive_window(Some(false))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        // Longer than a watch may last; without a grace, which would cut calls under way.
+        .max_connection_age(CONNECTION_AGE)
         .layer(CallLayer::new(parts.entropy.clone(), metrics))
         .add_routes(routes);
     // A custom incoming ignores the builder's TCP settings.

@@ -23,7 +23,7 @@ use inkpass::{
     region::Region,
     rpc::House,
     server::{Error, Parts, Server},
-    token::SigningKey,
+    token::{Role, SigningKey},
     watcher,
     whiteboard::{Settings, Whiteboard},
 };
@@ -83,6 +83,7 @@ pub(crate) struct Setup {
     pub(crate) policy: Policy,
     pub(crate) watch: watcher::Settings,
     pub(crate) emulator: emulator::Settings,
+    pub(crate) switch_scene_role: Role,
     pub(crate) keyring: fn() -> Keyring,
 }
 
@@ -93,6 +94,7 @@ impl Default for Setup {
             policy: Policy::DEFAULT,
             watch: WATCH,
             emulator: emulator::Settings::default(),
+            switch_scene_role: Role::Writer,
             keyring,
         }
     }
@@ -117,7 +119,10 @@ impl Setup {
     /// A service whose upstream is already there, or is not.
     pub(crate) async fn in_front_of(self, upstream: Upstream, clock: Arc<ManualClock>) -> World {
         let entropy = Arc::new(CountingEntropy::default());
-        let settings = Settings::new(upstream.base_url().parse().unwrap());
+        let settings = Settings {
+            switch_scene_role: self.switch_scene_role,
+            ..Settings::new(upstream.base_url().parse().unwrap())
+        };
         let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
         let issuer = Issuer::new((self.keyring)(), self.policy, clock.clone(), entropy.clone());
         let house = House::new(issuer, whiteboard, self.watch, clock.clone(), entropy.clone());

@@ -22,6 +22,7 @@ mod switch_scene;
 mod verify_token;
 mod watch_conversion;
 
+mod access_keys;
 mod request_id;
 mod shared_reads;
 mod weakest_token;

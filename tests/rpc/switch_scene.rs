@@ -1,11 +1,14 @@
 //! `SceneService.SwitchScene`.
 
-use inkpass::proto::{AddScenesRequest, NewScene, SwitchSceneRequest};
+use inkpass::{
+    proto::{AddScenesRequest, NewScene, SwitchSceneRequest},
+    token::Role,
+};
 use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused};
 
 async fn switch(world: &World, target: Target, scene_path: &str) -> Result<String, Status> {
     let Target { project, access_key, region, uuid: room_uuid } = target;
@@ -30,6 +33,14 @@ async fn a_scene_is_shown_with_a_room_writer_s_token() {
         let refused = switch(&world, target.clone(), nothing).await.unwrap_err();
         assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
     }
+}
+
+#[tokio::test]
+async fn a_setting_raises_the_role_that_switches() {
+    let world = Setup { switch_scene_role: Role::Admin, ..Setup::default() }.start().await;
+    let uuid = world.room().await;
+    switch(&world, Target { uuid: uuid.clone(), ..Target::default() }, "/init").await.unwrap();
+    assert_sent(&world, "PATCH", &format!("/v5/rooms/{uuid}/scene-state"), "us-sv", ("room", "admin")).await;
 }
 
 #[tokio::test]
