@@ -10,23 +10,24 @@ use super::{
     house::grant,
     pages::{self, List},
     status::Missing,
-    target::target,
+    target::{Target, target},
     violations::Violations,
 };
 use crate::{
     issuer::Grant,
     proto::{
         CreateRoomRequest, CreateRoomResponse, DisableRoomRequest, DisableRoomResponse, EnableRoomRequest,
-        EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest, ListRoomsResponse,
+        EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest, ListRoomsResponse, Room,
         room_service_server::RoomService,
     },
     region::Region,
     token::Kind,
+    whiteboard,
 };
 
 pub(super) struct Rooms(pub(super) Arc<House>);
 
-fn room_missing(error: crate::whiteboard::Error) -> Error {
+fn room_missing(error: whiteboard::Error) -> Error {
     Error::Upstream(error, Missing::Room)
 }
 
@@ -46,7 +47,7 @@ impl RoomService for Rooms {
             Ok(convert::room(room, access.region, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let room: crate::proto::Room = house.create("CreateRoom", request, request_id, act.boxed()).await?;
+        let room: Room = house.create("CreateRoom", request, request_id, act.boxed()).await?;
         let token = house.token_for(&permit, Kind::Room, &room.uuid, &room.access_key)?;
         Ok(Response::new(CreateRoomResponse { room: Some(room), token }))
     }
@@ -88,10 +89,7 @@ impl RoomService for Rooms {
         let mut violations = Violations::default();
         let target = target!(request.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let room =
-            self.0.whiteboard.set_room_disabled(&access, target.uuid, true).await.map_err(room_missing)?;
-        let room = convert::room(room, access.region, "");
+        let room = self.set_disabled(&target, true).await?;
         Ok(Response::new(DisableRoomResponse { room: Some(room) }))
     }
 
@@ -103,11 +101,16 @@ impl RoomService for Rooms {
         let mut violations = Violations::default();
         let target = target!(request.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let room =
-            self.0.whiteboard.set_room_disabled(&access, target.uuid, false).await.map_err(room_missing)?;
-        let room = convert::room(room, access.region, "");
+        let room = self.set_disabled(&target, false).await?;
         Ok(Response::new(EnableRoomResponse { room: Some(room) }))
+    }
+}
+
+impl Rooms {
+    async fn set_disabled(&self, target: &Target<'_>, disabled: bool) -> Result<Room, Error> {
+        let access = self.0.access_to(target)?;
+        let room = self.0.whiteboard.set_room_disabled(&access, target.uuid, disabled).await;
+        Ok(convert::room(room.map_err(room_missing)?, access.region, ""))
     }
 }
 
