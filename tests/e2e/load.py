@@ -42,6 +42,7 @@ class Caller:
         options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
         self.stub = token_service_pb2_grpc.TokenServiceStub(grpc.aio.insecure_channel(target, options))
         self.calls = []  # begin, end, code
+        self.first_failure = None
 
     async def call(self, wait_for_ready=False):
         request = token_service_pb2.IssueTokenRequest(
@@ -53,6 +54,7 @@ class Caller:
             code = "OK"
         except grpc.aio.AioRpcError as error:
             code = error.code().name
+            self.first_failure = self.first_failure or error.details()
         self.calls.append((begin, time.monotonic(), code))
 
     async def call_at(self, rate, stop):
@@ -75,6 +77,7 @@ class Caller:
             "failed": len(failed),
             "failed_from_s": round(min(failed), 2) if failed else None,
             "failed_to_s": round(max(failed), 2) if failed else None,
+            "first_failure": self.first_failure,
             "longest_gap_s": round(max(b - a for a, b in zip(answers, answers[1:])), 2),
             "slowest_s": round(max(end - begin for begin, end, _ in self.calls), 2),
         }
