@@ -128,7 +128,7 @@ fn a_file_that_is_missing_empty_or_not_toml_is_named() {
         ("", "inkpass.toml: is empty"),
         (" \n", "inkpass.toml: is empty"),
         ("[server]\nlisten = = 1", "inkpass.toml:2: is not TOML"),
-        ("[server]", "whiteboard.base_url: is missing"),
+        ("[server]", "projects: there is none"),
         ("[whiteboard]\nbase_url = \"https://api.netless.link\"", "projects: there is none"),
         ("projects = 1", "projects: must be a table"),
     ] {
@@ -252,6 +252,13 @@ fn a_project_s_name_cannot_move_a_terminal_s_cursor() {
         let mistakes = Files::new(&settings).mistakes();
         assert!(mistakes[0].starts_with("projects.") && !mistakes[0].contains('\u{1b}'), "{mistakes:?}");
     }
+}
+
+#[test]
+fn the_upstream_is_the_vendor_s_unless_another_is_named() {
+    let projects = &GOOD[GOOD.find("[projects").unwrap()..];
+    let config = Files::new(projects).load_with(&[]).unwrap();
+    assert_eq!(config.whiteboard.base_url.as_str(), "https://api.netless.link/");
 }
 
 #[test]
