@@ -15,6 +15,7 @@ use futures_util::{
 };
 use tokio_util::task::TaskTracker;
 use tonic::async_trait;
+use tracing::Instrument;
 
 use crate::{
     clock::{Clock, UnixMillis},
@@ -116,7 +117,7 @@ impl Outcomes for InMemory {
                 Some(entry) => entry.outcome.clone(),
                 None if state.order.len() >= CAPACITY => return Err(Refusal::Full),
                 None => {
-                    let outcome = self.tasks.spawn(act).map(Result::ok).boxed().shared();
+                    let outcome = self.tasks.spawn(act.in_current_span()).map(Result::ok).boxed().shared();
                     state.order.push_back((now, key.clone()));
                     state.entries.insert(key, Entry { arguments, began: now, outcome: outcome.clone() });
                     outcome

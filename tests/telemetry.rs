@@ -108,8 +108,15 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
 
     let client = inkpass::client::Client::connect(&format!("http://{grpc}")).await.unwrap();
     let grant = inkpass::proto::TokenGrant { role: inkpass::proto::Role::Writer.into(), validity: None };
-    let traced = |token_grant| {
-        let request = inkpass::proto::CreateRoomRequest { token_grant, ..Default::default() };
+    let traced = |token_grant: Option<inkpass::proto::TokenGrant>| {
+        // The act of a call with a request id runs in a task of its own, within the same trace.
+        let request_id = if token_grant.is_some() {
+            "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11"
+        } else {
+            "7fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11"
+        };
+        let request_id = request_id.to_owned();
+        let request = inkpass::proto::CreateRoomRequest { token_grant, request_id, ..Default::default() };
         let mut request = Request::new(request);
         let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         request.metadata_mut().insert("traceparent", caller.parse().unwrap());

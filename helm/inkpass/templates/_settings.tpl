@@ -45,7 +45,7 @@ https://api.netless.link
 {{- end -}}
 
 {{- define "inkpass.allowPlaintext" -}}
-{{- if or .Values.emulator.enabled .Values.whiteboard.allowPlaintext -}}true{{- end -}}
+{{- if or .Values.whiteboard.allowPlaintext (and .Values.emulator.enabled (not .Values.whiteboard.baseUrl)) -}}true{{- end -}}
 {{- end -}}
 
 {{/* A TOML float: 1 is an integer there, 1.0 is not. */}}
