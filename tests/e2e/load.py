@@ -1,4 +1,4 @@
-"""load.py NAMESPACE RATE: IssueToken, RATE times a second by each of four callers, until standard input ends.
+"""load.py NAMESPACE RATE: IssueToken, RATE times a second by four callers in all, until standard input ends.
 
 Two callers balance over the pods by themselves, two take the Service's address; one of each tries a call that was
 UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from there. It prints `ready`
@@ -98,7 +98,7 @@ async def main(namespace, rate):
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     stop = asyncio.Event()
-    running = [asyncio.create_task(caller.call_at(rate, stop)) for caller in callers.values()]
+    running = [asyncio.create_task(caller.call_at(rate / len(callers), stop)) for caller in callers.values()]
     print("ready", flush=True)
     event = time.monotonic()
     try:

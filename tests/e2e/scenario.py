@@ -203,7 +203,7 @@ class Scenario:
         say(f"{node} is back, and {REPLICAS} pods are ready")
 
     def report(self, what, seen):
-        say(f"{what}, under {RATE} IssueTokens a second from each caller:")
+        say(f"{what}, under {RATE} IssueTokens a second from all callers:")
         for name, caller in seen.items():
             codes = ", ".join(f"{count} {code}" for code, count in caller["codes"].items())
             when = f", begun {caller['failed_from_s']} to {caller['failed_to_s']} s after" if caller["failed"] else ""
