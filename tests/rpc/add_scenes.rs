@@ -52,6 +52,9 @@ async fn what_is_wrong_is_refused() {
         named("a/b"),
         named(""),
         NewScene { background: Some(background), ..named("5") },
+        named("a\nb"),
+        named(&"x".repeat(1025)),
+        named(&"x".repeat(1024)),
     ];
     let refused =
         add(&world, Target { uuid: uuid.clone(), ..Target::default() }, "/a", scenes).await.unwrap_err();
@@ -62,6 +65,8 @@ async fn what_is_wrong_is_refused() {
         "scenes[4].background.src",
         "scenes[4].background.width_px",
         "scenes[4].background.height_px",
+        "scenes[5].name",
+        "scenes[6].name",
     ];
     assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &fields);
     assert_eq!(world.upstream.requests().await.len(), before);

@@ -3,6 +3,7 @@
 use inkpass::proto::Region;
 use serde_json::json;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::helpers::{World, assert_refused};
 
@@ -22,7 +23,7 @@ pub(crate) struct Call<'a> {
     pub(crate) uuid: &'a str,
     /// The uuid's field.
     pub(crate) field: &'a str,
-    /// The reason where there is no such thing.
+    /// The reason where there is no such thing; empty: nothing that could be missing is named.
     pub(crate) missing: &'a str,
     /// Whether the upstream call is a POST.
     pub(crate) is_post: bool,
@@ -33,7 +34,17 @@ impl Call<'_> {
     /// must succeed with a good target, as often as it is made.
     pub(crate) async fn refuses_alike(&self, call: impl AsyncFn(Target) -> Result<(), Status>) {
         self.refuses_bad_targets(&call).await;
+        self.refuses_failures(&call).await;
+    }
+
+    /// Every failure of the upstream. `call` need not succeed.
+    pub(crate) async fn refuses_failures(&self, call: &impl AsyncFn(Target) -> Result<(), Status>) {
         let good = Target { uuid: self.uuid.to_owned(), ..Target::default() };
+        let missing = if self.missing.is_empty() {
+            (Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER")
+        } else {
+            (Code::NotFound, self.missing)
+        };
         let lost = if self.is_post {
             (Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN")
         } else {
@@ -43,19 +54,19 @@ impl Call<'_> {
             (400, (Code::FailedPrecondition, "UPSTREAM_REFUSED")),
             (401, (Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED")),
             (403, (Code::FailedPrecondition, "UPSTREAM_REFUSED")),
-            (404, (Code::NotFound, self.missing)),
+            (404, missing),
             (429, (Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED")),
             (500, lost),
             (503, lost),
         ] {
             self.world.upstream.fail_once("/v5", status).await;
-            assert_refused(&self.refusal(&call, &good, 1).await, code, reason, &[]);
+            assert_refused(&self.refusal(call, &good, 1).await, code, reason, &[]);
         }
         for (kind, (code, reason)) in
             [("html", (Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER")), ("truncate", lost), ("reset", lost)]
         {
             self.world.upstream.fault(json!({ "path": "/v5", "count": 1, "kind": kind })).await;
-            assert_refused(&self.refusal(&call, &good, 1).await, code, reason, &[]);
+            assert_refused(&self.refusal(call, &good, 1).await, code, reason, &[]);
         }
     }
 
@@ -102,6 +113,12 @@ impl Call<'_> {
         let refused = call(target.clone()).await.unwrap_err();
         assert_eq!(self.world.upstream.requests().await.len(), before + calls, "{refused:?}");
         assert!(!refused.message().contains('<'), "nothing of an answer is repeated");
+        let may_pass = matches!(refused.code(), Code::ResourceExhausted | Code::Unavailable);
+        assert_eq!(refused.get_error_details().retry_info().is_some(), may_pass, "{refused:?}");
+        assert_eq!(
+            refused.metadata().contains_key("grpc-retry-pushback-ms"),
+            refused.code() == Code::Unavailable
+        );
         refused
     }
 }

@@ -40,13 +40,5 @@ async fn what_is_wrong_is_refused() {
     world.clock.advance(Duration::from_mins(1));
     let refused = cancel(&world, Target { uuid: finished.clone(), ..Target::default() }).await.unwrap_err();
     assert_refused(&refused, Code::FailedPrecondition, "CONVERSION_NOT_WAITING", &[]);
-    for (status, code, reason) in [
-        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
-        (500, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
-    ] {
-        world.upstream.fail_once("/v5", status).await;
-        let refused =
-            cancel(&world, Target { uuid: finished.clone(), ..Target::default() }).await.unwrap_err();
-        assert_refused(&refused, code, reason, &[]);
-    }
+    call.refuses_failures(&async |target| cancel(&world, target).await).await;
 }

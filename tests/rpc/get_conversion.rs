@@ -69,7 +69,7 @@ async fn pages_are_in_order_and_what_is_new_is_kept() {
     let page = |number: u32| json!({ "url": format!("https://e/{number}"), "width": number, "height": 7 });
     let body = json!({
         "uuid": "t1", "type": "static", "status": "Polishing", "convertedPercentage": 50, "note": null,
-        "images": { "10": page(10), "2": page(2), "1": page(1) }, "previews": { "1": "https://p/1" },
+        "images": { "10": page(10), "2": page(2), "1": page(1) }, "previews": { "10": "https://p/10", "2": "https://p/2" },
         "something": { "new": true },
     });
     let upstream = Scripted::new(200, body.to_string());
@@ -78,7 +78,8 @@ async fn pages_are_in_order_and_what_is_new_is_kept() {
     assert_eq!((conversion.status(), &*conversion.upstream_status), (ConversionStatus::Unknown, "Polishing"));
     let pages: Vec<_> = conversion.images.iter().map(|page| (page.page, &*page.url, page.width_px)).collect();
     assert_eq!(pages, [(1, "https://e/1", 1), (2, "https://e/2", 2), (10, "https://e/10", 10)]);
-    assert_eq!((conversion.previews[0].page, &*conversion.previews[0].url), (1, "https://p/1"));
+    let previews: Vec<_> = conversion.previews.iter().map(|page| (page.page, &*page.url)).collect();
+    assert_eq!(previews, [(2, "https://p/2"), (10, "https://p/10")]);
 
     for (status, expected) in [("Abort", ConversionStatus::Cancelled), ("Fail", ConversionStatus::Failed)] {
         let body = json!({ "uuid": "t1", "type": "dynamic", "status": status, "errorCode": 2_010_201 });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inkpass::proto::{ConversionStatus, ListPendingConversionsRequest, PendingConversion, Region};
 use tonic::{Code, Status};
 
-use super::alike::assert_sent;
+use super::alike::{Call, assert_sent};
 use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn list(
@@ -72,13 +72,7 @@ async fn what_is_wrong_is_refused() {
         assert_refused(&list(&world, request).await.unwrap_err(), code, reason, fields);
     }
     assert!(world.upstream.requests().await.is_empty());
-    for (status, code, reason) in [
-        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
-        (429, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
-        (500, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
-    ] {
-        world.upstream.fail_once("/v5", status).await;
-        let refused = list(&world, ListPendingConversionsRequest::default()).await.unwrap_err();
-        assert_refused(&refused, code, reason, &[]);
-    }
+    let call = Call { world: &world, uuid: "", field: "", missing: "", is_post: false };
+    let list = async |_| list(&world, ListPendingConversionsRequest::default()).await.map(drop);
+    call.refuses_failures(&list).await;
 }

@@ -1,9 +1,11 @@
 //! `RoomService.ListRooms`.
 
-use inkpass::proto::{CreateRoomRequest, ListRoomsRequest, ListRoomsResponse, Region};
+use std::cell::RefCell;
+
+use inkpass::proto::{DisableRoomRequest, ListRoomsRequest, ListRoomsResponse, Region};
 use tonic::{Code, Status};
 
-use super::alike::assert_sent;
+use super::alike::{Call, assert_sent};
 use crate::helpers::{World, assert_refused};
 
 async fn list(world: &World, request: ListRoomsRequest) -> Result<ListRoomsResponse, Status> {
@@ -46,27 +48,21 @@ async fn no_room_is_lost_or_doubled_whatever_the_size_of_a_page() {
 
 #[tokio::test]
 async fn no_room_is_lost_or_doubled_while_rooms_are_added() {
-    let world = World::start().await;
-    let mut rooms = Vec::new();
-    for _ in 0..5 {
-        rooms.push(world.room().await);
-    }
-    let added = std::sync::Mutex::new(3);
-    let walked = walk(&world, 2, async || {
-        let more = {
-            let mut left = added.lock().unwrap();
-            *left -= i32::from(*left > 0);
-            *left > 0
-        };
-        if more {
-            world.room().await;
+    for page_size in [1, 2, 3, 7, 8] {
+        let world = World::start().await;
+        let rooms = RefCell::new(Vec::new());
+        for _ in 0..7 {
+            let room = world.room().await;
+            rooms.borrow_mut().push(room);
         }
-    });
-    let walked = walked.await;
-    assert_eq!(walked[..5], rooms);
-    let mut once = walked.clone();
-    once.dedup();
-    assert_eq!((once.len(), walked.len()), (7, 7));
+        let walked = walk(&world, page_size, async || {
+            if rooms.borrow().len() < 9 {
+                let room = world.room().await;
+                rooms.borrow_mut().push(room);
+            }
+        });
+        assert_eq!(walked.await, *rooms.borrow(), "{page_size}");
+    }
 }
 
 #[tokio::test]
@@ -75,6 +71,18 @@ async fn an_empty_region_has_one_empty_page() {
     world.room().await;
     let request = ListRoomsRequest { region: Region::Eu.into(), ..Default::default() };
     assert_eq!(list(&world, request).await.unwrap(), ListRoomsResponse::default());
+}
+
+#[tokio::test]
+async fn a_disabled_room_is_listed_as_one() {
+    let world = World::start().await;
+    let (disabled, other) = (world.room().await, world.room().await);
+    let disable = DisableRoomRequest { uuid: disabled.clone(), ..Default::default() };
+    world.client.rooms().disable_room(disable).await.unwrap();
+    let rooms = list(&world, page(0, "")).await.unwrap().rooms;
+    let seen: Vec<_> = rooms.iter().map(|room| (&*room.uuid, room.disabled)).collect();
+    assert_eq!(seen, [(&*disabled, true), (&*other, false)]);
+    assert!(rooms.iter().all(|room| room.region() == Region::UsSv && room.create_time.is_some()));
 }
 
 #[tokio::test]
@@ -90,6 +98,8 @@ async fn a_page_s_size_is_defaulted_limited_or_refused() {
     let status =
         list(&world, ListRoomsRequest { project: "nobody".into(), ..page(1, "") }).await.unwrap_err();
     assert_refused(&status, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
+    let status = list(&world, ListRoomsRequest { project: "other".into(), ..page(1, "") }).await.unwrap_err();
+    assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &["region"]);
     assert_eq!(world.upstream.requests().await.len(), before);
 }
 
@@ -118,15 +128,6 @@ async fn a_page_token_of_another_list_is_refused() {
 #[tokio::test]
 async fn a_failure_of_the_upstream_has_its_reason() {
     let world = World::start().await;
-    world.client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
-    for (status, code, reason) in [
-        (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
-        (403, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
-        (429, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
-        (500, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
-    ] {
-        world.upstream.fail_once("/v5/rooms", status).await;
-        let refused = list(&world, page(0, "")).await.unwrap_err();
-        assert_refused(&refused, code, reason, &[]);
-    }
+    let call = Call { world: &world, uuid: "", field: "", missing: "", is_post: false };
+    call.refuses_failures(&async |_| list(&world, page(0, "")).await.map(drop)).await;
 }

@@ -43,6 +43,8 @@ async fn what_is_wrong_is_refused() {
         assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["room_uuid", "scene_dir"]);
     }
     let good = Target { uuid, ..Target::default() };
-    let refused = list(&world, good, "/nowhere").await.unwrap_err();
-    assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
+    for dir in ["/nowhere", &format!("/{}", "x".repeat(1023))] {
+        let refused = list(&world, good.clone(), dir).await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
+    }
 }

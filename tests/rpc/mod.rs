@@ -25,4 +25,5 @@ mod watch_conversion;
 mod access_keys;
 mod request_id;
 mod shared_reads;
+mod switched_off;
 mod weakest_token;

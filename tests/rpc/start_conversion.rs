@@ -1,6 +1,7 @@
 //! `ConversionService.StartConversion`.
 
 use inkpass::{
+    emulator,
     proto::{
         ConversionStatus, ConversionType, DynamicFormat, OutputFormat, Region, Role, StartConversionRequest,
         StartConversionResponse, StaticFormat, TokenGrant, TokenKind, start_conversion_request::Format,
@@ -9,8 +10,10 @@ use inkpass::{
 };
 use serde_json::json;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
-use crate::helpers::{World, assert_refused, key};
+use super::alike::Call;
+use crate::helpers::{Setup, World, assert_refused, key};
 
 fn request(format: Format) -> StartConversionRequest {
     let resource = "https://example.com/a%20b.pptx?sig=a+b".into();
@@ -139,4 +142,23 @@ async fn a_scale_at_its_limits_is_taken() {
         let format = Format::StaticFormat(StaticFormat { scale: Some(scale), output_format: 0 });
         start(&world, request(format)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn each_failure_of_the_upstream_has_its_reason_and_a_post_is_sent_once() {
+    let world = World::start().await;
+    let call = Call { world: &world, uuid: "", field: "", missing: "", is_post: true };
+    call.refuses_failures(&async |_| start(&world, request(dynamic())).await.map(drop)).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_is_one_region_s_and_says_to_wait() {
+    let emulator = emulator::Settings { queue_limit: 1, ..emulator::Settings::default() };
+    let world = Setup { emulator, ..Setup::default() }.start().await;
+    start(&world, request(dynamic())).await.unwrap();
+    let refused = start(&world, request(dynamic())).await.unwrap_err();
+    assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL", &[]);
+    assert!(refused.get_error_details().retry_info().is_some());
+    let elsewhere = StartConversionRequest { region: Region::Eu.into(), ..request(dynamic()) };
+    start(&world, elsewhere).await.unwrap();
 }
