@@ -68,7 +68,7 @@ impl SceneService for Scenes {
         let current = self.0.whiteboard.switch_scene(&access, target.uuid, &request.scene_path).await;
         let scene_path = current.map_err(room_missing)?;
         // A missing scene or a directory does not switch, and need not be called an error upstream.
-        if scene_path != request.scene_path {
+        if !segments(&scene_path).eq(segments(&request.scene_path)) {
             return Err(room_missing(whiteboard::Error::SceneNotFound).into());
         }
         Ok(Response::new(SwitchSceneResponse { scene_path }))
@@ -105,6 +105,11 @@ impl SceneService for Scenes {
         let screenshots = taken.map_err(room_missing)?.into_iter().map(describe).collect();
         Ok(Response::new(CaptureSceneDirResponse { screenshots }))
     }
+}
+
+/// A path's names: `/a/1/` is `/a/1`.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
 }
 
 fn path(path: &str, field: &str, violations: &mut Violations) {

@@ -29,6 +29,9 @@ async fn a_scene_is_shown_with_a_room_writer_s_token() {
     assert_eq!(switch(&world, target.clone(), "/a/1").await.unwrap(), "/a/1");
     assert_sent(&world, "PATCH", &format!("/v5/rooms/{uuid}/scene-state"), "us-sv", ("room", "writer")).await;
     assert_eq!(world.upstream.last().await["body"], json!({ "scenePath": "/a/1" }));
+    for spelling in ["/a/1/", "//a//1"] {
+        assert_eq!(switch(&world, target.clone(), spelling).await.unwrap(), "/a/1");
+    }
     for nothing in ["/a", "/a/2", "/"] {
         let refused = switch(&world, target.clone(), nothing).await.unwrap_err();
         assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
