@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures_util::{
@@ -36,5 +39,21 @@ impl<K: Hash + Eq, T: Clone> Flights<K, T> {
             flights.insert(key, weak);
         }
         flight
+    }
+}
+
+/// Something that is being changed. It ends also where its caller leaves.
+pub(super) struct Change<'a>(&'a AtomicU64);
+
+impl<'a> Change<'a> {
+    pub(super) fn begin(changes: &'a AtomicU64) -> Self {
+        changes.fetch_add(1, Ordering::SeqCst);
+        Self(changes)
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     Access, Error,
     answer::{self, Effect, Received},
-    flights::Flights,
+    flights::{Change, Flights},
 };
 use crate::{
     clock::{Clock, UnixMillis},
@@ -45,7 +45,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     reads: Flights<Read, Result<Received, Error>>,
-    /// Counts what was changed through here.
+    /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
 }
 
@@ -56,7 +56,7 @@ struct Read {
     path: String,
     region: &'static str,
     access_key: String,
-    /// A read never joins one that began before the last change: it must show that change.
+    /// A read never joins one that began before a change began or ended: it must show that change.
     after_change: u64,
 }
 
@@ -160,8 +160,9 @@ impl Transport {
     /// Sends what changes something, once, and reads its answer.
     pub(super) async fn send<T: DeserializeOwned>(&self, access: &Access, call: Call) -> Result<T, Error> {
         let effect = if call.method == Method::POST { Effect::Possible } else { Effect::None };
+        let change = Change::begin(&self.0.changes);
         let received = self.0.exchange(access, &call, effect).await;
-        self.0.changes.fetch_add(1, Ordering::SeqCst);
+        drop(change);
         log_failure(&call.path, received.and_then(|received| answer::read(&received, effect)))
     }
 }

@@ -10,6 +10,13 @@ async fn get(world: &World, request: GetRoomRequest) -> Result<Room, Status> {
     world.client.rooms().get_room(request).await.map(|answer| answer.into_inner().room.unwrap())
 }
 
+/// Until the upstream has received a call of this method, and its caller still waits.
+async fn until_sent(world: &World, call: &mut (impl Future + Unpin), method: &str) {
+    while world.upstream.last().await["method"] != method {
+        assert!(futures_util::poll!(&mut *call).is_pending());
+    }
+}
+
 #[tokio::test]
 async fn equal_reads_share_one_call_and_others_do_not() {
     let world = World::start().await;
@@ -41,12 +48,47 @@ async fn a_read_shows_what_was_changed_before_it() {
         .upstream
         .fault(json!({ "method": "GET", "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 }))
         .await;
-    let before = world.upstream.requests().await.len();
     let mut slow = Box::pin(get(&world, request.clone()));
-    while world.upstream.requests().await.len() == before {
-        assert!(futures_util::poll!(&mut slow).is_pending());
-    }
+    until_sent(&world, &mut slow, "GET").await;
     world.client.rooms().disable_room(DisableRoomRequest { uuid, ..Default::default() }).await.unwrap();
     assert!(get(&world, request).await.unwrap().disabled);
     slow.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_shows_what_a_caller_changed_who_did_not_wait() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let path = format!("/v5/rooms/{uuid}");
+    for method in ["GET", "PATCH"] {
+        let late = json!({ "method": method, "path": path, "count": 1, "kind": "delay", "delay_ms": 500 });
+        world.upstream.fault(late).await;
+    }
+    let request = GetRoomRequest { uuid: uuid.clone(), ..Default::default() };
+    let (mut rooms, disable) = (world.client.rooms(), DisableRoomRequest { uuid, ..Default::default() });
+    let mut slow = Box::pin(get(&world, request.clone()));
+    until_sent(&world, &mut slow, "GET").await;
+    let mut change = Box::pin(rooms.disable_room(disable));
+    until_sent(&world, &mut change, "PATCH").await;
+    drop(change);
+    assert!(get(&world, request).await.unwrap().disabled);
+    assert!(!slow.await.unwrap().disabled);
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_does_not_take_the_answer_from_the_others() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    world.upstream.fault(json!({ "method": "GET", "path": "/v5", "kind": "delay", "delay_ms": 500 })).await;
+    let request = GetRoomRequest { uuid, ..Default::default() };
+    let mut first = Box::pin(get(&world, request.clone()));
+    until_sent(&world, &mut first, "GET").await;
+    let mut second = Box::pin(get(&world, request));
+    // A call after it on the same connection has an answer: so the second has arrived.
+    assert!(futures_util::poll!(&mut second).is_pending());
+    world.room().await;
+    drop(first);
+    second.await.unwrap();
+    let reads = world.upstream.requests().await.iter().filter(|sent| sent["method"] == "GET").count();
+    assert_eq!(reads, 1);
 }
