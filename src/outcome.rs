@@ -146,8 +146,9 @@ impl State {
 impl Entry {
     /// Whether it is under way, or had an effect that must not be repeated.
     fn counts(&self) -> bool {
-        match self.outcome.peek() {
-            Some(Some(Err(error))) => may_have_acted(error),
+        // Not by `peek`, which knows nothing of an act whose callers all left.
+        match self.outcome.clone().now_or_never() {
+            Some(Some(Err(error))) => may_have_acted(&error),
             // One that broke off may have been sent.
             Some(Some(Ok(_)) | None) | None => true,
         }
@@ -156,4 +157,30 @@ impl Entry {
 
 fn may_have_acted(error: &Error) -> bool {
     matches!(error, Error::OutcomeUnknown { .. } | Error::UnexpectedAnswer { effect: Effect::Possible, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn key() -> Key {
+        Key { caller: String::new(), rpc: "CreateRoom", request_id: "1".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_failure_without_effect_is_not_kept_though_its_caller_did_not_wait_for_it() {
+        let tasks = TaskTracker::new();
+        let outcomes = InMemory::new(Arc::new(ManualClock::new(UnixMillis::EPOCH)), tasks.clone());
+        let fails = async { Err(Error::RateLimited { retry_after: None }) }.boxed();
+        let mut call = outcomes.once(key(), [0; 32], fails);
+        assert!(poll!(&mut call).is_pending());
+        drop(call);
+        tasks.close();
+        tasks.wait().await;
+        let created = outcomes.once(key(), [0; 32], async { Ok(vec![7]) }.boxed()).await;
+        assert_eq!(created.unwrap().unwrap(), [7]);
+    }
 }
