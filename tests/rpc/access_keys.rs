@@ -6,7 +6,7 @@ use inkpass::{
     clock::UnixMillis,
     emulator,
     keyring::{KeyState, Keyring, Project},
-    proto::{GetConversionRequest, GetRoomRequest},
+    proto::{GetConversionRequest, GetRoomRequest, WatchConversionRequest},
     region::Region,
     token::{Claims, Nonce, Role, Scope},
 };
@@ -46,11 +46,17 @@ async fn a_strict_upstream_wants_the_key_that_created_and_a_caller_can_name_it()
 
     let file = r#"{"resource":"https://example.com/a.pdf","type":"static"}"#;
     let task = created_with_the_old_key(&world, "/v5/projector/tasks", file).await;
-    let get = GetConversionRequest { uuid: task, ..Default::default() };
+    let get = GetConversionRequest { uuid: task.clone(), ..Default::default() };
     let refused = world.client.conversions().get_conversion(get.clone()).await.unwrap_err();
     assert_refused(&refused, Code::FailedPrecondition, "UPSTREAM_REFUSED", &[]);
     let named = GetConversionRequest { access_key: "old-key".into(), ..get };
     world.client.conversions().get_conversion(named).await.unwrap();
+
+    let watch = WatchConversionRequest { uuid: task, ..Default::default() };
+    let refused = world.client.watch_conversion(watch.clone()).next().await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, "UPSTREAM_REFUSED", &[]);
+    let named = WatchConversionRequest { access_key: "old-key".into(), ..watch };
+    assert!(world.client.watch_conversion(named).next().await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod verify_token;
 mod watch_conversion;
 
 mod access_keys;
+mod pollers;
 mod request_id;
 mod shared_reads;
 mod switched_off;

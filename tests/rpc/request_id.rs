@@ -1,15 +1,18 @@
 //! `request_id`: one outcome for one id.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use inkpass::proto::{
-    CreateRoomRequest, CreateRoomResponse, Region, Role, StartConversionRequest, StaticFormat, TokenGrant,
-    start_conversion_request::Format,
+use inkpass::{
+    emulator,
+    proto::{
+        CreateRoomRequest, CreateRoomResponse, Region, Role, StartConversionRequest, StartConversionResponse,
+        StaticFormat, TokenGrant, start_conversion_request::Format, token_grant::Validity,
+    },
 };
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused};
 
 const ID: &str = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11";
 
@@ -122,17 +125,61 @@ async fn an_unknown_outcome_is_kept_and_a_failure_without_effect_is_not() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_repeated_call_is_decided_and_dated_anew() {
+    let world = World::start().await;
+    let first = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
+    world.clock.advance(Duration::from_mins(5));
+    let second = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
+    assert_eq!(second.seconds - first.seconds, 5 * 60);
+    let validity = Some(Validity::Ttl(prost_types::Duration { seconds: 25 * 3600, nanos: 0 }));
+    let token_grant = Some(TokenGrant { role: Role::Reader.into(), validity });
+    let refused = create(&world, CreateRoomRequest { token_grant, ..request() }).await.unwrap_err();
+    assert_refused(&refused, Code::PermissionDenied, "TTL_ABOVE_MAXIMUM", &[]);
+    assert_eq!(posts(&world).await, 1);
+}
+
+fn conversion() -> StartConversionRequest {
+    StartConversionRequest {
+        resource: "https://example.com/a.pdf".into(),
+        format: Some(Format::StaticFormat(StaticFormat::default())),
+        token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
+        request_id: ID.into(),
+        ..Default::default()
+    }
+}
+
+async fn start(world: &World, request: StartConversionRequest) -> Result<StartConversionResponse, Status> {
+    world.client.conversions().start_conversion(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
 async fn conversions_have_it_too_and_the_same_id_may_serve_another_rpc() {
     let world = World::start().await;
     create(&world, request()).await.unwrap();
-    let start = StartConversionRequest {
-        resource: "https://example.com/a.pdf".into(),
-        format: Some(Format::StaticFormat(StaticFormat::default())),
-        request_id: ID.into(),
-        ..Default::default()
-    };
-    let mut conversions = world.client.conversions();
-    let first = conversions.start_conversion(start.clone()).await.unwrap().into_inner();
-    let second = conversions.start_conversion(start).await.unwrap().into_inner();
-    assert_eq!((first, posts(&world).await), (second, 2));
+    let fault = json!({ "path": "/v5/projector", "kind": "delay", "delay_ms": 300 });
+    world.upstream.fault(fault).await;
+    let calls = (0..20).map(|_| start(&world, conversion()));
+    let answers = futures_util::future::join_all(calls).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    let tokens: HashSet<_> = answers.iter().map(|answer| &answer.token.as_ref().unwrap().value).collect();
+    assert!(answers.iter().all(|answer| answer.conversion == answers[0].conversion));
+    assert_eq!((tokens.len(), posts(&world).await), (20, 2));
+
+    let other = StartConversionRequest { webhook_retry: Some(1), ..conversion() };
+    let refused = start(&world, other).await.unwrap_err();
+    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+    world.clock.advance(Duration::from_mins(10));
+    start(&world, conversion()).await.unwrap();
+    assert_eq!(posts(&world).await, 3);
+}
+
+#[tokio::test]
+async fn a_conversion_that_found_the_queue_full_is_tried_again() {
+    let emulator = emulator::Settings { queue_limit: 1, ..emulator::Settings::default() };
+    let world = Setup { emulator, ..Setup::default() }.start().await;
+    start(&world, StartConversionRequest { request_id: String::new(), ..conversion() }).await.unwrap();
+    let refused = start(&world, conversion()).await.unwrap_err();
+    assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL", &[]);
+    world.clock.advance(Duration::from_mins(1));
+    start(&world, conversion()).await.unwrap();
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tonic::{Code, Request, Status, Streaming};
 
-use super::alike::{Call, Target};
+use super::alike::{Call, Target, assert_sent};
 use crate::helpers::{Setup, WATCH, World, assert_refused};
 
 const PPTX: &str = "https://example.com/a.pptx";
@@ -44,6 +44,7 @@ async fn a_watch_gives_the_state_at_once_then_each_change_and_ends_after_the_las
     let mut stream = watch(&world, &uuid).await;
     let mut seen = vec![next(&mut stream).await.unwrap().unwrap()];
     assert_eq!(seen[0].status(), ConversionStatus::Waiting);
+    assert_sent(&world, "GET", &format!("/v5/projector/tasks/{uuid}"), "us-sv", ("task", "reader")).await;
     let before = polls(&world).await;
     until_polls_exceed(&world, before + 2).await;
     for _ in 0..4 {
@@ -129,6 +130,7 @@ async fn what_is_wrong_is_refused_before_or_in_the_stream() {
     call.refuses_bad_targets(&watch).await;
     let good = Target { uuid: uuid.clone(), ..Target::default() };
     for (status, code, reason) in [
+        (400, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
         (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
         (403, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
         (404, Code::NotFound, "CONVERSION_NOT_FOUND"),
