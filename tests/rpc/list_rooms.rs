@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 
 use inkpass::proto::{DisableRoomRequest, ListRoomsRequest, ListRoomsResponse, Region};
+use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, assert_sent};
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn list(world: &World, request: ListRoomsRequest) -> Result<ListRoomsResponse, Status> {
     world.client.rooms().list_rooms(request).await.map(tonic::Response::into_inner)
@@ -63,6 +64,21 @@ async fn no_room_is_lost_or_doubled_while_rooms_are_added() {
         });
         assert_eq!(walked.await, *rooms.borrow(), "{page_size}");
     }
+}
+
+#[tokio::test]
+async fn no_room_is_lost_where_the_upstream_s_list_begins_after_its_mark() {
+    let rooms = |uuids: [&str; 2]| {
+        let room = |uuid| json!({ "uuid": uuid, "teamUUID": "t", "appUUID": "a" });
+        json!(uuids.map(room)).to_string()
+    };
+    let upstream = Scripted::new(200, rooms(["r0", "r1"]));
+    let world = upstream.start().await;
+    let token = list(&world, page(1, "")).await.unwrap().next_page_token;
+    *upstream.body.lock().unwrap() = rooms(["r1", "r2"]).into();
+    let second = list(&world, page(1, &token)).await.unwrap();
+    assert_eq!(second.rooms[0].uuid, "r1");
+    assert!(!second.next_page_token.is_empty());
 }
 
 #[tokio::test]

@@ -70,9 +70,30 @@ async fn a_read_shows_what_a_caller_changed_who_did_not_wait() {
     until_sent(&world, &mut slow, "GET").await;
     let mut change = Box::pin(rooms.disable_room(disable));
     until_sent(&world, &mut change, "PATCH").await;
+    assert!(get(&world, request.clone()).await.unwrap().disabled, "it is done, though not answered");
     drop(change);
     assert!(get(&world, request).await.unwrap().disabled);
     assert!(!slow.await.unwrap().disabled);
+}
+
+#[tokio::test]
+async fn a_read_after_a_change_does_not_join_one_that_began_during_it() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    for (method, delay_ms) in [("PATCH", 300), ("GET", 1500)] {
+        let late = json!({ "method": method, "path": "/v5", "kind": "delay", "delay_ms": delay_ms });
+        world.upstream.fault(late).await;
+    }
+    let request = GetRoomRequest { uuid: uuid.clone(), ..Default::default() };
+    let (mut rooms, disable) = (world.client.rooms(), DisableRoomRequest { uuid, ..Default::default() });
+    let mut change = Box::pin(rooms.disable_room(disable));
+    until_sent(&world, &mut change, "PATCH").await;
+    let mut during = Box::pin(get(&world, request.clone()));
+    until_sent(&world, &mut during, "GET").await;
+    change.await.unwrap();
+    let before = world.upstream.requests().await.len();
+    get(&world, request).await.unwrap();
+    assert_eq!(world.upstream.requests().await.len(), before + 1);
 }
 
 #[tokio::test]
