@@ -18,7 +18,7 @@ use tonic::async_trait;
 use tracing::Instrument;
 
 use crate::{
-    clock::{Clock, UnixMillis},
+    clock::Clock,
     whiteboard::{Effect, Error},
 };
 
@@ -75,28 +75,32 @@ pub trait Outcomes: Send + Sync + 'static {
 pub struct InMemory {
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
+    capacity: usize,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
     entries: HashMap<Key, Entry>,
-    /// The oldest first.
-    order: VecDeque<(UnixMillis, Key)>,
+    /// The oldest first. A key that acted anew stands here once for each time.
+    order: VecDeque<(Duration, Key)>,
 }
 
 struct Entry {
     arguments: Arguments,
-    began: UnixMillis,
-    /// `None`: the act ended without an outcome.
-    outcome: Shared<BoxFuture<'static, Option<Outcome>>>,
+    /// By the monotonic clock.
+    began: Duration,
+    outcome: Pending,
 }
+
+/// `None`: the act ended without an outcome.
+type Pending = Shared<BoxFuture<'static, Option<Outcome>>>;
 
 impl InMemory {
     /// `tasks`: owns the acts.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
-        Self { clock, tasks, state: Mutex::default() }
+        Self { clock, tasks, capacity: CAPACITY, state: Mutex::default() }
     }
 }
 
@@ -108,30 +112,39 @@ impl Outcomes for InMemory {
         arguments: Arguments,
         act: BoxFuture<'static, Outcome>,
     ) -> Result<Outcome, Refusal> {
-        let outcome = {
-            let now = self.clock.now();
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.forget_before(now);
-            match state.entries.get(&key).filter(|entry| entry.counts()) {
-                Some(entry) if entry.arguments != arguments => return Err(Refusal::OtherArguments),
-                Some(entry) => entry.outcome.clone(),
-                None if state.order.len() >= CAPACITY => return Err(Refusal::Full),
-                None => {
-                    let outcome = self.tasks.spawn(act.in_current_span()).map(Result::ok).boxed().shared();
-                    state.order.push_back((now, key.clone()));
-                    state.entries.insert(key, Entry { arguments, began: now, outcome: outcome.clone() });
-                    outcome
-                }
-            }
-        };
+        let outcome = self.find_or_begin(key, arguments, act)?;
         outcome.await.ok_or(Refusal::Lost)
     }
 }
 
+impl InMemory {
+    fn find_or_begin(
+        &self,
+        key: Key,
+        arguments: Arguments,
+        act: BoxFuture<'static, Outcome>,
+    ) -> Result<Pending, Refusal> {
+        let began = self.clock.monotonic();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.forget_before(began);
+        if let Some(entry) = state.entries.get(&key).filter(|entry| entry.counts()) {
+            let same = entry.arguments == arguments;
+            return if same { Ok(entry.outcome.clone()) } else { Err(Refusal::OtherArguments) };
+        }
+        if state.is_full(self.capacity) {
+            return Err(Refusal::Full);
+        }
+        let outcome = self.tasks.spawn(act.in_current_span()).map(Result::ok).boxed().shared();
+        state.order.push_back((began, key.clone()));
+        state.entries.insert(key, Entry { arguments, began, outcome: outcome.clone() });
+        Ok(outcome)
+    }
+}
+
 impl State {
-    fn forget_before(&mut self, now: UnixMillis) {
+    fn forget_before(&mut self, now: Duration) {
         while let Some((began, key)) = self.order.front() {
-            if now.saturating_since(*began) < KEPT {
+            if now.saturating_sub(*began) < KEPT {
                 return;
             }
             // A key that acted anew since has a younger entry.
@@ -140,6 +153,17 @@ impl State {
             }
             self.order.pop_front();
         }
+    }
+
+    /// Whether there is no room for one more, even without what need not be kept.
+    fn is_full(&mut self, capacity: usize) -> bool {
+        if self.order.len() < capacity {
+            return false;
+        }
+        self.entries.retain(|_, entry| entry.counts());
+        let entries = &self.entries;
+        self.order.retain(|(began, key)| entries.get(key).is_some_and(|entry| entry.began == *began));
+        self.order.len() >= capacity
     }
 }
 
@@ -164,23 +188,60 @@ mod tests {
     use futures_util::poll;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{ManualClock, UnixMillis};
 
-    fn key() -> Key {
-        Key { caller: String::new(), rpc: "CreateRoom", request_id: "1".to_owned() }
+    fn key(request_id: &str) -> Key {
+        Key { caller: String::new(), rpc: "CreateRoom", request_id: request_id.to_owned() }
+    }
+
+    fn store(clock: &Arc<ManualClock>, capacity: usize) -> InMemory {
+        InMemory { capacity, ..InMemory::new(clock.clone(), TaskTracker::new()) }
+    }
+
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::new(UnixMillis::EPOCH))
+    }
+
+    async fn create(store: &InMemory, request_id: &str, room: u8) -> Result<Outcome, Refusal> {
+        store.once(key(request_id), [0; 32], async move { Ok(vec![room]) }.boxed()).await
+    }
+
+    async fn fail(store: &InMemory, request_id: &str) -> Result<Outcome, Refusal> {
+        let limited = async { Err(Error::RateLimited { retry_after: None }) };
+        store.once(key(request_id), [0; 32], limited.boxed()).await
     }
 
     #[tokio::test]
     async fn a_failure_without_effect_is_not_kept_though_its_caller_did_not_wait_for_it() {
-        let tasks = TaskTracker::new();
-        let outcomes = InMemory::new(Arc::new(ManualClock::new(UnixMillis::EPOCH)), tasks.clone());
-        let fails = async { Err(Error::RateLimited { retry_after: None }) }.boxed();
-        let mut call = outcomes.once(key(), [0; 32], fails);
+        let outcomes = store(&clock(), CAPACITY);
+        let mut call = Box::pin(fail(&outcomes, "1"));
         assert!(poll!(&mut call).is_pending());
         drop(call);
-        tasks.close();
-        tasks.wait().await;
-        let created = outcomes.once(key(), [0; 32], async { Ok(vec![7]) }.boxed()).await;
-        assert_eq!(created.unwrap().unwrap(), [7]);
+        outcomes.tasks.close();
+        outcomes.tasks.wait().await;
+        assert_eq!(create(&outcomes, "1", 7).await.unwrap().unwrap(), [7]);
+    }
+
+    #[tokio::test]
+    async fn failures_without_effect_take_no_room_from_others() {
+        let outcomes = store(&clock(), 2);
+        for _ in 0..5 {
+            fail(&outcomes, "1").await.unwrap().unwrap_err();
+        }
+        create(&outcomes, "2", 2).await.unwrap().unwrap();
+        create(&outcomes, "3", 3).await.unwrap().unwrap();
+        assert_eq!(create(&outcomes, "4", 4).await.unwrap_err(), Refusal::Full);
+        assert_eq!(create(&outcomes, "2", 9).await.unwrap().unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn a_step_of_the_wall_clock_forgets_nothing() {
+        let clock = clock();
+        let outcomes = store(&clock, CAPACITY);
+        create(&outcomes, "1", 1).await.unwrap().unwrap();
+        clock.step(3_600_000);
+        assert_eq!(create(&outcomes, "1", 2).await.unwrap().unwrap(), [1]);
+        clock.advance(KEPT);
+        assert_eq!(create(&outcomes, "1", 3).await.unwrap().unwrap(), [3]);
     }
 }

@@ -2,12 +2,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::{
     entropy::Entropy,
@@ -39,8 +43,10 @@ pub struct Watcher {
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     tasks: TaskTracker,
-    pollers: Mutex<HashMap<Key, Arc<watch::Sender<State>>>>,
+    pollers: Mutex<Pollers>,
 }
+
+type Pollers = HashMap<Key, Arc<Poller>>;
 
 /// `signer`, the access key, stands for the project.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -50,8 +56,23 @@ struct Key {
     uuid: String,
 }
 
-/// The last that was seen; `None`: nothing yet.
-type State = Option<Result<Conversion, Error>>;
+/// Reads one conversion, again and again.
+#[derive(Default)]
+struct Poller {
+    known: watch::Sender<Known>,
+    /// Asks for a read before the pause is over.
+    wake: Notify,
+}
+
+/// What a poller has seen.
+#[derive(Default)]
+struct Known {
+    reads: u64,
+    read_at: Option<Instant>,
+    /// Counts what is told to the watches; 0: nothing yet.
+    changes: u64,
+    state: Option<Result<Conversion, Error>>,
+}
 
 impl Watcher {
     /// `tasks`: owns the pollers.
@@ -74,82 +95,122 @@ impl Watcher {
     pub fn watch(self: &Arc<Self>, access: Access, uuid: PathUuid<'_>) -> Watch {
         let signer = access.key.access_key().to_owned();
         let key = Key { signer, region: access.region, uuid: uuid.as_str().to_owned() };
-        let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
-        let states = if let Some(states) = pollers.get(&key) {
-            states.subscribe()
-        } else {
-            let (states, seen) = watch::channel(None);
-            let states = Arc::new(states);
-            pollers.insert(key.clone(), states.clone());
-            self.tasks.spawn(self.clone().run(key, access, states));
-            seen
-        };
-        Watch { states, is_new: true }
+        let mut pollers = self.pollers();
+        if let Some(poller) = pollers.get(&key) {
+            return poller.watch(self.settings.poll_interval);
+        }
+        let poller = Arc::new(Poller::default());
+        let watch = poller.watch(self.settings.poll_interval);
+        pollers.insert(key.clone(), poller.clone());
+        self.tasks.spawn(self.clone().run(key, access, poller).in_current_span());
+        watch
     }
 
-    async fn run(self: Arc<Self>, key: Key, access: Access, states: Arc<watch::Sender<State>>) {
+    async fn run(self: Arc<Self>, key: Key, access: Access, poller: Arc<Poller>) {
+        let entry = Entry { watcher: &self, key: &key, poller: &poller };
         tokio::select! {
-            () = self.until_unwatched(&key, &states) => {}
-            () = self.poll(&key, &access, &states) => self.forget(&key),
+            () = entry.until_unwatched() => {}
+            () = self.poll(&key, &access, &poller) => {}
         }
     }
 
     /// Polls until nothing more can come.
-    async fn poll(&self, key: &Key, access: &Access, states: &watch::Sender<State>) {
+    async fn poll(&self, key: &Key, access: &Access, poller: &Poller) {
         let Some(uuid) = PathUuid::new(&key.uuid) else { return };
-        let mut pause = self.settings.poll_interval;
+        let shortest = self.settings.poll_interval;
+        let mut pause = shortest;
         loop {
-            let moved = publish(states, self.whiteboard.conversion(access, uuid).await);
-            if states.borrow().as_ref().is_some_and(is_last) {
+            let moved = poller.tell(self.whiteboard.conversion(access, uuid).await);
+            if poller.known.borrow().is_last() {
                 return;
             }
-            pause = if moved { self.settings.poll_interval } else { slower(pause) };
-            sleep(with_jitter(pause, &*self.entropy)).await;
+            pause = if moved { shortest } else { slower(pause) };
+            sleep(with_jitter(shortest, &*self.entropy)).await;
+            let _ = timeout(pause.saturating_sub(shortest), poller.wake.notified()).await;
         }
     }
 
-    async fn until_unwatched(&self, key: &Key, states: &watch::Sender<State>) {
-        loop {
-            states.closed().await;
-            if self.forget_if_unwatched(key, states) {
-                return;
-            }
-        }
-    }
-
-    fn forget(&self, key: &Key) {
-        self.pollers.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-
-    /// Under the same lock as a new watch, so that none joins a poller that ends.
-    fn forget_if_unwatched(&self, key: &Key, states: &watch::Sender<State>) -> bool {
-        let mut pollers = self.pollers.lock().unwrap_or_else(PoisonError::into_inner);
-        let unwatched = states.receiver_count() == 0;
-        if unwatched {
-            pollers.remove(key);
-        }
-        unwatched
+    fn pollers(&self) -> MutexGuard<'_, Pollers> {
+        self.pollers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells the watches what is new to them; whether anything was.
-fn publish(states: &watch::Sender<State>, read: Result<Conversion, Error>) -> bool {
-    if read.as_ref().is_err_and(may_pass) {
-        return false;
-    }
-    states.send_if_modified(|state| {
-        let moved = match (&*state, &read) {
-            (Some(Ok(before)), Ok(now)) => before != now,
-            _ => true,
+impl Poller {
+    /// What was read a moment ago is told at once; what is older is read anew.
+    fn watch(&self, fresh: Duration) -> Watch {
+        let known = self.known.subscribe();
+        let (reads, read_at) = {
+            let known = known.borrow();
+            (known.reads, known.read_at)
         };
-        if moved {
-            *state = Some(read);
+        let is_fresh = read_at.is_some_and(|at| at.elapsed() <= fresh);
+        if !is_fresh {
+            self.wake.notify_one();
         }
+        Watch { known, reads_awaited: if is_fresh { reads } else { reads + 1 }, told: 0, is_over: false }
+    }
+
+    /// Tells the watches what is new to them; whether anything was.
+    fn tell(&self, read: Result<Conversion, Error>) -> bool {
+        let mut moved = false;
+        self.known.send_modify(|known| {
+            known.reads += 1;
+            known.read_at = Some(Instant::now());
+            moved = match (&known.state, &read) {
+                (Some(Ok(before)), Ok(now)) => before != now,
+                (Some(_), Err(error)) => !may_pass(error),
+                (None, _) | (Some(Err(_)), Ok(_)) => true,
+            };
+            if moved {
+                known.changes += 1;
+                known.state = Some(read);
+            }
+        });
         moved
-    })
+    }
 }
 
-/// A hiccup of the upstream, which does not end a watch.
+impl Known {
+    fn is_last(&self) -> bool {
+        self.state.as_ref().is_some_and(is_last)
+    }
+}
+
+/// A poller among the others: it leaves them when this is dropped, however its task ends.
+struct Entry<'a> {
+    watcher: &'a Watcher,
+    key: &'a Key,
+    poller: &'a Arc<Poller>,
+}
+
+impl Entry<'_> {
+    async fn until_unwatched(&self) {
+        loop {
+            self.poller.known.closed().await;
+            // Under the same lock as a new watch, so that none joins a poller that ends.
+            let mut pollers = self.watcher.pollers();
+            if self.poller.known.receiver_count() == 0 {
+                self.leave(&mut pollers);
+                return;
+            }
+        }
+    }
+
+    /// Another poller may stand in its place already.
+    fn leave(&self, pollers: &mut Pollers) {
+        if pollers.get(self.key).is_some_and(|poller| Arc::ptr_eq(poller, self.poller)) {
+            pollers.remove(self.key);
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.leave(&mut self.watcher.pollers());
+    }
+}
+
+/// A hiccup of the upstream, which does not end a watch that has begun.
 fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Unreachable { .. } | Error::RateLimited { .. } | Error::UnexpectedAnswer { .. })
 }
@@ -169,22 +230,38 @@ fn with_jitter(pause: Duration, entropy: &dyn Entropy) -> Duration {
 
 /// One watch of a conversion.
 pub struct Watch {
-    states: watch::Receiver<State>,
-    is_new: bool,
+    known: watch::Receiver<Known>,
+    /// Nothing is told before so many reads.
+    reads_awaited: u64,
+    /// The change that was told last.
+    told: u64,
+    is_over: bool,
 }
 
 impl Watch {
     /// The conversion as it is, at first; then each change. `None` after the last, or after an
     /// error, which is final.
     pub async fn next(&mut self) -> Option<Result<Conversion, Error>> {
-        loop {
-            if !std::mem::take(&mut self.is_new) {
-                self.states.changed().await.ok()?;
-            }
-            if let Some(state) = self.states.borrow_and_update().clone() {
+        while !self.is_over {
+            if let Some(state) = self.news() {
+                self.is_over = is_last(&state);
                 return Some(state);
             }
+            if self.known.changed().await.is_err() {
+                self.is_over = true;
+                return Some(Err(Error::Unreachable { detail: "the poller ended".to_owned() }));
+            }
         }
+        None
+    }
+
+    fn news(&mut self) -> Option<Result<Conversion, Error>> {
+        let known = self.known.borrow_and_update();
+        if known.reads < self.reads_awaited || known.changes == self.told {
+            return None;
+        }
+        self.told = known.changes;
+        known.state.clone()
     }
 }
 

@@ -3,10 +3,11 @@
 
 use inkpass::{
     clock::UnixMillis,
-    proto::{CreateRoomRequest, GetRoomRequest, Role, TokenGrant},
+    proto::{CreateRoomRequest, GetRoomRequest, ListRoomsRequest, Role, TokenGrant},
     token::{Kind, Presented, Role as TokenRole},
 };
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::helpers::{NOW, assert_refused, key, scripted::Scripted};
 
@@ -38,6 +39,47 @@ async fn a_call_s_token_lives_for_one_minute_and_is_signed_by_the_active_key() {
     }
     assert_eq!((read[0].kind(), read[0].role()), (Kind::Sdk, TokenRole::Writer));
     assert_eq!((read[1].kind(), read[1].role(), read[1].uuid()), (Kind::Room, TokenRole::Writer, "r1"));
+}
+
+/// How a call on a room, one on none, and one that creates are refused after such an answer.
+async fn refusals(status: u16, body: &str) -> [Status; 3] {
+    let world = Scripted::new(status, body.to_owned()).start().await;
+    let mut rooms = world.client.rooms();
+    let get = GetRoomRequest { uuid: "r1".into(), ..Default::default() };
+    [
+        rooms.get_room(get).await.unwrap_err(),
+        rooms.list_rooms(ListRoomsRequest::default()).await.unwrap_err(),
+        rooms.create_room(granting()).await.unwrap_err(),
+    ]
+}
+
+#[tokio::test]
+async fn a_404_is_a_missing_room_only_where_a_room_was_named_and_no_gateway_speaks() {
+    for body in [r#"{"message":"room not found"}"#, ""] {
+        let [get, list, create] = refusals(404, body).await;
+        assert_refused(&get, Code::NotFound, "ROOM_NOT_FOUND", &[]);
+        assert_refused(&list, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+        assert_refused(&create, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+        assert!(create.get_error_details().error_info().unwrap().metadata.is_empty(), "nothing was created");
+    }
+    for status in [400, 403, 404] {
+        for refused in refusals(status, "<html>secret</html>").await {
+            assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_upstream_is_named_with_its_quota() {
+    for refused in refusals(429, "").await {
+        assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", &[]);
+        let details = refused.get_error_details();
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, "upstream");
+    }
+    for refused in refusals(400, r#"{"code":2010203,"message":"x"}"#).await {
+        assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL", &[]);
+        assert!(refused.get_error_details().quota_failure().is_some());
+    }
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ async fn what_is_not_grpc_is_refused_before_it_is_read() {
     ] {
         let answer = call(&world, method, &[("content-type", content_type)], message(&[])).await;
         assert_eq!(answer.status(), status, "{content_type}");
+        assert!(answer.headers().contains_key("x-request-id"), "every answer can be named");
     }
 }
 

@@ -17,7 +17,7 @@ mod signals;
 mod token;
 mod watch;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -25,6 +25,9 @@ use crate::client::Refusal;
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
+
+/// How long what blocks a thread may go on at the end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One gRPC service that holds the Agora Interactive Whiteboard keys.
 #[derive(Parser)]
@@ -112,7 +115,10 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli.command)) {
+    let result = runtime.block_on(run(cli.command));
+    // A look-up of a name that hangs must not keep the process.
+    runtime.shutdown_timeout(END_TIMEOUT);
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::FAILURE,
         Err(Failure::Failed(sentence)) => {

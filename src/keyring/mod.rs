@@ -15,6 +15,9 @@ use zeroize::Zeroizing;
 pub use self::file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file};
 use crate::{region::Region, token::SigningKey};
 
+/// The longest access key, in bytes: it is a part of every token.
+const LONGEST_ACCESS_KEY: usize = 128;
+
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
@@ -203,6 +206,10 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
         let access_key = self.read(&settings.access_key_file, Strictness::Public);
         let secret_key = self.read(&settings.secret_key_file, Strictness::Secret);
         let (access_key, secret_key) = (access_key?, secret_key?);
+        if access_key.len() > LONGEST_ACCESS_KEY {
+            self.report(&path, &format_args!("its access key is longer than {LONGEST_ACCESS_KEY} bytes"));
+            return None;
+        }
         if access_key == secret_key {
             self.report(
                 &path,

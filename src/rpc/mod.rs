@@ -73,8 +73,12 @@ pub const METHODS: [&str; 23] = [
 
 const KIB: usize = 1024;
 
-/// All services, with the limits of their messages: 64 KiB in and 256 KiB out, more where a batch
-/// or a conversion of many pages needs it.
+/// The longest answer: what a caller's gRPC library takes unless it is told otherwise. The longest
+/// that can be asked for, a batch of a thousand tokens, is below 2 MiB, and what the upstream
+/// answers is at most 1 MiB.
+const LONGEST_ANSWER: usize = 4 * 1024 * KIB;
+
+/// All services, with the limits of their messages: 64 KiB in, and more for a batch.
 #[must_use]
 pub fn services(house: &Arc<House>) -> Routes {
     let mut routes = RoutesBuilder::default();
@@ -82,22 +86,22 @@ pub fn services(house: &Arc<House>) -> Routes {
         .add_service(
             TokenServiceServer::new(Tokens::new(house.issuer.clone()))
                 .max_decoding_message_size(512 * KIB)
-                .max_encoding_message_size(1024 * KIB),
+                .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
             RoomServiceServer::new(rooms::Rooms(house.clone()))
                 .max_decoding_message_size(64 * KIB)
-                .max_encoding_message_size(512 * KIB),
+                .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
             SceneServiceServer::new(scenes::Scenes(house.clone()))
                 .max_decoding_message_size(64 * KIB)
-                .max_encoding_message_size(256 * KIB),
+                .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
             ConversionServiceServer::new(conversions::Conversions(house.clone()))
                 .max_decoding_message_size(64 * KIB)
-                .max_encoding_message_size(1024 * KIB),
+                .max_encoding_message_size(LONGEST_ANSWER),
         );
     routes.routes()
 }

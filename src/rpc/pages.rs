@@ -27,6 +27,11 @@ pub(super) fn size(asked: i32, violations: &mut Violations) -> Option<usize> {
     }
 }
 
+/// What is wrong with a page token that no page of this list gave.
+pub(super) fn foreign_token() -> Error {
+    Error::invalid("page_token", "must be the next_page_token of a page with the same project and region")
+}
+
 /// The list that a page token belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct List<'a> {
@@ -46,12 +51,7 @@ impl List<'_> {
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .and_then(|text| Some(text.strip_prefix(&self.mark())?.to_owned()))
             .filter(|uuid| PathUuid::new(uuid).is_some());
-        last.map(Some).ok_or_else(|| {
-            Error::invalid(
-                "page_token",
-                "must be the next_page_token of a page with the same project and region",
-            )
-        })
+        last.map(Some).ok_or_else(foreign_token)
     }
 
     fn seal(self, last: &str) -> String {

@@ -76,7 +76,10 @@ impl RoomService for Rooms {
         let list = List { project: project.name(), region: access.region };
         let after = list.open(&request.page_token)?;
         let page = list.page(&self.0.whiteboard, &access, after.as_deref(), size).await;
-        let (rooms, next_page_token) = page.map_err(|error| Error::Upstream(error, Missing::Nothing))?;
+        let (rooms, next_page_token) = page.map_err(|error| match error {
+            whiteboard::Error::NotFound => pages::foreign_token(),
+            error => Error::Upstream(error, Missing::Nothing),
+        })?;
         let rooms = rooms.into_iter().map(|room| convert::room(room, access.region, "")).collect();
         Ok(Response::new(ListRoomsResponse { rooms, next_page_token }))
     }

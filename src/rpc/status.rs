@@ -67,6 +67,12 @@ impl Error {
             Self::Outcome(outcome::Refusal::OtherArguments) => {
                 details.add_bad_request_violation("request_id", OTHER_ARGUMENTS);
             }
+            Self::Upstream(whiteboard::Error::QueueFull, _) => {
+                details.add_quota_failure_violation("upstream", "conversions that wait in this region");
+            }
+            Self::Upstream(whiteboard::Error::RateLimited { .. }, _) => {
+                details.add_quota_failure_violation("upstream", "calls of the whiteboard API");
+            }
             _ => {}
         }
         if let Some(delay) = self.retry_delay() {

@@ -69,11 +69,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if let Some(refusal) = not_grpc(&request) {
+        let id = request_id(request.headers(), &*self.context.entropy);
+        if let Some(mut refusal) = not_grpc(&request) {
+            refusal.headers_mut().insert(REQUEST_ID, id);
             return Box::pin(async { Ok(refusal) });
         }
         let (mut parts, body) = request.into_parts();
-        let id = request_id(&parts.headers, &*self.context.entropy);
         let call = Observed::begin(&parts, id.to_str().unwrap_or_default(), self.context.metrics.clone());
         let asked = asked_time(&parts.headers);
         if let Some(deadline) = asked.and_then(|asked| Instant::now().checked_add(asked)) {

@@ -105,14 +105,19 @@ impl Permission {
 
     /// The least that permits it: the weakest kind, and of that the weakest role.
     #[must_use]
-    pub fn weakest_token(self) -> (Kind, Role) {
-        let mut weakest_first = Kind::ALL.into_iter().rev();
-        weakest_first
-            .find_map(|kind| Some((kind, *self.roles(kind).0.last()?)))
-            .unwrap_or((Kind::Sdk, Role::Admin))
+    pub const fn weakest_token(self) -> (Kind, Role) {
+        let mut stronger = Kind::ALL.len();
+        while stronger > 0 {
+            stronger -= 1;
+            let kind = Kind::ALL[stronger];
+            if let Some(role) = self.roles(kind).0.last() {
+                return (kind, *role);
+            }
+        }
+        (Kind::Sdk, Role::Admin)
     }
 
-    fn roles(self, kind: Kind) -> Roles {
+    const fn roles(self, kind: Kind) -> Roles {
         // The table has its rows in the enum's order: a test holds them together.
         TABLE[self as usize].1[kind as usize]
     }

@@ -143,15 +143,29 @@ pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> 
     })
 }
 
-/// Passes success on, and says what any other status means.
-pub(super) fn check(received: Received, effect: Effect) -> Result<Received, Error> {
+/// The longest pause that the upstream may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// `Retry-After` in seconds, at most a minute; a date is not understood.
+pub(super) fn retry_after(value: &str) -> Option<Duration> {
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| value.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE))
+}
+
+/// Passes success on, and says what any other status means. `names_something`: the call names a
+/// room or task, which may be missing.
+pub(super) fn check(received: Received, effect: Effect, names_something: bool) -> Result<Received, Error> {
     let status = received.status;
     if status.is_success() {
         return Ok(received);
     }
-    let failure = Failure(serde_json::from_slice(&received.body).unwrap_or_default());
+    let failure = serde_json::from_slice(&received.body);
+    // A gateway's page says nothing of a room; an empty body is as good as a documented one.
+    let is_strange = failure.is_err() && !received.body.is_empty();
+    let failure = Failure(failure.unwrap_or_default());
     let detail = format!("{status}{}", failure.describe());
     Err(match (status.as_u16(), &*failure.code()) {
+        (400 | 403 | 404, _) if is_strange => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (400..500, code::QUEUE_FULL) => Error::QueueFull,
         (400..500, code::RUNNING) => Error::NotWaiting,
         (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
@@ -159,7 +173,8 @@ pub(super) fn check(received: Received, effect: Effect) -> Result<Received, Erro
         (401, _) => Error::CredentialsRejected { detail },
         (403, _) if failure.speaks_of("banned") => Error::RoomDisabled,
         (404, _) if failure.speaks_of("scene") => Error::SceneNotFound,
-        (404, _) => Error::NotFound,
+        (404, _) if names_something => Error::NotFound,
+        (404, _) => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (429, _) => Error::RateLimited { retry_after: received.retry_after },
         (400 | 403, _) => Error::Refused { detail },
         (500.., _) if effect == Effect::None => Error::Unreachable { detail },
@@ -217,4 +232,25 @@ fn describe(error: &reqwest::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_taken_in_seconds_and_never_for_long() {
+        for (value, expected) in [
+            ("2", Some(2)),
+            ("0", Some(0)),
+            ("99999999", Some(60)),
+            ("99999999999999999999999", Some(60)),
+            ("-1", None),
+            ("", None),
+            ("1.5", None),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ] {
+            assert_eq!(retry_after(value), expected.map(Duration::from_secs), "{value}");
+        }
+    }
 }

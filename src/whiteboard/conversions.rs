@@ -183,6 +183,9 @@ struct Done {
     success: bool,
 }
 
+/// Starting, listing, cancelling and prioritizing are one permission.
+const START: Authority<'_> = Authority::of(Permission::StartConversion);
+
 impl Whiteboard {
     /// `POST /v5/projector/tasks`. It is sent once.
     ///
@@ -197,8 +200,7 @@ impl Whiteboard {
         if let Some(retry) = new.webhook_retry {
             body["webhookRetry"] = json!(retry);
         }
-        let authority = Authority::of(Permission::StartConversion);
-        let call = Call { method: Method::POST, path: TASKS.to_owned(), body: Some(body), authority };
+        let call = Call { method: Method::POST, path: TASKS.to_owned(), body: Some(body), authority: START };
         self.transport.send(access, call).await
     }
 
@@ -207,7 +209,7 @@ impl Whiteboard {
     /// # Errors
     /// [`Error`].
     pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
-        let authority = Authority::on(Permission::GetConversion, uuid.as_str());
+        let authority = Authority::on(Permission::GetConversion, uuid);
         self.transport.read(access, path(uuid), authority).await
     }
 
@@ -216,8 +218,7 @@ impl Whiteboard {
     /// # Errors
     /// [`Error`].
     pub async fn pending_conversions(&self, access: &Access) -> Result<Vec<PendingConversion>, Error> {
-        let authority = Authority::of(Permission::StartConversion);
-        self.transport.read(access, TASKS.to_owned(), authority).await
+        self.transport.read(access, TASKS.to_owned(), START).await
     }
 
     /// `DELETE /v5/projector/tasks/{uuid}`.
@@ -249,8 +250,8 @@ impl Whiteboard {
         path: String,
         body: Option<Value>,
     ) -> Result<(), Error> {
-        let authority = Authority::of(Permission::StartConversion);
-        let done: Done = self.transport.send(access, Call { method, path, body, authority }).await?;
+        let call = Call { method, path, body, authority: START };
+        let done: Done = self.transport.send(access, call).await?;
         if done.success { Ok(()) } else { Err(Error::NotWaiting) }
     }
 }

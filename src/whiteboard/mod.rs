@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     entropy::Entropy,
     region::Region,
-    token::{Role, SigningKey},
+    token::{Role, SigningKey, Uuid},
 };
 
 /// `[whiteboard]`.
@@ -70,20 +70,21 @@ pub struct Access {
 
 /// A uuid that can stand in a path: 1 to 128 of `0-9 A-Z a-z _ -`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathUuid<'a>(&'a str);
+pub struct PathUuid<'a>(Uuid<'a>);
 
 impl<'a> PathUuid<'a> {
     /// `None` if it could leave its path segment, or is too long.
     #[must_use]
     pub fn new(uuid: &'a str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        ((1..=128).contains(&uuid.len()) && uuid.bytes().all(allowed)).then_some(Self(uuid))
+        let fits = uuid.len() <= 128 && uuid.bytes().all(allowed);
+        Uuid::new(uuid).filter(|_| fits).map(Self)
     }
 
     /// The uuid's text.
     #[must_use]
     pub const fn as_str(self) -> &'a str {
-        self.0
+        self.0.as_str()
     }
 }
 

@@ -40,6 +40,9 @@ pub struct Room {
     pub limit: i32,
 }
 
+const CREATE: Authority<'_> = Authority::of(Permission::CreateRoom);
+const LIST: Authority<'_> = Authority::of(Permission::ListRooms);
+
 impl Whiteboard {
     /// `POST /v5/rooms`. It is sent once.
     ///
@@ -50,7 +53,7 @@ impl Whiteboard {
             method: Method::POST,
             path: "/v5/rooms".to_owned(),
             body: Some(json!({ "isRecord": false, "limit": limit })),
-            authority: Authority::of(Permission::CreateRoom),
+            authority: CREATE,
         };
         self.transport.send(access, call).await
     }
@@ -60,14 +63,14 @@ impl Whiteboard {
     /// # Errors
     /// [`Error`].
     pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
-        let authority = Authority::on(Permission::GetRoom, uuid.as_str());
+        let authority = Authority::on(Permission::GetRoom, uuid);
         self.transport.read(access, path(uuid), authority).await
     }
 
     /// `GET /v5/rooms`: at most `limit` rooms, 1 to 1000; `begin` itself is the first of them.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error`]; [`Error::NotFound`] where there is no room `begin`.
     pub async fn rooms(
         &self,
         access: &Access,
@@ -77,7 +80,7 @@ impl Whiteboard {
         // A path uuid needs no escaping.
         let begin = begin.map(|uuid| format!("beginUUID={}&", uuid.as_str())).unwrap_or_default();
         let path = format!("/v5/rooms?{begin}limit={limit}");
-        self.transport.read(access, path, Authority::of(Permission::ListRooms)).await
+        self.transport.read(access, path, LIST).await
     }
 
     /// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
@@ -94,7 +97,7 @@ impl Whiteboard {
             method: Method::PATCH,
             path: path(uuid),
             body: Some(json!({ "isBan": disabled })),
-            authority: Authority::on(Permission::DisableRoom, uuid.as_str()),
+            authority: Authority::on(Permission::DisableRoom, uuid),
         };
         self.transport.send(access, call).await
     }

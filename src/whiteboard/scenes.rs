@@ -62,7 +62,7 @@ impl Whiteboard {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("sceneDir", dir).finish();
             path = format!("{path}?{query}");
         }
-        let authority = Authority::on(Permission::ListScenes, room.as_str());
+        let authority = Authority::on(Permission::ListScenes, room);
         self.transport.read(access, path, authority).await
     }
 
@@ -93,8 +93,7 @@ impl Whiteboard {
         room: PathUuid<'_>,
         scene: &str,
     ) -> Result<String, Error> {
-        let authority =
-            Authority::on(Permission::SwitchScene, room.as_str()).at_least(self.switch_scene_role);
+        let authority = Authority::on(Permission::SwitchScene, room).at_least(self.switch_scene_role);
         let call = Call {
             method: Method::PATCH,
             path: path(room, "scene-state"),
@@ -140,8 +139,8 @@ fn path(room: PathUuid<'_>, what: &str) -> String {
     format!("/v5/rooms/{}/{what}", room.as_str())
 }
 
-fn post(room: PathUuid<'_>, what: &str, body: Value, permission: Permission) -> Call {
-    let authority = Authority::on(permission, room.as_str());
+fn post<'a>(room: PathUuid<'a>, what: &str, body: Value, permission: Permission) -> Call<'a> {
+    let authority = Authority::on(permission, room);
     Call { method: Method::POST, path: path(room, what), body: Some(body), authority }
 }
 

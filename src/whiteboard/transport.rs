@@ -17,14 +17,15 @@ use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use super::{
-    Access, Error,
+    Access, Error, PathUuid,
     answer::{self, Effect, Received},
     flights::{Change, Flights},
 };
 use crate::{
     clock::{Clock, UnixMillis},
     entropy::Entropy,
-    token::{Claims, Kind, Nonce, Permission, Role, Scope, TokenValue, Uuid},
+    region::Region,
+    token::{Claims, Kind, Nonce, Permission, Role, Scope, TokenValue},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -61,47 +62,54 @@ struct Read {
 }
 
 /// What to send.
-#[derive(Clone)]
-pub(super) struct Call {
+pub(super) struct Call<'a> {
     pub(super) method: Method,
     /// What follows the base URL, `/v5/…`.
     pub(super) path: String,
     pub(super) body: Option<Value>,
-    pub(super) authority: Authority,
+    pub(super) authority: Authority<'a>,
 }
 
 /// What a call's token must permit.
-#[derive(Clone)]
-pub(super) struct Authority {
-    kind: Kind,
+#[derive(Clone, Copy)]
+pub(super) struct Authority<'a> {
+    scope: Scope<'a>,
     role: Role,
-    uuid: String,
 }
 
-impl Authority {
-    /// The weakest token that permits something on no room or task in particular.
-    pub(super) fn of(permission: Permission) -> Self {
-        Self::on(permission, "")
+impl<'a> Authority<'a> {
+    /// The weakest token that permits something on no room or task in particular. Only for
+    /// constants: what is bound to a room or task fails the build.
+    pub(super) const fn of(permission: Permission) -> Self {
+        match permission.weakest_token() {
+            (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },
+            (Kind::Room | Kind::Task, _) => panic!("needs a room or task"),
+        }
     }
 
     /// The weakest token that permits something on a room or task.
-    pub(super) fn on(permission: Permission, uuid: &str) -> Self {
-        let (kind, role) = permission.weakest_token();
-        Self { kind, role, uuid: uuid.to_owned() }
+    pub(super) const fn on(permission: Permission, uuid: PathUuid<'a>) -> Self {
+        match permission.weakest_token() {
+            (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },
+            (Kind::Room, role) => Self { scope: Scope::Room(uuid.0), role },
+            (Kind::Task, role) => Self { scope: Scope::Task(uuid.0), role },
+        }
     }
 
     /// At least this role.
     pub(super) fn at_least(self, role: Role) -> Self {
         Self { role: self.role.min(role), ..self }
     }
+}
 
-    fn scope(&self) -> Scope<'_> {
-        match (self.kind, Uuid::new(&self.uuid)) {
-            (Kind::Room, Some(uuid)) => Scope::Room(uuid),
-            (Kind::Task, Some(uuid)) => Scope::Task(uuid),
-            _ => Scope::Sdk,
-        }
-    }
+/// A call whose token was made.
+struct Signed {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    token: TokenValue,
+    region: Region,
+    effect: Effect,
 }
 
 impl Transport {
@@ -137,7 +145,7 @@ impl Transport {
         &self,
         access: &Access,
         path: String,
-        authority: Authority,
+        authority: Authority<'_>,
     ) -> Result<T, Error>
     where
         T: DeserializeOwned,
@@ -148,22 +156,26 @@ impl Transport {
             access_key: access.key.access_key().to_owned(),
             after_change: self.0.changes.load(Ordering::SeqCst),
         };
-        let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
         let flight = self.0.reads.join(key, || {
-            let (inner, access) = (self.0.clone(), access.clone());
-            async move { log_failure(&call.path, inner.exchange(&access, &call, Effect::None).await) }.boxed()
+            let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
+            let (inner, call) = (self.0.clone(), self.0.sign(access, call));
+            async move { log_failure(&call.path, inner.exchange(&call).await) }.boxed()
         });
         let received = flight.await?;
         log_failure(&path, answer::read(&received, Effect::None))
     }
 
     /// Sends what changes something, once, and reads its answer.
-    pub(super) async fn send<T: DeserializeOwned>(&self, access: &Access, call: Call) -> Result<T, Error> {
-        let effect = if call.method == Method::POST { Effect::Possible } else { Effect::None };
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        access: &Access,
+        call: Call<'_>,
+    ) -> Result<T, Error> {
+        let call = self.0.sign(access, call);
         let change = Change::begin(&self.0.changes);
-        let received = self.0.exchange(access, &call, effect).await;
+        let received = self.0.exchange(&call).await;
         drop(change);
-        log_failure(&call.path, received.and_then(|received| answer::read(&received, effect)))
+        log_failure(&call.path, received.and_then(|received| answer::read(&received, call.effect)))
     }
 }
 
@@ -177,8 +189,18 @@ fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
 }
 
 impl Inner {
+    /// Makes the weakest token that permits the call, alive for one minute.
+    fn sign(&self, access: &Access, call: Call<'_>) -> Signed {
+        let expire_at = self.clock.now().checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
+        let Call { method, path, body, authority: Authority { scope, role } } = call;
+        let claims = Claims { scope, role, expire_at: Some(expire_at) };
+        let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
+        let effect = if method == Method::POST { Effect::Possible } else { Effect::None };
+        Signed { method, path, body, token, region: access.region, effect }
+    }
+
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
-    async fn exchange(&self, access: &Access, call: &Call, effect: Effect) -> Result<Received, Error> {
+    async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
         let span = tracing::info_span!(
             "upstream",
             otel.name = format!("{} {}", call.method, template(&call.path)),
@@ -191,7 +213,7 @@ impl Inner {
             server.port = self.port,
             error.r#type = Empty,
         );
-        let result = self.attempt(access, call, effect).instrument(span.clone()).await;
+        let result = self.attempt(call).instrument(span.clone()).await;
         if let Err(error) = &result {
             span.record("error.type", error.name());
             span.record("otel.status_code", "ERROR");
@@ -200,12 +222,13 @@ impl Inner {
     }
 
     /// An answer of success, whole.
-    async fn attempt(&self, access: &Access, call: &Call, effect: Effect) -> Result<Received, Error> {
+    async fn attempt(&self, call: &Signed) -> Result<Received, Error> {
+        let effect = call.effect;
         let mut request = self
             .http
             .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
-            .header("token", sensitive(&self.token(access, &call.authority)))
-            .header("region", access.region.as_str());
+            .header("token", sensitive(&call.token))
+            .header("region", call.region.as_str());
         if let Some(body) = &call.body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
@@ -219,17 +242,11 @@ impl Inner {
             body.extend_from_slice(&chunk);
         }
         Span::current().record("http.response.status_code", response.status().as_u16());
-        let retry_after =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        let retry_after = retry_after.map(Duration::from_secs);
-        answer::check(Received { status: response.status(), retry_after, body: body.into() }, effect)
-    }
-
-    /// The weakest token that permits the call, alive for one minute.
-    fn token(&self, access: &Access, authority: &Authority) -> TokenValue {
-        let expire_at = self.clock.now().checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
-        let claims = Claims { scope: authority.scope(), role: authority.role, expire_at: Some(expire_at) };
-        access.key.sign(&claims, &Nonce::random(self.entropy.bytes()))
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(answer::retry_after);
+        let names_something = names_something(&call.path);
+        let received = Received { status: response.status(), retry_after, body: body.into() };
+        answer::check(received, effect, names_something)
     }
 }
 
@@ -244,6 +261,11 @@ fn template(path: &str) -> String {
         }
     }
     path.to_owned()
+}
+
+/// Whether a path names a room or task, which may be missing.
+fn names_something(path: &str) -> bool {
+    path.contains("beginUUID=") || template(path).contains("{uuid}")
 }
 
 /// A header that no log shows and HPACK does not index.

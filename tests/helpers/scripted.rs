@@ -35,6 +35,10 @@ impl Scripted {
     }
 
     pub(crate) async fn start(&self) -> World {
+        self.start_with(Setup::default()).await
+    }
+
+    pub(crate) async fn start_with(&self, setup: Setup) -> World {
         let answer = async |State(scripted): State<Self>, headers: HeaderMap| {
             scripted.tokens.lock().unwrap().push(headers["token"].to_str().unwrap().to_owned());
             let body = scripted.body.lock().unwrap().clone();
@@ -45,7 +49,7 @@ impl Scripted {
         let router = Router::new().fallback(answer).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
-        Setup::default().in_front_of(upstream, clock).await
+        setup.in_front_of(upstream, clock).await
     }
 
     pub(crate) fn count(&self) -> usize {

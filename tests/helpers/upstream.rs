@@ -38,6 +38,12 @@ impl Upstream {
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
+    /// One of the emulator's deeds.
+    pub(crate) async fn post(&self, control: &str) {
+        let answer = self.http.post(format!("{}/_emulator/{control}", self.base_url())).send().await.unwrap();
+        assert!(answer.status().is_success(), "{:?}", answer.text().await);
+    }
+
     /// The next `count` calls of a path fail in this way.
     pub(crate) async fn fault(&self, fault: Value) {
         let answer = self

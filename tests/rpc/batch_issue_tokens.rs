@@ -6,24 +6,30 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use inkpass::{
     clock::{Clock, UnixMillis},
     entropy::CountingEntropy,
     issuer::Issuer,
+    keyring::{KeyState, Keyring, Project},
     policy::Policy,
     proto::{
-        BatchIssueTokensRequest, IssueTokenRequest, Role, RoomScope, SdkScope, Token,
+        BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, Role, RoomScope, SdkScope,
+        Token,
         issue_token_request::{Scope, Validity},
         token_service_server::TokenService,
     },
+    region::Region,
     rpc::Tokens,
+    token::SigningKey,
 };
+use prost::Message;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::helpers::{NOW, World, assert_refused, keyring};
+use crate::helpers::{NOW, Setup, World, assert_refused, keyring};
 
 fn room(uuid: &str, access_key: &str) -> IssueTokenRequest {
     let scope = Scope::Room(RoomScope { uuid: uuid.into(), access_key: access_key.into() });
@@ -42,6 +48,10 @@ impl Clock for Ticking {
     fn now(&self) -> UnixMillis {
         UnixMillis::new(NOW + self.0.fetch_add(1000, Ordering::SeqCst)).unwrap()
     }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 #[tokio::test]
@@ -53,6 +63,22 @@ async fn a_batch_has_one_reading_of_the_clock() {
     let answer = service.batch_issue_tokens(Request::new(BatchIssueTokensRequest { requests })).await;
     let tokens = answer.unwrap().into_inner().tokens;
     assert!(tokens.iter().all(|token| token.expire_time == tokens[0].expire_time), "{tokens:?}");
+}
+
+#[tokio::test]
+async fn the_longest_batch_fits_into_an_answer() {
+    let longest_key = || {
+        let key = SigningKey::new(&"é".repeat(64), b"a secret of some length").unwrap();
+        let project = Project::new("default", Some(Region::UsSv), vec![(KeyState::Active, Arc::new(key))]);
+        Keyring::new(vec![project], None)
+    };
+    let world = Setup { keyring: longest_key, ..Setup::default() }.start().await;
+    let uuid = "\"".repeat(128);
+    let tokens = issue(&world, vec![room(&uuid, ""); 1000]).await.unwrap();
+    let answer = BatchIssueTokensResponse { tokens };
+    assert_eq!(answer.tokens.len(), 1000);
+    assert!(answer.encoded_len() > 1024 * 1024, "it is longer than any other: {}", answer.encoded_len());
+    assert!(answer.encoded_len() < 2 * 1024 * 1024, "{}", answer.encoded_len());
 }
 
 #[tokio::test]

@@ -48,6 +48,18 @@ async fn no_room_is_lost_or_doubled_whatever_the_size_of_a_page() {
 }
 
 #[tokio::test]
+async fn a_page_token_that_names_no_room_is_a_violation() {
+    let world = World::start().await;
+    for _ in 0..3 {
+        world.room().await;
+    }
+    let token = list(&world, page(1, "")).await.unwrap().next_page_token;
+    world.upstream.post("reset").await;
+    let refused = list(&world, page(1, &token)).await.unwrap_err();
+    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["page_token"]);
+}
+
+#[tokio::test]
 async fn no_room_is_lost_or_doubled_while_rooms_are_added() {
     for page_size in [1, 2, 3, 7, 8] {
         let world = World::start().await;

@@ -1,6 +1,6 @@
 //! What the pollers behind the watches ask for, and what ends them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inkpass::{
     client,
@@ -56,6 +56,44 @@ async fn a_poller_serves_one_conversion_in_one_region_with_one_key() {
         assert_refused(&refused, Code::NotFound, "CONVERSION_NOT_FOUND", &[]);
     }
     assert_eq!(polls(&world).await, 5);
+}
+
+#[tokio::test]
+async fn who_joins_a_poller_that_pauses_is_told_what_is_and_not_what_was() {
+    let task = |status: &str| json!({ "uuid": "t1", "type": "static", "status": status }).to_string();
+    let upstream = Scripted::new(200, task("Waiting"));
+    // After some reads without a change the pauses are far longer than this test.
+    let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..WATCH };
+    let world = upstream.start_with(Setup { watch, ..Setup::default() }).await;
+    let mut first = world.client.watch_conversion(of("t1"));
+    assert_eq!(next(&mut first).await.unwrap(), Some(ConversionStatus::Waiting));
+    while upstream.count() < 4 {
+        tokio::task::yield_now().await;
+    }
+    let paused = Instant::now();
+    *upstream.body.lock().unwrap() = task("Converting").into();
+    tokio::time::sleep(Duration::from_millis(250)).await; // the last read is not fresh any more
+    let mut second = world.client.watch_conversion(of("t1"));
+    assert_eq!(next(&mut second).await.unwrap(), Some(ConversionStatus::Converting));
+    assert_eq!(next(&mut first).await.unwrap(), Some(ConversionStatus::Converting));
+    assert!(paused.elapsed() < Duration::from_millis(600), "{:?}", paused.elapsed());
+    assert_eq!(upstream.count(), 5);
+}
+
+#[tokio::test]
+async fn a_watch_that_cannot_begin_says_so_at_once() {
+    for (status, body, code, reason) in [
+        (200, "<html>", Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER"),
+        (500, "{}", Code::Unavailable, "UPSTREAM_UNREACHABLE"),
+        (429, "{}", Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
+    ] {
+        let upstream = Scripted::new(status, body);
+        let world = upstream.start().await;
+        let mut stream = world.client.conversions().watch_conversion(of("t1")).await.unwrap().into_inner();
+        let refused = timeout(Duration::from_secs(10), stream.message()).await.unwrap().unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+        assert_eq!(upstream.count(), 1);
+    }
 }
 
 #[tokio::test]
