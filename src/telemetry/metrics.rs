@@ -5,13 +5,20 @@
 //! | `inkpass_build_info` | `version` | 1 |
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
+//! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
+//! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |
+//! | `inkpass_jwks_fetched_timestamp_seconds` | `issuer` | when they were last fetched; 0: never |
+//! | `inkpass_reloads_total` | `what`, `result` | changed files that were read: `ok` or `failed` |
+//! | `inkpass_reload_failing` | `what` | 1 while files cannot be used, and what was read before is |
 
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
+
+use crate::clock::UnixMillis;
 
 /// The bounds of OpenTelemetry's `rpc.server.call.duration`, in seconds.
 const BOUNDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5];
@@ -45,6 +52,29 @@ pub struct Metrics {
     registry: Registry,
     methods: HashMap<&'static str, CallMetrics>,
     other: CallMetrics,
+    callers_unknown: IntCounterVec,
+    jwks_fetches: IntCounterVec,
+    jwks_last: IntGaugeVec,
+    reloads: IntCounterVec,
+    reload_failing: IntGaugeVec,
+}
+
+/// How often something ended well, and how often not.
+struct Results {
+    ok: IntCounter,
+    failed: IntCounter,
+}
+
+/// The metrics of an issuer's keys.
+pub struct JwksMetrics {
+    fetches: Results,
+    last: IntGauge,
+}
+
+/// The metrics of files that are read anew.
+pub struct ReloadMetrics {
+    reloads: Results,
+    failing: IntGauge,
 }
 
 /// The metrics of one method.
@@ -75,6 +105,41 @@ impl Metrics {
         registry.register(Box::new(build))?;
         registry.register(Box::new(calls.clone()))?;
         registry.register(Box::new(duration.clone()))?;
+        let counter = |name, help, labels: &[&str]| {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let gauge = |name, help, labels: &[&str]| {
+            let gauge = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok::<_, prometheus::Error>(gauge)
+        };
+        let callers_unknown = counter(
+            "inkpass_callers_unknown_total",
+            "Calls whose caller could not be identified, by cause.",
+            &["cause"],
+        )?;
+        let jwks_fetches = counter(
+            "inkpass_jwks_fetches_total",
+            "Fetches of an issuer's keys, by result.",
+            &["issuer", "result"],
+        )?;
+        let jwks_last = gauge(
+            "inkpass_jwks_fetched_timestamp_seconds",
+            "When an issuer's keys were last fetched, in Unix time; 0: never.",
+            &["issuer"],
+        )?;
+        let reloads = counter(
+            "inkpass_reloads_total",
+            "Changed files that were read, by what they are for and by result.",
+            &["what", "result"],
+        )?;
+        let reload_failing = gauge(
+            "inkpass_reload_failing",
+            "1 while files cannot be used, and what was read before is.",
+            &["what"],
+        )?;
 
         let of = |method: &'static str| CallMetrics {
             method,
@@ -83,13 +148,43 @@ impl Metrics {
             duration: duration.with_label_values(&[method]),
         };
         let methods = methods.iter().map(|method| (*method, of(method))).collect();
-        Ok(Self { registry, methods, other: of(OTHER) })
+        let other = of(OTHER);
+        Ok(Self {
+            registry,
+            methods,
+            other,
+            callers_unknown,
+            jwks_fetches,
+            jwks_last,
+            reloads,
+            reload_failing,
+        })
     }
 
     /// The metrics of a method, from a request's path.
     #[must_use]
     pub fn of(&self, path: &str) -> &CallMetrics {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other)
+    }
+
+    /// Counts callers that could not be identified for this cause, one of a closed set.
+    #[must_use]
+    pub fn callers_unknown(&self, cause: &'static str) -> IntCounter {
+        self.callers_unknown.with_label_values(&[cause])
+    }
+
+    /// The metrics of an issuer's keys, by its name in the settings.
+    #[must_use]
+    pub fn jwks(&self, issuer: &str) -> JwksMetrics {
+        let fetches = Results::new(|result| self.jwks_fetches.with_label_values(&[issuer, result]));
+        JwksMetrics { fetches, last: self.jwks_last.with_label_values(&[issuer]) }
+    }
+
+    /// The metrics of files that are read anew, by what they are for.
+    #[must_use]
+    pub fn reload(&self, what: &'static str) -> ReloadMetrics {
+        let reloads = Results::new(|result| self.reloads.with_label_values(&[what, result]));
+        ReloadMetrics { reloads, failing: self.reload_failing.with_label_values(&[what]) }
     }
 
     /// All of them, in Prometheus's text form.
@@ -114,5 +209,40 @@ impl CallMetrics {
         counter.inc();
         self.duration.observe(duration.as_secs_f64());
         CODES[number]
+    }
+}
+
+impl Results {
+    fn new(of: impl Fn(&'static str) -> IntCounter) -> Self {
+        Self { ok: of("ok"), failed: of("failed") }
+    }
+
+    fn count(&self, is_ok: bool) {
+        if is_ok { &self.ok } else { &self.failed }.inc();
+    }
+}
+
+impl JwksMetrics {
+    /// Counts a fetch that brought keys.
+    pub fn fetched(&self, at: UnixMillis) {
+        self.fetches.count(true);
+        self.last.set(i64::try_from(at.get() / 1000).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a fetch that did not.
+    pub fn failed(&self) {
+        self.fetches.count(false);
+    }
+}
+
+impl ReloadMetrics {
+    /// Counts changed files that were read.
+    pub fn count(&self, is_ok: bool) {
+        self.reloads.count(is_ok);
+    }
+
+    /// Says whether files cannot be used.
+    pub fn set_failing(&self, is_failing: bool) {
+        self.failing.set(is_failing.into());
     }
 }

@@ -1,0 +1,176 @@
+//! Reads files anew when they change, and keeps what was read before where they cannot be used.
+//!
+//! A changed file is found in two ways: its directory is watched, so that Kubernetes' swap of the
+//! `..data` symlink in a mounted Secret or `ConfigMap` is seen at once, and every file is read from
+//! time to time, so that nothing is missed where watching is not possible. Either way only its
+//! content counts.
+
+mod directories;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tonic::async_trait;
+use zeroize::Zeroizing;
+
+use self::directories::Directories;
+use crate::telemetry::{Metrics, ReloadMetrics};
+
+/// How often files are read whether or not a change was seen.
+pub const INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long nothing may change before files are read: those that belong together are written one
+/// after the other.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long changes are waited out at most.
+const LONGEST_UNREST: Duration = Duration::from_secs(1);
+
+/// What of a file is looked at; no file of ours is longer.
+const LONGEST_FILE: u64 = 4 * 1024 * 1024;
+
+/// Something that is made of files, and can be made anew from them while it is in use.
+#[async_trait]
+pub trait Reload: Send + Sync + 'static {
+    /// What it is, in logs and metrics, such as `api_keys`.
+    fn name(&self) -> &'static str;
+
+    /// The files that it is made of.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// Reads all its files, and puts what they say in the place of what they said before.
+    ///
+    /// # Errors
+    /// Every mistake, each with its file and never with a secret; what was there before stays.
+    async fn reload(&self) -> Result<(), Vec<String>>;
+}
+
+/// Keeps everything as its files are, until `end`. What changed since the parts were first read,
+/// before this began, is not missed: each is read once at the beginning.
+///
+/// What failed is tried again when its content changes, and at each `interval`, because a file can
+/// be gone in the moment of reading; it is logged and counted again only if something is new.
+pub async fn run(
+    parts: Vec<Arc<dyn Reload>>,
+    interval: Duration,
+    metrics: Arc<Metrics>,
+    end: CancellationToken,
+) {
+    let parts = parts.into_iter().map(|part| Part::new(part, &metrics)).collect();
+    end.run_until_cancelled(keep(parts, interval)).await;
+}
+
+async fn keep(mut parts: Vec<Part>, period: Duration) {
+    let changed = Arc::new(Notify::new());
+    let mut directories = Directories::new(changed.clone());
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let is_tick = tokio::select! {
+            _ = ticks.tick() => true,
+            () = changed.notified() => {
+                until_quiet(&changed).await;
+                false
+            }
+        };
+        if is_tick {
+            directories.watch(parts.iter().flat_map(|part| part.inner.files()));
+        }
+        for part in &mut parts {
+            part.check(is_tick).await;
+        }
+    }
+}
+
+async fn until_quiet(changed: &Notify) {
+    let quiet = async { while timeout(QUIET, changed.notified()).await.is_ok() {} };
+    let _ = timeout(LONGEST_UNREST, quiet).await;
+}
+
+struct Part {
+    inner: Arc<dyn Reload>,
+    metrics: ReloadMetrics,
+    /// The content that was tried last, and what came of it.
+    tried: Option<(Content, Result<(), Vec<String>>)>,
+}
+
+impl Part {
+    fn new(inner: Arc<dyn Reload>, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.reload(inner.name()), inner, tried: None }
+    }
+
+    async fn check(&mut self, retry: bool) {
+        let files = self.inner.files();
+        let Ok(content) = spawn_blocking(move || Content::of(&files)).await else { return };
+        let is_done =
+            |(tried, result): &(Content, Result<_, _>)| *tried == content && (result.is_ok() || !retry);
+        if self.tried.as_ref().is_some_and(is_done) {
+            return;
+        }
+        let result = self.inner.reload().await;
+        self.metrics.set_failing(result.is_err());
+        let (what, is_first) = (self.inner.name(), self.tried.is_none());
+        let tried = (content, result);
+        match &tried.1 {
+            // It was in use already.
+            Ok(()) if is_first => {}
+            Ok(()) => {
+                self.metrics.count(true);
+                tracing::info!(what, "changed files were read and are in use");
+            }
+            Err(_) if self.tried.as_ref() == Some(&tried) => {}
+            Err(mistakes) => {
+                self.metrics.count(false);
+                let mistakes = mistakes.join("; ");
+                tracing::error!(what, mistakes, "files cannot be used; what was read before stays in use");
+            }
+        }
+        self.tried = Some(tried);
+    }
+}
+
+/// SHA-256 over what some files hold, or why they cannot be read.
+#[derive(PartialEq, Eq)]
+struct Content([u8; 32]);
+
+impl Content {
+    fn of(files: &[PathBuf]) -> Self {
+        let mut all = Sha256::new();
+        for file in files {
+            match digest(file) {
+                Ok(digest) => all.update(digest),
+                Err(error) => all.update(error.to_string()),
+            }
+        }
+        Self(all.finalize().into())
+    }
+}
+
+fn digest(path: &Path) -> io::Result<[u8; 32]> {
+    // Asked before it is opened, because opening a pipe waits for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut file = File::open(path)?.take(LONGEST_FILE);
+    // Keys pass through it.
+    let mut buffer = Zeroizing::new([0; 4096]);
+    let mut digest = Sha256::new();
+    loop {
+        match file.read(&mut *buffer)? {
+            0 => return Ok(digest.finalize().into()),
+            read => digest.update(&buffer[..read]),
+        }
+    }
+}

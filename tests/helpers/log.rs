@@ -1,0 +1,84 @@
+//! What this thread logs.
+//!
+//! There is one subscriber for all threads, because a thread's own is not told of what another
+//! thread without one logged first.
+
+use std::{
+    cell::RefCell,
+    io,
+    sync::{Arc, Mutex, Once},
+};
+
+use tracing_subscriber::{
+    Layer,
+    filter::dynamic_filter_fn,
+    fmt::{MakeWriter, layer},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+/// Keeps every line of ours that is logged on this thread until it is dropped.
+pub(crate) struct Log(Lines);
+
+type Lines = Arc<Mutex<Vec<u8>>>;
+
+thread_local! {
+    static KEPT: RefCell<Option<Lines>> = const { RefCell::new(None) };
+}
+
+impl Log {
+    pub(crate) fn start() -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let is_kept = dynamic_filter_fn(|metadata, _| {
+                metadata.target().starts_with("inkpass") && KEPT.with_borrow(Option::is_some)
+            });
+            let layer = layer().with_writer(ToThread).with_ansi(false).with_filter(is_kept);
+            tracing_subscriber::registry().with(layer).init();
+        });
+        let lines = Lines::default();
+        KEPT.set(Some(lines.clone()));
+        Self(lines)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// How many lines have this in them.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        KEPT.take();
+    }
+}
+
+/// Writes to whatever the thread keeps.
+struct ToThread;
+
+impl io::Write for ToThread {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        KEPT.with_borrow(|kept| {
+            if let Some(lines) = kept {
+                lines.lock().unwrap().extend_from_slice(bytes);
+            }
+        });
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for ToThread {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}

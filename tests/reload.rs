@@ -1,0 +1,279 @@
+//! Files that change while they are in use: real files, written in every way that people and
+//! Kubernetes write them.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use inkpass::{
+    reload::{self, Reload},
+    telemetry::Metrics,
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::async_trait;
+
+use crate::helpers::log::Log;
+
+/// Longer than any test: only a change that is seen leads to a reload.
+const NEVER: Duration = Duration::from_hours(1);
+
+/// Often enough that what no directory tells is found in time.
+const OFTEN: Duration = Duration::from_millis(20);
+
+/// A word in a file. It must begin with `good`.
+struct Word {
+    file: PathBuf,
+    text: Mutex<String>,
+    reloads: AtomicUsize,
+}
+
+impl Word {
+    fn get(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    fn reloads(&self) -> usize {
+        self.reloads.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Reload for Word {
+    fn name(&self) -> &'static str {
+        "word"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.file.clone()]
+    }
+
+    async fn reload(&self) -> Result<(), Vec<String>> {
+        let read = fs::read_to_string(&self.file).map_err(|error| vec![format!("word: {}", error.kind())]);
+        let result = read.and_then(|text| match text.strip_prefix("good") {
+            Some(_) => Ok(text),
+            None => Err(vec!["word:1: is not good".to_owned(), "word:2: is missing".to_owned()]),
+        });
+        // Whoever waits for the number sees the word.
+        let result = result.map(|word| *self.text.lock().unwrap() = word);
+        self.reloads.fetch_add(1, Ordering::SeqCst);
+        result
+    }
+}
+
+/// A word that is kept as its file is.
+struct World {
+    directory: TempDir,
+    word: Arc<Word>,
+    metrics: Arc<Metrics>,
+    end: CancellationToken,
+    run: JoinHandle<()>,
+}
+
+impl World {
+    /// The file's path, and how it is made.
+    async fn start(file: &str, interval: Duration, make: impl FnOnce(&Path)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        make(directory.path());
+        let file = directory.path().join(file);
+        let kept = Arc::new(Word { file, text: Mutex::default(), reloads: AtomicUsize::default() });
+        let (metrics, end) = (Arc::new(Metrics::new(&[]).unwrap()), CancellationToken::new());
+        let run = reload::run(vec![kept.clone()], interval, metrics.clone(), end.clone());
+        let world = Self { directory, word: kept, metrics, end, run: tokio::spawn(run) };
+        world.until(|word| word.reloads() == 1).await;
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    async fn until(&self, is_true: impl Fn(&Word) -> bool) {
+        while !is_true(&self.word) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    async fn becomes(&self, text: &str) {
+        self.until(|word| word.get() == text).await;
+    }
+
+    async fn fails(&self, times: u32) {
+        self.until(|_| self.metric("inkpass_reloads_total{result=\"failed\",what=\"word\"}") == times).await;
+        assert_eq!(self.metric("inkpass_reload_failing{what=\"word\"}"), 1);
+    }
+
+    /// Succeeds in a way that is counted.
+    async fn succeeded(&self, times: u32) {
+        self.until(|_| self.metric("inkpass_reloads_total{result=\"ok\",what=\"word\"}") == times).await;
+        assert_eq!(self.metric("inkpass_reload_failing{what=\"word\"}"), 0);
+    }
+
+    fn metric(&self, name: &str) -> u32 {
+        let text = self.metrics.render();
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+    }
+
+    /// Ends in order, with so many reloads.
+    async fn ends(self, reloads: usize) {
+        self.end.cancel();
+        self.run.await.unwrap();
+        assert_eq!(self.word.reloads(), reloads);
+    }
+}
+
+/// A mounted volume as the kubelet makes it: `word` → `..data/word`, `..data` → a directory.
+fn mount(place: &Path) {
+    swap(place, "..2026_09_21_1", "good one");
+    symlink("..data/word", place.join("word")).unwrap();
+}
+
+/// Everything anew in another directory, and then one rename.
+fn swap(place: &Path, name: &str, text: &str) {
+    fs::create_dir(place.join(name)).unwrap();
+    fs::write(place.join(name).join("word"), text).unwrap();
+    symlink(name, place.join("..data_tmp")).unwrap();
+    fs::rename(place.join("..data_tmp"), place.join("..data")).unwrap();
+}
+
+fn write(place: &Path) {
+    fs::write(place.join("word"), "good one").unwrap();
+}
+
+#[tokio::test]
+async fn the_swap_of_a_mounted_volume_is_seen() {
+    let world = World::start("word", NEVER, mount).await;
+    let place = world.directory.path();
+    swap(place, "..2026_09_21_2", "good two");
+    world.becomes("good two").await;
+    fs::remove_dir_all(place.join("..2026_09_21_1")).unwrap();
+    swap(place, "..2026_09_21_3", "bad");
+    world.fails(1).await;
+    assert_eq!(world.word.get(), "good two");
+    swap(place, "..2026_09_21_4", "good four");
+    world.becomes("good four").await;
+    world.succeeded(2).await;
+    world.ends(4).await;
+}
+
+#[tokio::test]
+async fn a_file_written_in_place_and_one_renamed_over_it_are_seen() {
+    let world = World::start("word", NEVER, write).await;
+    assert_eq!(world.word.get(), "good one");
+    fs::write(world.path("word"), "good two").unwrap();
+    world.becomes("good two").await;
+    fs::write(world.path("new"), "good three").unwrap();
+    fs::rename(world.path("new"), world.path("word")).unwrap();
+    world.becomes("good three").await;
+    world.succeeded(2).await;
+    world.end.cancel();
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_or_empty_keeps_what_was_read_before() {
+    let world = World::start("word", NEVER, write).await;
+    fs::remove_file(world.path("word")).unwrap();
+    world.fails(1).await;
+    fs::write(world.path("word"), "").unwrap();
+    world.fails(2).await;
+    fs::write(world.path("word"), "half wri").unwrap();
+    world.fails(3).await;
+    fs::remove_file(world.path("word")).unwrap();
+    fs::create_dir(world.path("word")).unwrap();
+    world.fails(4).await;
+    assert_eq!(world.word.get(), "good one");
+    fs::remove_dir(world.path("word")).unwrap();
+    // Back again as it was: it is in use, and nothing fails any more.
+    write(world.directory.path());
+    world.succeeded(1).await;
+    world.end.cancel();
+}
+
+#[tokio::test]
+async fn what_says_the_same_is_not_read_again() {
+    let world = World::start("word", OFTEN, mount).await;
+    let place = world.directory.path();
+    swap(place, "..2026_09_21_2", "good one");
+    fs::write(world.path("neighbour"), "x").unwrap();
+    fs::write(world.path("word"), "good one").unwrap();
+    fs::File::open(world.path("word")).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    // Many intervals and the quiet after a change pass; then a change shows that it was looking.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.word.reloads(), 1);
+    fs::write(world.path("word"), "good two").unwrap();
+    world.becomes("good two").await;
+    world.ends(2).await;
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_with_every_mistake_however_often_it_is_tried() {
+    let log = Log::start();
+    let world = World::start("word", OFTEN, write).await;
+    assert_eq!(log.text(), "", "what is in use from the beginning is no news");
+    fs::write(world.path("word"), "bad").unwrap();
+    world.fails(1).await;
+    let tried = world.word.reloads();
+    // What failed may have failed for another reason than its content.
+    world.until(|word| word.reloads() > tried + 3).await;
+    fs::write(world.path("word"), "worse").unwrap();
+    world.fails(2).await;
+    fs::write(world.path("word"), "good two").unwrap();
+    world.succeeded(1).await;
+    fs::write(world.path("word"), "bad").unwrap();
+    world.fails(3).await;
+
+    let text = log.text();
+    assert_eq!(log.count("ERROR"), 3, "{text}");
+    assert_eq!(log.count("mistakes=\"word:1: is not good; word:2: is missing\""), 3, "{text}");
+    assert_eq!((log.count("INFO"), log.count("what=\"word\"")), (1, 4), "{text}");
+    world.end.cancel();
+}
+
+#[tokio::test]
+async fn what_no_directory_tells_is_found_at_the_interval() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("target");
+    fs::write(&target, "good one").unwrap();
+    let link = |place: &Path| symlink(&target, place.join("word")).unwrap();
+    let world = World::start("word", OFTEN, link).await;
+    fs::write(&target, "good two").unwrap();
+    world.becomes("good two").await;
+    world.end.cancel();
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_watched_files_are_still_read() {
+    let log = Log::start();
+    let world = World::start("later/word", OFTEN, |_| ()).await;
+    world.fails(1).await;
+    fs::create_dir(world.path("later")).unwrap();
+    fs::write(world.path("later/word"), "good one").unwrap();
+    world.becomes("good one").await;
+    // The directory is replaced, and its successor is watched.
+    fs::rename(world.path("later"), world.path("earlier")).unwrap();
+    fs::create_dir(world.path("later")).unwrap();
+    fs::write(world.path("later/word"), "good two").unwrap();
+    world.becomes("good two").await;
+    assert_eq!(log.count("directories cannot be watched"), 1, "{}", log.text());
+    world.end.cancel();
+}
+
+#[tokio::test]
+async fn a_change_before_the_beginning_is_not_missed() {
+    // The part was made of other content than its file has when the watch begins.
+    let world =
+        World::start("word", NEVER, |place| fs::write(place.join("word"), "good late").unwrap()).await;
+    assert_eq!(world.word.get(), "good late");
+    world.ends(1).await;
+    let world = World::start("word", NEVER, |place| fs::write(place.join("word"), "bad").unwrap()).await;
+    world.fails(1).await;
+    world.ends(1).await;
+}
