@@ -1,0 +1,90 @@
+//! One fetch of an issuer's keys over HTTP. Nothing is kept from fetch to fetch, so a CA or token
+//! file that has changed needs no restart.
+
+use std::{error::Error, fs, path::Path, time::Duration};
+
+use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
+use reqwest::{Certificate, Client, redirect};
+use tokio::task::spawn_blocking;
+
+use super::{
+    IssuerSettings,
+    jwk::{self, Key},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER: usize = 256 * 1024;
+
+/// # Errors
+/// What failed, in a sentence.
+pub(super) async fn keys(settings: &IssuerSettings) -> Result<Vec<Key>, String> {
+    let (is_plaintext, ca_file) = (settings.jwks_url.scheme() == "http", settings.ca_file.clone());
+    // Reads files.
+    let client = spawn_blocking(move || client(is_plaintext, ca_file.as_deref()));
+    let client = client.await.map_err(|error| error.to_string())??;
+    let mut request = client.get(settings.jwks_url.clone());
+    if let Some(path) = &settings.jwks_token_file {
+        request = request.header(AUTHORIZATION, bearer(path).await?);
+    }
+    let mut response = request.send().await.map_err(describe)?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("the answer is {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(describe)? {
+        if body.len() + chunk.len() > LONGEST_ANSWER {
+            return Err(format!("the answer is longer than {LONGEST_ANSWER} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    jwk::parse(&body)
+}
+
+/// A client that trusts the CAs in a file, or those of the system.
+///
+/// # Errors
+/// What is wrong with the file, in a sentence.
+pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Client, String> {
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(FETCH_TIMEOUT)
+        .user_agent(concat!("inkpass/", env!("CARGO_PKG_VERSION")));
+    let builder = match ca_file {
+        // Plaintext is on loopback only: it needs no CA, which an image may not have, and no proxy.
+        _ if is_plaintext => builder.tls_certs_only([]).no_proxy(),
+        None => builder,
+        Some(path) => {
+            let text =
+                fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            let certificates = Certificate::from_pem_bundle(&text).unwrap_or_default();
+            if certificates.is_empty() {
+                return Err(format!("{} holds no certificate in PEM form", path.display()));
+            }
+            builder.tls_certs_only(certificates)
+        }
+    };
+    builder.build().map_err(describe)
+}
+
+async fn bearer(path: &Path) -> Result<HeaderValue, String> {
+    let token = tokio::fs::read_to_string(path).await;
+    let token = token.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+    let mut value = value.map_err(|_| format!("{} holds no token", path.display()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An error with its causes. The URL is in the settings; it need not be in every line.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

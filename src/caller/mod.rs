@@ -1,0 +1,175 @@
+//! Who is calling: a token, an API key or a certificate in, one [`Principal`] out. Nothing below
+//! this knows which of them it was.
+//!
+//! Every caller that cannot be identified is told the same. Why is counted, and logged at debug;
+//! never with anything of what was presented.
+
+mod api_key_file;
+mod api_keys;
+mod cause;
+mod certificate;
+mod credential;
+mod fetch;
+mod jwk;
+mod jwks;
+mod jwt;
+mod principal;
+mod settings;
+mod spiffe;
+mod strangers;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use http::HeaderMap;
+use rustls_pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    api_keys::{ApiKeys, Digest, NewKey},
+    principal::{NotAPrincipal, Principal},
+    settings::{IssuerSettings, Settings},
+};
+use self::{
+    cause::Cause, certificate::Certificates, credential::Credential, jwks::Jwks, jwt::Token,
+    strangers::Strangers,
+};
+use crate::{clock::Clock, reload::Reload, telemetry::Metrics};
+
+/// How often issuers' keys are fetched.
+pub const JWKS_INTERVAL: Duration = Duration::from_mins(5);
+
+/// A caller cannot be identified: by no credential, or by one that is not good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the caller is unknown: a valid token, API key or client certificate is needed")]
+pub struct Unknown;
+
+/// Identifies callers.
+pub struct Callers {
+    api_keys: Option<Arc<ApiKeys>>,
+    issuers: Vec<Jwks>,
+    certificates: Certificates,
+    strangers: Strangers,
+    clock: Arc<dyn Clock>,
+}
+
+impl Callers {
+    /// Reads the file of API keys. Issuers' keys are fetched by [`Callers::run`]; until they are
+    /// there, tokens identify nobody.
+    ///
+    /// # Errors
+    /// Every mistake of [`Settings::validate`], as one line that names the setting or the file.
+    pub fn new(settings: &Settings, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, Vec<String>> {
+        let mut mistakes = Vec::new();
+        settings.validate(|place, what| mistakes.push(format!("{place}: {what}")));
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let issuer = |settings: &IssuerSettings| Jwks::new(settings.clone(), clock.clone(), metrics);
+        let certificates = Certificates {
+            trust_domains: settings.trust_domains.clone(),
+            allow_dns_san: settings.allow_dns_san,
+        };
+        Ok(Self {
+            api_keys: settings.api_keys_file.clone().map(ApiKeys::load).transpose()?.map(Arc::new),
+            issuers: settings.issuers.iter().map(issuer).collect(),
+            certificates,
+            strangers: Strangers::new(clock.clone(), metrics),
+            clock,
+        })
+    }
+
+    /// What is made of files that may change, for [`crate::reload::run`].
+    #[must_use]
+    pub fn reloads(&self) -> Vec<Arc<dyn Reload>> {
+        self.api_keys.iter().map(|keys| keys.clone() as Arc<dyn Reload>).collect()
+    }
+
+    /// Keeps issuers' keys fresh until `end`: fetches them at once and then every `interval`,
+    /// sooner after a failure.
+    pub async fn run(&self, interval: Duration, end: CancellationToken) {
+        let all = join_all(self.issuers.iter().map(|issuer| issuer.run(interval)));
+        end.run_until_cancelled(all).await;
+        // Without issuers there is nothing to do.
+        end.cancelled().await;
+    }
+
+    /// Who is calling, from a call's headers and the certificates of its connection, the caller's
+    /// own first. What the headers hold goes before the certificate, also if it is not good.
+    ///
+    /// It waits only for a token whose key is not known yet, and at most 6 seconds.
+    ///
+    /// # Errors
+    /// [`Unknown`].
+    pub async fn identify(
+        &self,
+        headers: &HeaderMap,
+        certificates: Option<&[CertificateDer<'_>]>,
+    ) -> Result<Principal, Unknown> {
+        let leaf = certificates.and_then(<[_]>::first);
+        let result = match (Credential::of(headers), leaf) {
+            (Err(cause), _) => Err(cause),
+            (Ok(Some(Credential::Jwt(token))), _) => self.by_token(token).await,
+            (Ok(Some(Credential::ApiKey(key))), _) => self.by_api_key(key),
+            (Ok(None), Some(leaf)) => self.certificates.identify(leaf, self.clock.now()),
+            (Ok(None), None) => Err(Cause::NoCredential),
+        };
+        result.map_err(|cause| self.refuse(cause))
+    }
+
+    fn by_api_key(&self, key: &[u8]) -> Result<Principal, Cause> {
+        self.api_keys.as_ref().and_then(|keys| keys.find(key)).ok_or(Cause::ApiKeyUnknown)
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Principal, Cause> {
+        let token = Token::new(token)?;
+        let (name, claims) = (token.key_name()?, token.claims()?);
+        let issuer = self.issuers.iter().find(|issuer| issuer.settings().issuer == claims.iss);
+        let issuer = issuer.ok_or(Cause::IssuerUnknown)?;
+        claims.check(&issuer.settings().audience, self.clock.now())?;
+        let principal = issuer.settings().principal(&claims.sub)?;
+
+        let mut key = issuer.find(&name.kid, name.algorithm);
+        if matches!(key, Err(Cause::KeyUnknown | Cause::KeysUnavailable)) {
+            if !self.strangers.take() {
+                return Err(Cause::RateLimited);
+            }
+            issuer.renew().await;
+            key = issuer.find(&name.kid, name.algorithm);
+        }
+        token.verify(name.algorithm, &*key?)?;
+        Ok(principal)
+    }
+
+    /// Takes from the bucket, unless that was done before the issuer was asked.
+    fn refuse(&self, cause: Cause) -> Unknown {
+        let cause = match cause {
+            Cause::RateLimited | Cause::KeyUnknown | Cause::KeysUnavailable => cause,
+            cause if self.strangers.take() => cause,
+            // Nothing was looked up, and nothing will be.
+            Cause::NoCredential | Cause::SeveralCredentials | Cause::Malformed | Cause::IssuerUnknown => {
+                Cause::RateLimited
+            }
+            cause => cause,
+        };
+        self.strangers.count(cause);
+        if cause != Cause::RateLimited {
+            tracing::debug!(cause = cause.name(), "a caller is unknown");
+        }
+        Unknown
+    }
+}
+
+impl IssuerSettings {
+    fn principal(&self, subject: &str) -> Result<Principal, Cause> {
+        let text = if self.kubernetes {
+            let account =
+                subject.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+            let (namespace, name) = account.ok_or(Cause::Subject)?;
+            format!("k8s:{namespace}/{name}")
+        } else {
+            format!("oidc:{}/{subject}", self.name)
+        };
+        text.parse().map_err(|_| Cause::Subject)
+    }
+}

@@ -1,0 +1,177 @@
+//! API keys, in files that change.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use inkpass::{
+    caller::{ApiKeys, NewKey, Settings, Unknown},
+    entropy::{CountingEntropy, SystemEntropy},
+    reload,
+    telemetry::Metrics,
+};
+use tempfile::TempDir;
+
+use super::World;
+
+/// A file of API keys.
+pub(super) struct KeyFile(TempDir);
+
+impl KeyFile {
+    pub(super) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.0.path().join("callers.toml")
+    }
+
+    pub(super) fn write(&self, text: &str) {
+        // As every careful writer does.
+        let new = self.0.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.path()).unwrap();
+    }
+
+    /// Adds a key of this principal's.
+    pub(super) fn add(&self, principal: &str) -> String {
+        let NewKey { key, digest } = NewKey::draw(&SystemEntropy);
+        let text = fs::read_to_string(self.path()).unwrap_or_default();
+        self.write(&format!("{text}[[api_keys]]\nprincipal = \"{principal}\"\nsha256 = \"{digest}\"\n"));
+        key.to_string()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { api_keys_file: Some(self.path()), ..Settings::default() }
+    }
+}
+
+#[tokio::test]
+async fn an_api_key_is_its_principal_s() {
+    let file = KeyFile::new();
+    let (billing, second, course) =
+        (file.add("key:billing"), file.add("key:billing"), file.add("key:course.2_a"));
+    let world = World::start(&file.settings());
+    for (key, principal) in [(&billing, "key:billing"), (&second, "key:billing"), (&course, "key:course.2_a")]
+    {
+        assert_eq!(world.identify(&[("x-api-key", key)]).await.unwrap().as_str(), principal);
+    }
+    let digest = fs::read_to_string(file.path()).unwrap();
+    let digest = digest.split('"').find(|part| part.len() == 64).unwrap().to_owned();
+    let wrong =
+        [billing[..billing.len() - 1].to_owned(), format!("{billing}a"), billing.to_uppercase(), digest];
+    for key in wrong {
+        let before = world.count("api_key_unknown");
+        let result = world.identify(&[("x-api-key", &key)]).await;
+        world.assert_unknown(&key, &result, "api_key_unknown", before);
+    }
+    // Not where a token belongs.
+    assert_eq!(world.by_token(&billing).await, Err(Unknown));
+    let before = world.count("malformed");
+    let result = world.identify(&[("x-api-key", "")]).await;
+    world.assert_unknown("an empty key", &result, "malformed", before);
+}
+
+#[tokio::test]
+async fn without_a_file_no_key_is_known() {
+    let world = World::start(&Settings::default());
+    let result = world.identify(&[("x-api-key", "ik_key")]).await;
+    world.assert_unknown("no file", &result, "api_key_unknown", 0);
+}
+
+#[test]
+fn a_new_key_is_32_random_bytes_behind_a_mark() {
+    let (first, second) = (NewKey::draw(&SystemEntropy), NewKey::draw(&SystemEntropy));
+    assert_ne!(*first.key, *second.key);
+    assert_eq!((first.key.len(), &first.key[..3]), (3 + 43, "ik_"));
+    // Every byte that was drawn is in it.
+    let counted = NewKey::draw(&CountingEntropy::default());
+    assert_eq!(*counted.key, "ik_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE");
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    let file = KeyFile::new();
+    file.write(text);
+    let Err(mistakes) = ApiKeys::load(file.path()) else { panic!("{text} is taken") };
+    let place = format!("{}:", file.path().display());
+    mistakes.iter().map(|mistake| mistake.strip_prefix(&place).expect(mistake).to_owned()).collect()
+}
+
+#[test]
+fn every_mistake_in_the_file_is_told_with_its_line() {
+    let digest = "0123456789abcdefABCDEF".repeat(3);
+    let (one, other) = (&digest[..64], &digest[1..65]);
+    let text = format!(
+        "[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{one}'\n\n[[api_keys]]\nprincipal = 'k8s:a/b'\n\
+         sha256 = '{other}'\n\n[[api_keys]]\nsha256 = 'ik_canary'\n\n[[api_keys]]\nprincipal = 'key:b'\n\
+         digest = 'x'\n\n[[api_keys]]\nprincipal = 7\nsha256 = '{one}'\n\n[[keys]]\n"
+    );
+    let principal = "principal must be key: and 1 to 63 of 0-9 A-Z a-z . _ and -";
+    let expected = [
+        format!("6: {principal}"),
+        "10: sha256 must be 64 hexadecimal digits: the key's digest, not the key".to_owned(),
+        "9: principal is missing".to_owned(),
+        "14: is not known here; there are principal and sha256 only".to_owned(),
+        "12: sha256 is missing".to_owned(),
+        format!("17: {principal}"),
+        "18: sha256 is the same as in line 3".to_owned(),
+        "20: is not known here; there is [[api_keys]] only".to_owned(),
+    ];
+    assert_eq!(mistakes(&text), expected);
+}
+
+#[test]
+fn a_file_that_is_no_list_of_keys_is_refused() {
+    assert_eq!(mistakes(""), ["1: there is no key"]);
+    assert_eq!(mistakes("# later\n"), ["1: there is no key"]);
+    assert_eq!(mistakes("api_keys = []"), ["1: there is no key"]);
+    assert_eq!(mistakes("\napi_keys = 'a'"), ["2: must be tables, [[api_keys]]"]);
+    assert_eq!(mistakes("\n\napi_keys = ['a']"), ["3: must be a table, [[api_keys]]"]);
+    assert_eq!(mistakes("\n[api_keys]\n"), ["2: must be tables, [[api_keys]]"]);
+    for broken in ["[[api_keys]]\nprincipal = 'key:a", "[[api_keys]]\nprincipal = canary", "\u{0}"] {
+        let mistakes = mistakes(broken);
+        assert!(mistakes.iter().all(|mistake| mistake.contains("is not TOML")), "{mistakes:?}");
+        assert!(!mistakes.concat().contains("canary"), "{mistakes:?}");
+    }
+    let (file, load) = (KeyFile::new(), |path| ApiKeys::load(path).err().unwrap().concat());
+    assert!(load(file.path()).contains("cannot be read"));
+    assert!(load(file.0.path().to_owned()).contains("is not a file of at most"));
+    fs::write(file.path(), [0xff, 0xfe]).unwrap();
+    assert!(load(file.path()).contains("cannot be read"));
+    fs::write(file.path(), "#".repeat(1024 * 1024 + 1)).unwrap();
+    assert!(load(file.path()).contains("is not a file of at most"));
+}
+
+#[tokio::test]
+async fn keys_come_and_go_with_the_file_and_survive_a_bad_one() {
+    let file = KeyFile::new();
+    let first = file.add("key:first");
+    let world = World::start(&file.settings());
+    let metrics = Arc::new(Metrics::new(&[]).unwrap());
+    let run =
+        reload::run(world.callers.reloads(), Duration::from_hours(1), metrics.clone(), world.end.clone());
+    let run = tokio::spawn(run);
+    let knows = async |key: &str| world.identify(&[("x-api-key", key)]).await.is_ok();
+
+    let second = file.add("key:second");
+    while !knows(&second).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        world.clock.advance(Duration::from_millis(100));
+    }
+    assert!(knows(&first).await);
+
+    file.write("[[api_keys]]\nprincipal = 'key:half'\nsha2");
+    while !metrics.render().contains("inkpass_reload_failing{what=\"api_keys\"} 1") {
+        assert!(knows(&first).await && knows(&second).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(knows(&first).await && knows(&second).await);
+
+    fs::remove_file(file.path()).unwrap();
+    let third = file.add("key:third");
+    while !knows(&third).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        world.clock.advance(Duration::from_millis(100));
+    }
+    assert!(!knows(&first).await, "it is in the file no more");
+    world.end.cancel();
+    run.await.unwrap();
+}

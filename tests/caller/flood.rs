@@ -1,0 +1,75 @@
+//! What callers without a good credential may cost.
+
+use std::time::Duration;
+
+use inkpass::caller::{Settings, Unknown};
+use serde_json::json;
+
+use super::{Issuer, World, api_keys::KeyFile, but, certificates::certificate, claims, issuer::EC};
+
+/// The burst of the bucket that all unknown callers share.
+const BURST: usize = 100;
+
+/// Empties the bucket.
+async fn flood(world: &World) {
+    for _ in 0..BURST {
+        assert_eq!(world.identify(&[]).await, Err(Unknown));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_bucket_ends_look_ups_and_locks_out_nobody() {
+    let (issuer, file) = (Issuer::start(&[&EC]).await, KeyFile::new());
+    let key = file.add("key:billing");
+    let settings = Settings {
+        api_keys_file: Some(file.path()),
+        trust_domains: vec!["example.org".to_owned()],
+        ..Settings::default()
+    };
+    let world = World::with(&issuer, settings).await;
+    world.clock.advance(Duration::from_secs(30));
+    flood(&world).await;
+    assert_eq!((world.count("no_credential"), world.count("rate_limited")), (100, 0));
+
+    // What is not surely good without a look-up has the same answer at once, and no look-up is made.
+    let unknown = EC.sign_with(&but(EC.header(), json!({ "kid": "made-up" })), &claims(&issuer).to_string());
+    let stranger = EC.sign(&but(claims(&issuer), json!({ "iss": "https://other.example" })));
+    for (what, token) in
+        [("unknown key", unknown.clone()), ("issuer", stranger), ("no token", "x".to_owned())]
+    {
+        let before = world.count("rate_limited");
+        let result = world.by_token(&token).await;
+        world.assert_unknown(what, &result, "rate_limited", before);
+    }
+    let before = world.count("rate_limited");
+    let result = world.identify(&[]).await;
+    world.assert_unknown("nothing", &result, "rate_limited", before);
+    assert_eq!(issuer.requests(), 1);
+
+    // Whoever has a good credential is known as before, and one that is bad is seen to be.
+    let good = EC.sign(&claims(&issuer));
+    assert!(world.by_token(&good).await.is_ok());
+    assert!(world.identify(&[("x-api-key", &key)]).await.is_ok());
+    assert!(world.by_certificate(&certificate(&["spiffe://example.org/api"])).await.is_ok());
+    let forged = format!("{}A", &good[..good.len() - 1]);
+    assert_eq!(world.by_token(&forged).await, Err(Unknown));
+    assert_eq!(world.identify(&[("x-api-key", "ik_guess")]).await, Err(Unknown));
+    assert_eq!(world.count("api_key_unknown"), 1);
+
+    // It fills again, ten in a second.
+    world.clock.advance(Duration::from_millis(100));
+    assert_eq!(world.by_token(&unknown).await, Err(Unknown));
+    assert_eq!((issuer.requests(), world.count("key_unknown")), (2, 1));
+}
+
+#[tokio::test]
+async fn good_callers_take_nothing_from_the_bucket() {
+    let issuer = Issuer::start(&[&EC]).await;
+    let world = World::of(&issuer).await;
+    let good = EC.sign(&claims(&issuer));
+    for _ in 0..2 * BURST {
+        assert!(world.by_token(&good).await.is_ok());
+    }
+    flood(&world).await;
+    assert_eq!(world.count("no_credential"), 100);
+}
