@@ -3,6 +3,7 @@
 //! Results go to standard output; everything else goes to standard error. Exit codes: 0 done,
 //! 1 refused or failed, 64 wrong usage or settings.
 
+mod api_key;
 mod args;
 mod check;
 mod conversion;
@@ -59,6 +60,9 @@ enum Command {
     /// Convert files, and follow, cancel and order conversions
     #[command(subcommand)]
     Conversion(conversion::ConversionCommand),
+    /// Make API keys
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKeyCommand),
     /// Ask a server whether it takes calls
     Health(health::HealthCommand),
     /// Print a shell's completions
@@ -148,6 +152,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Room(room) => room.run().await,
         Command::Scene(scene) => scene.run().await,
         Command::Conversion(conversion) => conversion.run().await,
+        Command::ApiKey(api_key) => api_key.run(),
         Command::Health(health) => health.run().await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+mod api_key;
 mod calls;
 mod hostile;
 mod serving;
