@@ -45,6 +45,8 @@ pub mod server;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]
+pub mod tls;
+#[cfg(feature = "server")]
 pub mod watcher;
 #[cfg(feature = "server")]
 pub mod whiteboard;

@@ -18,6 +18,7 @@ use tonic::async_trait;
 use tracing::Instrument;
 
 use crate::{
+    caller::Principal,
     clock::Clock,
     whiteboard::{Effect, Error},
 };
@@ -32,7 +33,7 @@ const CAPACITY: usize = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Who calls.
-    pub caller: String,
+    pub caller: Principal,
     /// The RPC.
     pub rpc: &'static str,
     /// The caller's id for the request.
@@ -191,7 +192,7 @@ mod tests {
     use crate::clock::{ManualClock, UnixMillis};
 
     fn key(request_id: &str) -> Key {
-        Key { caller: String::new(), rpc: "CreateRoom", request_id: request_id.to_owned() }
+        Key { caller: Principal::anonymous(), rpc: "CreateRoom", request_id: request_id.to_owned() }
     }
 
     fn store(clock: &Arc<ManualClock>, capacity: usize) -> InMemory {

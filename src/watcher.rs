@@ -8,9 +8,9 @@ use std::{
 
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
@@ -43,6 +43,7 @@ pub struct Watcher {
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     tasks: TaskTracker,
+    stopping: CancellationToken,
     pollers: Mutex<Pollers>,
 }
 
@@ -62,6 +63,8 @@ struct Poller {
     known: watch::Sender<Known>,
     /// Asks for a read before the pause is over.
     wake: Notify,
+    /// When the last watch began.
+    joined_at: Mutex<Option<Instant>>,
 }
 
 /// What a poller has seen.
@@ -75,14 +78,15 @@ struct Known {
 }
 
 impl Watcher {
-    /// `tasks`: owns the pollers.
+    /// `tasks`: owns the pollers, which end when `stopping` is cancelled.
     pub fn new(
         whiteboard: Whiteboard,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
         tasks: TaskTracker,
+        stopping: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { whiteboard, entropy, settings, tasks, pollers: Mutex::default() })
+        Arc::new(Self { whiteboard, entropy, settings, tasks, stopping, pollers: Mutex::default() })
     }
 
     /// How long a watch may last.
@@ -93,8 +97,7 @@ impl Watcher {
 
     /// Begins to watch. The poller is shared, and ends with its last watch.
     pub fn watch(self: &Arc<Self>, access: Access, uuid: PathUuid<'_>) -> Watch {
-        let signer = access.key.access_key().to_owned();
-        let key = Key { signer, region: access.region, uuid: uuid.as_str().to_owned() };
+        let key = Key::new(&access, uuid);
         let mut pollers = self.pollers();
         if let Some(poller) = pollers.get(&key) {
             return poller.watch(self.settings.poll_interval);
@@ -106,27 +109,38 @@ impl Watcher {
         watch
     }
 
-    async fn run(self: Arc<Self>, key: Key, access: Access, poller: Arc<Poller>) {
-        let entry = Entry { watcher: &self, key: &key, poller: &poller };
-        tokio::select! {
-            () = entry.until_unwatched() => {}
-            () = self.poll(&key, &access, &poller) => {}
+    /// What was changed through here is read anew before it is told to whoever watches next.
+    pub fn changed(&self, access: &Access, uuid: PathUuid<'_>) {
+        if let Some(poller) = self.pollers().get(&Key::new(access, uuid)) {
+            poller.known.send_modify(|known| known.read_at = None);
+            poller.wake.notify_one();
         }
     }
 
-    /// Polls until nothing more can come.
-    async fn poll(&self, key: &Key, access: &Access, poller: &Poller) {
-        let Some(uuid) = PathUuid::new(&key.uuid) else { return };
-        let shortest = self.settings.poll_interval;
+    async fn run(self: Arc<Self>, key: Key, access: Access, poller: Arc<Poller>) {
+        let entry = Entry { watcher: &self, key: &key, poller: &poller };
+        self.stopping.run_until_cancelled(self.poll(&entry, &access)).await;
+    }
+
+    /// Polls until nothing more can come, or nobody listens. It stays for one interval after its
+    /// last read, so that watches that come and go do not read more often.
+    async fn poll(&self, entry: &Entry<'_>, access: &Access) {
+        let Some(uuid) = PathUuid::new(&entry.key.uuid) else { return };
+        let (poller, shortest) = (entry.poller, self.settings.poll_interval);
         let mut pause = shortest;
         loop {
             let moved = poller.tell(self.whiteboard.conversion(access, uuid).await);
-            if poller.known.borrow().is_last() {
+            pause = if moved { shortest } else { slower(pause) };
+            let rest = with_jitter(pause, &*self.entropy).saturating_sub(shortest);
+            sleep(shortest).await;
+            tokio::select! {
+                () = sleep(rest) => {}
+                () = poller.wake.notified() => {}
+                () = poller.known.closed() => {}
+            }
+            if entry.leave_if_done(self.settings.max_duration) {
                 return;
             }
-            pause = if moved { shortest } else { slower(pause) };
-            sleep(with_jitter(shortest, &*self.entropy)).await;
-            let _ = timeout(pause.saturating_sub(shortest), poller.wake.notified()).await;
         }
     }
 
@@ -135,15 +149,23 @@ impl Watcher {
     }
 }
 
+impl Key {
+    fn new(access: &Access, uuid: PathUuid<'_>) -> Self {
+        let signer = access.key.access_key().to_owned();
+        Self { signer, region: access.region, uuid: uuid.as_str().to_owned() }
+    }
+}
+
 impl Poller {
     /// What was read a moment ago is told at once; what is older is read anew.
     fn watch(&self, fresh: Duration) -> Watch {
+        *self.joined_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let known = self.known.subscribe();
-        let (reads, read_at) = {
+        let (reads, is_fresh) = {
             let known = known.borrow();
-            (known.reads, known.read_at)
+            let is_fresh = known.read_at.is_some_and(|at| at.elapsed() <= fresh || known.is_last());
+            (known.reads, is_fresh)
         };
-        let is_fresh = read_at.is_some_and(|at| at.elapsed() <= fresh);
         if !is_fresh {
             self.wake.notify_one();
         }
@@ -184,16 +206,18 @@ struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    async fn until_unwatched(&self) {
-        loop {
-            self.poller.known.closed().await;
-            // Under the same lock as a new watch, so that none joins a poller that ends.
-            let mut pollers = self.watcher.pollers();
-            if self.poller.known.receiver_count() == 0 {
-                self.leave(&mut pollers);
-                return;
-            }
+    /// `longest`: no watch lasts longer, also where its caller does not look.
+    fn leave_if_done(&self, longest: Duration) -> bool {
+        // Under the same lock as a new watch, so that none joins a poller that ends.
+        let mut pollers = self.watcher.pollers();
+        let joined_at = *self.poller.joined_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_done = self.poller.known.receiver_count() == 0
+            || self.poller.known.borrow().is_last()
+            || joined_at.is_some_and(|at| at.elapsed() > longest);
+        if is_done {
+            self.leave(&mut pollers);
         }
+        is_done
     }
 
     /// Another poller may stand in its place already.

@@ -7,6 +7,7 @@ mod caller;
 mod command_line;
 mod emulator;
 mod helpers;
+mod identity;
 mod reload;
 mod rpc;
 mod server;

@@ -30,7 +30,8 @@ impl Files {
         let environment =
             environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let file = Some(self.directory.path().join("inkpass.toml"));
-        Config::load(&Sources { file, environment: environment.collect(), ..Sources::default() })
+        let environment = environment.collect();
+        Config::load(&Sources { file, environment, insecure_allow_all: true, ..Sources::default() })
     }
 
     fn mistakes(&self) -> Vec<String> {
@@ -69,7 +70,9 @@ fn the_file_the_environment_and_the_flags_go_before_each_other_in_that_order() {
     let file = Some(files.directory.path().join("inkpass.toml"));
     let environment = vec![("INKPASS_SERVER__LISTEN".into(), "127.0.0.1:2".into())];
     let listen = Some("127.0.0.1:3".parse().unwrap());
-    let config = Config::load(&Sources { file, environment, listen, ..Sources::default() }).unwrap();
+    let insecure_allow_all = true;
+    let sources = Sources { file, environment, listen, insecure_allow_all, ..Sources::default() };
+    let config = Config::load(&sources).unwrap();
     assert_eq!(config.server.listen.port(), 3);
 }
 
@@ -80,7 +83,7 @@ typo = 1
 [server]
 listen = "SECRET-5"
 reflection = "yes"
-tls_cert_file = "/not/built/yet"
+tls_cert_file = "/without/a/key"
 [admin]
 listen = 7
 [whiteboard]
@@ -102,7 +105,7 @@ keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state 
         "typo",
         "server.listen",
         "server.reflection",
-        "server.tls_cert_file",
+        "server.tls_key_file",
         "admin.listen",
         "whiteboard.base_url",
         "telemetry.log_format",
@@ -120,6 +123,63 @@ keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state 
     }
     assert_eq!(places.len(), 16, "{mistakes:#?}");
     assert!(!mistakes.join("\n").contains("SECRET"), "{mistakes:#?}");
+}
+
+/// What is said of how callers come in, where everything else is right.
+fn identity_mistakes(server: &str, identity: &str, insecure_allow_all: bool) -> Vec<String> {
+    let files = Files::new(&format!("[server]\n{server}\n[identity]\n{identity}\n{GOOD}"));
+    files.write(
+        "callers.toml",
+        format!("[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{}'\n", "0".repeat(64)),
+        0o440,
+    );
+    let file = Some(files.directory.path().join("inkpass.toml"));
+    Config::load(&Sources { file, insecure_allow_all, ..Sources::default() }).err().unwrap_or_default()
+}
+
+#[test]
+fn who_may_call_is_never_left_open_by_accident() {
+    let keys = "api_keys_file = 'DIR/callers.toml'";
+    let issuer =
+        "issuers = [{ name = 'a', issuer = 'https://i', audience = 'inkpass', jwks_url = 'https://i/jwks' }]";
+    let local = "listen = '127.0.0.1:1'";
+    for (server, identity, everyone, mistake) in [
+        ("", "", false, Some("identity: nobody could call")),
+        ("", "", true, None),
+        ("", keys, false, Some("server: tokens and API keys would cross the network in the clear")),
+        ("", issuer, false, Some("server: tokens and API keys would cross the network in the clear")),
+        ("", keys, true, Some("server: tokens and API keys would cross the network in the clear")),
+        (local, keys, false, None),
+        (local, issuer, false, None),
+        ("plaintext = true", keys, false, None),
+        ("client_ca_file = 'DIR/access'", keys, false, Some("server.client_ca_file: asks for certificates")),
+        (local, "trust_domains = ['example.org']", false, Some("identity: server.client_ca_file asks")),
+        (
+            local,
+            "allow_dns_san = true\napi_keys_file = 'DIR/callers.toml'",
+            false,
+            Some("set both or neither"),
+        ),
+        (local, "trust_domains = 'example.org'", true, Some("identity.trust_domains: must be a list")),
+        (local, "trust_domains = [7]", true, Some("identity.trust_domains[0]: must be text")),
+        (local, "issuers = [{ name = 'a' }]", false, Some("identity.issuers[0].jwks_url: is missing")),
+        (local, "api_keys_file = 'DIR/secret'", false, Some("identity.api_keys_file: ")),
+        (
+            "tls_cert_file = 'DIR/access'\ntls_key_file = 'DIR/secret'",
+            keys,
+            false,
+            Some("holds no certificate"),
+        ),
+        ("tls_key_file = 'DIR/secret'", keys, false, Some("server.tls_cert_file: is missing")),
+    ] {
+        let mistakes = identity_mistakes(server, identity, everyone);
+        match mistake {
+            None => assert!(mistakes.is_empty(), "{server} {identity}: {mistakes:#?}"),
+            Some(mistake) => {
+                assert!(mistakes.iter().any(|m| m.contains(mistake)), "{server} {identity}: {mistakes:#?}");
+            }
+        }
+    }
 }
 
 #[test]

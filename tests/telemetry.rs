@@ -95,7 +95,15 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     );
     fs::write(path("inkpass.toml"), settings).unwrap();
     let mut process = Command::new(env!("CARGO_BIN_EXE_inkpass"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"])
+        .args([
+            "serve",
+            "--insecure-allow-all",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--config",
+        ])
         .arg(path("inkpass.toml"))
         .envs(environment.iter().copied())
         .stdout(Stdio::piped())
@@ -169,7 +177,7 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
     );
 
     let logged = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let failure = logged.filter(|line| line["level"] == "WARN").collect::<Vec<_>>();
+    let failure = logged.filter(|line| line.get("upstream.detail").is_some()).collect::<Vec<_>>();
     assert_eq!(failure.len(), 1, "a failure is logged once: {}", run.stderr);
     assert_eq!(failure[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(failure[0]["rpc.method"], "inkpass.v1.RoomService/CreateRoom");
@@ -192,6 +200,18 @@ async fn nothing_is_exported_unless_somebody_asks_for_it() {
     assert!(receiver.spans().is_empty());
     create_a_room(&world, &[], &settings).await;
     assert!(!receiver.spans().is_empty(), "the settings alone are enough");
+}
+
+#[tokio::test]
+async fn a_failure_names_its_call_however_little_is_logged() {
+    let world = World::on_the_system_s_clock().await;
+    for level in ["warn", "info"] {
+        let run = create_a_room(&world, &[], &format!("log_level = '{level}'")).await;
+        let lines = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let failure = lines.filter(|line| line.get("upstream.detail").is_some()).collect::<Vec<_>>();
+        assert_eq!(failure.len(), 1, "{}", run.stderr);
+        assert_eq!(failure[0]["request_id"].as_str().map(str::len), Some(36), "{level}");
+    }
 }
 
 #[tokio::test]

@@ -137,6 +137,8 @@ async fn every_shape_of_a_failure_s_code_is_read_and_a_5xx_to_a_post_is_never_ha
         (403, r#"{"error":{"code":2010203}}"#, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL"),
         (403, r#"{"error":"boom","code":2010606}"#, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED"),
         (403, "", Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (401, r#"{"code":2010606}"#, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
+        (400, r#"{"code":2011301}"#, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
         (500, r#"{"code":2010203}"#, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
         (504, "<html>", Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
     ] {

@@ -3,7 +3,7 @@
 use std::{
     fmt::{self, Display},
     str::FromStr,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use super::spiffe;
@@ -29,6 +29,13 @@ pub struct Principal(Arc<str>);
 pub struct NotAPrincipal;
 
 impl Principal {
+    /// Whoever calls where everyone may. No text parses as this one.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        static ANONYMOUS: LazyLock<Principal> = LazyLock::new(|| Principal("anonymous".into()));
+        ANONYMOUS.clone()
+    }
+
     /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {

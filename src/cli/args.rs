@@ -9,7 +9,7 @@ use clap::{
 
 use super::{Failure, output::Output};
 use crate::{
-    client::{Client, ConnectError},
+    client::{Client, ConnectError, CredentialFile, Options},
     config::Sources,
     proto::{self, token_grant},
     region::Region,
@@ -22,14 +22,39 @@ pub(super) struct ServerArgs {
     /// The server's URL
     #[arg(long, env = "INKPASS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     server: String,
+    /// The CAs that an https:// server is trusted by, PEM; those of the system if it is not given
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+    /// Your certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of your certificate, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Holds your API key
+    #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
+    api_key_file: Option<PathBuf>,
+    /// Holds your token, such as a projected service account token
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
 impl ServerArgs {
     pub(super) async fn connect(&self) -> Result<Client, Failure> {
-        Client::connect(&self.server).await.map_err(|error| match error {
-            ConnectError::InvalidServer => Failure::Usage(vec![format!("--server: {error}")]),
+        let token = self.token_file.clone().map(CredentialFile::Token);
+        let options = Options {
+            server: self.server.clone(),
+            tls_ca_file: self.tls_ca.clone(),
+            tls_identity_files: self.tls_cert.clone().zip(self.tls_key.clone()),
+            credential: token.or(self.api_key_file.clone().map(CredentialFile::ApiKey)),
+        };
+        Client::connect_with(options).await.map_err(|error| match error {
+            ConnectError::InvalidServer | ConnectError::PlaintextServer => {
+                Failure::Usage(vec![format!("--server: {error}")])
+            }
+            ConnectError::File(..) => Failure::Usage(vec![error.to_string()]),
             ConnectError::Unreachable(_) => Failure::Failed(format!(
                 "cannot connect to {}: {error}; is the server running, and is --server right?",
                 self.server
@@ -153,4 +178,12 @@ pub(super) fn kind() -> impl TypedValueParser<Value = Kind> {
 
 pub(super) fn region() -> impl TypedValueParser<Value = Region> {
     PossibleValuesParser::new(Region::ALL.map(Region::as_str)).try_map(|name| name.parse())
+}
+
+/// A permission by its name in lower case with dashes, such as `get-room`.
+pub(super) fn permission(text: &str) -> Result<proto::Permission, &'static str> {
+    let name = format!("PERMISSION_{}", text.to_uppercase().replace('-', "_"));
+    proto::Permission::from_str_name(&name)
+        .filter(|permission| *permission != proto::Permission::Unspecified)
+        .ok_or("is none of the permissions of token_service.proto, such as get-room")
 }

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     proto::{
         CancelConversionRequest, DynamicFormat, GetConversionRequest, ListPendingConversionsRequest,
-        PrioritizeConversionRequest, Priority, StartConversionRequest, StaticFormat, WatchConversionRequest,
-        start_conversion_request,
+        OutputFormat, PrioritizeConversionRequest, Priority, StartConversionRequest, StaticFormat,
+        WatchConversionRequest, start_conversion_request,
     },
     region::Region,
 };
@@ -54,6 +54,21 @@ pub(super) struct Start {
     /// Scale factor of the images, 0.1 to 3.0 (static)
     #[arg(long)]
     scale: Option<f64>,
+    /// The images' format (static)
+    #[arg(long, value_enum)]
+    output_format: Option<Picture>,
+    /// How much images are compressed, 0 to 4 (dynamic)
+    #[arg(long, value_name = "LEVEL")]
+    image_compression_level: Option<i32>,
+    /// Build no stand-alone page (dynamic)
+    #[arg(long)]
+    no_spa: bool,
+    /// What the vendor calls at the end
+    #[arg(long, default_value = "", value_name = "URL")]
+    webhook_endpoint: String,
+    /// How often it tries that again, 0 to 10
+    #[arg(long, value_name = "COUNT")]
+    webhook_retry: Option<i32>,
     /// A UUID: the same id gives the same conversion within ten minutes
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
@@ -72,6 +87,16 @@ enum Format {
     Static,
     /// Web pages
     Dynamic,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Picture {
+    /// PNG
+    Png,
+    /// JPG
+    Jpg,
+    /// JPEG
+    Jpeg,
 }
 
 #[derive(Args)]
@@ -119,28 +144,66 @@ impl ConversionCommand {
 
 impl Start {
     async fn run(self) -> Result<(), Failure> {
-        let format = match self.format {
-            Format::Static => start_conversion_request::Format::StaticFormat(StaticFormat {
-                scale: self.scale,
-                ..Default::default()
-            }),
-            Format::Dynamic if self.scale.is_some() => {
-                return Err(Failure::Usage(vec!["--scale goes with --format static only".to_owned()]));
-            }
-            Format::Dynamic => start_conversion_request::Format::DynamicFormat(DynamicFormat::default()),
-        };
+        let format = self.format()?;
         let request = StartConversionRequest {
             project: self.project,
             region: region_number(self.region),
             resource: self.resource,
             format: Some(format),
             preview: self.preview,
+            webhook_endpoint: self.webhook_endpoint,
+            webhook_retry: self.webhook_retry,
             token_grant: self.grant.to_proto()?,
             request_id: self.request_id,
-            ..Default::default()
         };
         let answer = self.server.connect().await?.conversions().start_conversion(request).await?;
         self.server.output.get().print(answer.get_ref())
+    }
+}
+
+impl Start {
+    /// What goes with the other format is a mistake, not a whim to be ignored.
+    fn format(&self) -> Result<start_conversion_request::Format, Failure> {
+        let strays = match self.format {
+            Format::Static => [
+                ("--image-compression-level", self.image_compression_level.is_some()),
+                ("--no-spa", self.no_spa),
+            ],
+            Format::Dynamic => {
+                [("--scale", self.scale.is_some()), ("--output-format", self.output_format.is_some())]
+            }
+        };
+        let strays: Vec<_> = strays
+            .into_iter()
+            .filter(|(_, is_given)| *is_given)
+            .map(|(flag, _)| format!("{flag} goes with the other --format only"))
+            .collect();
+        if !strays.is_empty() {
+            return Err(Failure::Usage(strays));
+        }
+        Ok(match self.format {
+            Format::Static => start_conversion_request::Format::StaticFormat(StaticFormat {
+                scale: self.scale,
+                output_format: self
+                    .output_format
+                    .map_or(OutputFormat::Unspecified, OutputFormat::from)
+                    .into(),
+            }),
+            Format::Dynamic => start_conversion_request::Format::DynamicFormat(DynamicFormat {
+                image_compression_level: self.image_compression_level,
+                build_spa: self.no_spa.then_some(false),
+            }),
+        })
+    }
+}
+
+impl From<Picture> for OutputFormat {
+    fn from(picture: Picture) -> Self {
+        match picture {
+            Picture::Png => Self::Png,
+            Picture::Jpg => Self::Jpg,
+            Picture::Jpeg => Self::Jpeg,
+        }
     }
 }
 

@@ -12,7 +12,12 @@ use std::{
 use clap::Args;
 use tempfile::TempDir;
 
-use super::{Failure, emulator, output::print, serve, signals::until_stopped};
+use super::{
+    Failure, emulator,
+    output::print,
+    serve::{self, Door},
+    signals::until_stopped,
+};
 use crate::{
     config::Mistakes,
     emulator::Settings,
@@ -54,7 +59,8 @@ impl Dev {
         let server = Server::bind(self.listen, self.admin_listen).await?;
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
-        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, (&settings, watch), true)?;
+        let door = Door { tls: None, callers: None, metrics: serve::metrics()? };
+        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, (&settings, watch), door, true)?;
         let (grpc, admin) = server.addresses()?;
         let ready = || {
             let _ = print(&format!(

@@ -32,6 +32,9 @@ pub(super) struct EmulatorCommand {
     /// How long a conversion runs
     #[arg(long, value_parser = humantime::parse_duration, default_value = "3s", value_name = "DURATION")]
     converting: Duration,
+    /// How many conversions may wait
+    #[arg(long, default_value_t = Settings::default().queue_limit, value_name = "COUNT")]
+    queue_limit: usize,
     /// Insist that a room's or task's tokens are signed by the access key that created it
     #[arg(long)]
     same_key: bool,
@@ -60,8 +63,8 @@ impl EmulatorCommand {
             },
             waiting: self.waiting,
             converting: self.converting,
+            queue_limit: self.queue_limit,
             same_key: self.same_key,
-            ..Settings::default()
         };
         let (emulator, listener) = start(&keyring, self.emulator_listen, settings).await?;
         let keys =

@@ -10,6 +10,7 @@ mod conversion;
 mod dev;
 mod emulator;
 mod health;
+mod input;
 mod output;
 mod room;
 mod scene;

@@ -13,6 +13,7 @@ use tonic::Request;
 use super::{
     Failure,
     args::{self, ServerArgs, duration},
+    input,
     output::{Output, print},
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
     keyring::{KeyState, Keyring, Project, Strictness, read_key_file},
     policy::Policy,
     proto::{
-        self, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest, issue_token_request,
-        token_service_server::TokenService,
+        self, BatchIssueTokensRequest, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest,
+        issue_token_request, token_service_server::TokenService,
     },
     rpc::Tokens,
     token::{Kind, Role, SigningKey},
@@ -33,6 +34,8 @@ use crate::{
 pub(super) enum TokenCommand {
     /// Mint a token; prints the token alone
     Issue(Issue),
+    /// Mint up to 1,000 tokens, all or none; prints them one a line
+    Batch(Batch),
     /// Say what a token is worth; exits with 1 if it is not valid
     Verify(Verify),
 }
@@ -73,8 +76,30 @@ pub(super) struct Verify {
     /// The project whose token it must be; any if it is not given
     #[arg(long, default_value = "")]
     project: String,
+    /// What it must permit, such as get-room
+    #[arg(long, value_parser = args::permission)]
+    permission: Option<proto::Permission>,
+    /// The role of the token that it must be able to mint
+    #[arg(long, value_parser = args::role(), requires = "permission")]
+    mint_role: Option<Role>,
+    /// The room that it must be good for; its own if it is not given
+    #[arg(long, default_value = "", value_name = "UUID")]
+    room: String,
+    /// The conversion that it must be good for; its own if it is not given
+    #[arg(long, default_value = "", value_name = "UUID")]
+    task: String,
     #[command(flatten)]
     offline: OfflineArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Batch {
+    /// A file of requests, or - for standard input: on each line one in JSON, with the fields of the API,
+    /// such as {"room": {"uuid": "my-room"}, "role": "ROLE_WRITER"}
+    #[expect(clippy::doc_markdown, reason = "it is read in a terminal")]
+    requests: PathBuf,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -97,6 +122,7 @@ impl TokenCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Issue(issue) => issue.run().await,
+            Self::Batch(batch) => batch.run().await,
             Self::Verify(verify) => verify.run().await,
         }
     }
@@ -136,10 +162,38 @@ impl Issue {
     }
 }
 
+impl Batch {
+    async fn run(self) -> Result<(), Failure> {
+        let text = if self.requests == *"-" {
+            io::read_to_string(io::stdin())?
+        } else {
+            std::fs::read_to_string(&self.requests)
+                .map_err(|error| Failure::Usage(vec![format!("{}: {error}", self.requests.display())]))?
+        };
+        let requests = input::read_lines(&text).map_err(Failure::Usage)?;
+        let request = BatchIssueTokensRequest { requests };
+        let answer = self.server.connect().await?.tokens().batch_issue_tokens(request).await?;
+        match self.server.output.get() {
+            Output::Json => Output::Json.print(answer.get_ref()),
+            Output::Text => {
+                let values: Vec<_> = answer.get_ref().tokens.iter().map(|token| &*token.value).collect();
+                print(&format!("{}\n", values.join("\n")))
+            }
+        }
+    }
+}
+
 impl Verify {
     async fn run(self) -> Result<(), Failure> {
         let token = if self.token == "-" { read_token()? } else { self.token };
-        let request = VerifyTokenRequest { project: self.project, token, ..Default::default() };
+        let request = VerifyTokenRequest {
+            project: self.project,
+            token,
+            permission: self.permission.unwrap_or_default().into(),
+            mint_role: self.mint_role.map(proto::Role::from).unwrap_or_default().into(),
+            room_uuid: self.room,
+            task_uuid: self.task,
+        };
         let answer = match self.offline.tokens()? {
             Some(tokens) => tokens.verify_token(Request::new(request)).await?,
             None => self.server.connect().await?.tokens().verify_token(request).await?,

@@ -1,31 +1,36 @@
 //! What `conversion watch` shows: a progress bar where a person looks, each change elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, output::Output};
 use crate::{
     client::Watch,
-    proto::{Conversion, ConversionStatus},
+    proto::{Conversion, ConversionStatus, WatchConversionResponse},
 };
 
 /// Follows a conversion to its end, and prints it.
 pub(super) async fn show(mut watch: Watch, output: Output) -> Result<(), Failure> {
     let bar = (output == Output::Text && io::stderr().is_terminal()).then(progress_bar);
-    let mut last = None;
+    let mut last = WatchConversionResponse::default();
     while let Some(conversion) = watch.next().await? {
-        match &bar {
-            Some(bar) => advance(bar, &conversion),
-            None => output.print_one_of_many(&conversion)?,
+        let answer = WatchConversionResponse { conversion: Some(conversion) };
+        if let (Some(bar), Some(conversion)) = (&bar, &answer.conversion) {
+            advance(bar, conversion);
+        } else {
+            output.print_one_of_many(&answer)?;
         }
-        last = Some(conversion);
+        last = answer;
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
-        last.as_ref().map_or(Ok(()), |conversion| output.print(conversion))?;
+        output.print(&last)?;
     }
-    match last.map(|conversion| conversion.status()) {
+    match last.conversion.map(|conversion| conversion.status()) {
         Some(ConversionStatus::Finished) => Ok(()),
         _ => Err(Failure::No),
     }
@@ -33,10 +38,13 @@ pub(super) async fn show(mut watch: Watch, output: Output) -> Result<(), Failure
 
 fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:<12} {wide_bar} {percent:>3} %  {elapsed}");
-    ProgressBar::new(100).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let bar = ProgressBar::new(100).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_secs(1));
+    bar
 }
 
 fn advance(bar: &ProgressBar, conversion: &Conversion) {
     bar.set_position(u64::try_from(conversion.converted_percentage).unwrap_or_default());
-    bar.set_message(conversion.upstream_status.clone());
+    // Of somebody else's making: it must not move the cursor.
+    bar.set_message(conversion.upstream_status.escape_debug().to_string());
 }

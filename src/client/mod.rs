@@ -14,14 +14,22 @@
 //! # }
 //! ```
 
+mod credentials;
 mod refusal;
 mod watch;
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, fs, io, path::PathBuf, time::Duration};
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+};
 
-pub use self::{refusal::Refusal, watch::Watch};
+pub use self::{
+    credentials::{CredentialFile, Credentials},
+    refusal::Refusal,
+    watch::Watch,
+};
 use crate::proto::{
     WatchConversionRequest, conversion_service_client::ConversionServiceClient,
     room_service_client::RoomServiceClient, scene_service_client::SceneServiceClient,
@@ -32,21 +40,44 @@ use crate::proto::{
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Channel,
+    credentials: Credentials,
+}
+
+/// A connection that shows with each call who is calling.
+pub type Connection = InterceptedService<Channel, Credentials>;
+
+/// Where a server is, and how its caller comes.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `http://host:port` or `https://host:port`.
+    pub server: String,
+    /// The CAs that the server is trusted by, in a PEM file; those of the system if there is none.
+    pub tls_ca_file: Option<PathBuf>,
+    /// The caller's certificate and its private key, in PEM files; read once.
+    pub tls_identity_files: Option<(PathBuf, PathBuf)>,
+    /// What is shown with each call.
+    pub credential: Option<CredentialFile>,
 }
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// The server's URL is not `http://host:port`.
+    /// The server's URL is neither `http://host:port` nor `https://host:port`.
     InvalidServer,
-    /// Nothing answers there.
+    /// TLS was asked for, and the URL is an `http://` one.
+    PlaintextServer,
+    /// A file of the options cannot be read.
+    File(PathBuf, io::Error),
+    /// Nothing answers there, or not as it should.
     Unreachable(tonic::transport::Error),
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidServer => f.write_str("a server's URL is http://host:port"),
+            Self::InvalidServer => f.write_str("a server's URL is http://host:port or https://host:port"),
+            Self::PlaintextServer => f.write_str("TLS needs an https:// URL of the server"),
+            Self::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Unreachable(error) => {
                 write!(f, "{error}")?;
                 let mut source = error.source();
@@ -63,46 +94,57 @@ impl fmt::Display for ConnectError {
 impl Error for ConnectError {}
 
 impl Client {
-    /// Connects to `server`, `http://host:port`. An answer begins within 30 seconds, or the call ends.
+    /// Connects to `server` and shows nothing of the caller: see [`Client::connect_with`].
     ///
     /// # Errors
-    /// The URL is another one, or nothing answers there within 5 seconds.
+    /// [`ConnectError`].
     pub async fn connect(server: &str) -> Result<Self, ConnectError> {
-        let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| ConnectError::InvalidServer)?;
-        let uri = endpoint.uri();
-        if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(ConnectError::InvalidServer);
+        Self::connect_with(Options { server: server.to_owned(), ..Options::default() }).await
+    }
+
+    /// Connects. An answer begins within 30 seconds, or the call ends.
+    ///
+    /// # Errors
+    /// [`ConnectError`]; nothing answers if nothing does within 5 seconds.
+    pub async fn connect_with(options: Options) -> Result<Self, ConnectError> {
+        let mut endpoint = endpoint(&options.server)?;
+        let is_https = endpoint.uri().scheme_str() == Some("https");
+        if is_https {
+            let tls = tls(&options)?;
+            endpoint = endpoint.tls_config(tls).map_err(ConnectError::Unreachable)?;
+        } else if options.tls_ca_file.is_some() || options.tls_identity_files.is_some() {
+            return Err(ConnectError::PlaintextServer);
         }
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            .timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_mins(1));
-        Ok(Self { channel: endpoint.connect().await.map_err(ConnectError::Unreachable)? })
+        let credentials = Credentials::new(options.credential)?;
+        Ok(Self { channel: endpoint.connect().await.map_err(ConnectError::Unreachable)?, credentials })
+    }
+
+    fn connection(&self) -> Connection {
+        InterceptedService::new(self.channel.clone(), self.credentials.clone())
     }
 
     /// `TokenService`.
     #[must_use]
-    pub fn tokens(&self) -> TokenServiceClient<Channel> {
-        TokenServiceClient::new(self.channel.clone())
+    pub fn tokens(&self) -> TokenServiceClient<Connection> {
+        TokenServiceClient::new(self.connection())
     }
 
     /// `RoomService`.
     #[must_use]
-    pub fn rooms(&self) -> RoomServiceClient<Channel> {
-        RoomServiceClient::new(self.channel.clone())
+    pub fn rooms(&self) -> RoomServiceClient<Connection> {
+        RoomServiceClient::new(self.connection())
     }
 
     /// `SceneService`.
     #[must_use]
-    pub fn scenes(&self) -> SceneServiceClient<Channel> {
-        SceneServiceClient::new(self.channel.clone())
+    pub fn scenes(&self) -> SceneServiceClient<Connection> {
+        SceneServiceClient::new(self.connection())
     }
 
     /// `ConversionService`.
     #[must_use]
-    pub fn conversions(&self) -> ConversionServiceClient<Channel> {
-        ConversionServiceClient::new(self.channel.clone())
+    pub fn conversions(&self) -> ConversionServiceClient<Connection> {
+        ConversionServiceClient::new(self.connection())
     }
 
     /// Follows a conversion to its end; resumes by itself.
@@ -111,9 +153,35 @@ impl Client {
         Watch::new(self.conversions(), request)
     }
 
-    /// The connection itself, for other services such as health.
+    /// The connection itself, for services that need no credential, such as health.
     #[must_use]
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
+}
+
+fn endpoint(server: &str) -> Result<Endpoint, ConnectError> {
+    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| ConnectError::InvalidServer)?;
+    let uri = endpoint.uri();
+    let is_plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || !is_plain {
+        return Err(ConnectError::InvalidServer);
+    }
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_mins(1)))
+}
+
+fn tls(options: &Options) -> Result<ClientTlsConfig, ConnectError> {
+    let read = |path: &PathBuf| fs::read(path).map_err(|error| ConnectError::File(path.clone(), error));
+    let tls = match &options.tls_ca_file {
+        Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    Ok(match &options.tls_identity_files {
+        Some((certificate, key)) => tls.identity(Identity::from_pem(read(certificate)?, read(key)?)),
+        None => tls,
+    })
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, Streaming};
 
-use super::Refusal;
+use super::{Connection, Refusal};
 use crate::proto::{
     Conversion, WatchConversionRequest, WatchConversionResponse,
     conversion_service_client::ConversionServiceClient,
@@ -16,7 +16,7 @@ const RESUMPTIONS: u32 = 10;
 /// A conversion that is followed to its end, over as many streams as it takes: a server ends each
 /// after some minutes, and a server that stops ends all of its own.
 pub struct Watch {
-    client: ConversionServiceClient<Channel>,
+    client: ConversionServiceClient<Connection>,
     request: WatchConversionRequest,
     stream: Option<Streaming<WatchConversionResponse>>,
     last: Option<Conversion>,
@@ -25,7 +25,7 @@ pub struct Watch {
 
 impl Watch {
     pub(super) const fn new(
-        client: ConversionServiceClient<Channel>,
+        client: ConversionServiceClient<Connection>,
         request: WatchConversionRequest,
     ) -> Self {
         Self { client, request, stream: None, last: None, resumed: 0 }
@@ -48,15 +48,26 @@ impl Watch {
                         return Ok(Some(conversion));
                     }
                 }
-                Err(status) if status.code() == Code::Unavailable && self.resumed < RESUMPTIONS => {
+                Err(status) => {
                     self.stream = None;
+                    let refusal = Refusal::from(status.clone());
+                    if self.resumed >= RESUMPTIONS || !self.may_resume(&refusal) {
+                        return Err(status);
+                    }
                     self.resumed += 1;
-                    let delay = Refusal::from(status).retry_after.unwrap_or(Duration::from_secs(1));
-                    tokio::time::sleep(delay).await;
+                    tokio::time::sleep(refusal.retry_after.unwrap_or(Duration::from_secs(1))).await;
                 }
-                Err(status) => return Err(status),
             }
         }
+    }
+
+    /// What a server that is unavailable says, or a connection that broke. Once something was
+    /// heard, what may pass is also what the upstream is at fault for.
+    fn may_resume(&self, refusal: &Refusal) -> bool {
+        let broke = refusal.reason.is_empty()
+            && matches!(refusal.code, Code::Unknown | Code::Internal | Code::Cancelled);
+        let may_pass = refusal.retry_after.is_some() || refusal.reason == "UPSTREAM_UNEXPECTED_ANSWER";
+        refusal.code == Code::Unavailable || broke || (self.last.is_some() && may_pass)
     }
 
     async fn receive(&mut self) -> Result<Option<WatchConversionResponse>, Status> {

@@ -3,19 +3,27 @@
 //! A `Config` exists only if everything in it is right: all mistakes are reported at once, by
 //! name. Secrets are never settings; they come from files.
 
+mod identity;
+mod projects;
 mod section;
+mod source;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use toml::Table;
 use url::{Host, Url};
 
-pub use self::section::Mistakes;
-use self::section::{Section, Setting};
+use self::{
+    identity::Listener,
+    projects::read_projects,
+    section::{Section, Setting},
+    source::{overlay_environment, read_file},
+};
+pub use self::{projects::load_projects, section::Mistakes};
 use crate::{
-    keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
-    region::Region,
+    caller,
+    keyring::Keyring,
     telemetry::{self, LogFormat, LogLevel},
+    tls::TlsSettings,
     token::Role,
     watcher, whiteboard,
 };
@@ -31,6 +39,8 @@ pub struct Config {
     pub whiteboard: whiteboard::Settings,
     /// `[watch]`: how conversions are followed.
     pub watch: watcher::Settings,
+    /// `[identity]`: who may call.
+    pub identity: caller::Settings,
     /// `[projects]`, with their keys.
     pub keyring: Keyring,
     /// `[telemetry]`: the log and the traces.
@@ -44,6 +54,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// `None`: plaintext.
+    pub tls: Option<TlsSettings>,
 }
 
 /// Where settings come from. Flags go before the environment, the environment before the file.
@@ -57,6 +69,8 @@ pub struct Sources {
     pub listen: Option<SocketAddr>,
     /// `--admin-listen`.
     pub admin_listen: Option<SocketAddr>,
+    /// `--insecure-allow-all`: what says who may call need not be set.
+    pub insecure_allow_all: bool,
 }
 
 impl Config {
@@ -75,28 +89,24 @@ impl Config {
     }
 }
 
-/// Loads the keys of `[projects]` alone: all that an emulator needs of the settings.
-///
-/// # Errors
-/// Every mistake in `[projects]`; other sections are not looked at.
-pub fn load_projects(sources: &Sources) -> Result<Keyring, Vec<String>> {
-    let mistakes = Mistakes::default();
-    let keyring = read_file(sources, &mistakes).and_then(|mut table| {
-        table.retain(|name, _| name == "projects");
-        let mut root = Section::new(String::new(), table, &mistakes);
-        Keyring::load(&read_projects(&mut root, &mistakes), |path, what| mistakes.add(path, what))
-    });
-    let mistakes = mistakes.into_inner();
-    keyring.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+impl Config {
+    /// Whether anything says who may call; without it everyone may, which only
+    /// `--insecure-allow-all` allows.
+    #[must_use]
+    pub fn knows_callers(&self) -> bool {
+        let asks_certificates = self.server.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        asks_certificates || self.identity.api_keys_file.is_some() || !self.identity.issuers.is_empty()
+    }
 }
 
 /// Reads on after a mistake, so that all are found; `None` where something needed is missing.
 fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let table = read_file(sources, mistakes)?;
     let mut root = Section::new(String::new(), table, mistakes);
-    let mut fixed = ["server", "admin", "whiteboard", "watch", "telemetry"].map(|name| root.section(name));
+    let mut fixed =
+        ["server", "admin", "whiteboard", "watch", "identity", "telemetry"].map(|name| root.section(name));
     overlay_environment(&sources.environment, &mut fixed, mistakes);
-    let [mut server, mut admin, mut whiteboard, mut watch, mut telemetry] = fixed;
+    let [mut server, mut admin, mut whiteboard, mut watch, mut identity, mut telemetry] = fixed;
 
     let listen = server.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 50051)));
     let reflection = server.take("reflection").unwrap_or(false);
@@ -104,68 +114,24 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let telemetry = read_telemetry(&mut telemetry, mistakes);
     let whiteboard = read_whiteboard(&mut whiteboard, mistakes);
     let watch = read_watch(&mut watch, whiteboard.as_ref(), mistakes);
+    let identity = identity::read(&mut identity);
+    let listener = Listener {
+        address: sources.listen.unwrap_or(listen),
+        tls: identity::read_tls(&mut server, mistakes),
+        plaintext: server.take("plaintext").unwrap_or(false),
+    };
+    identity::check(&identity, &listener, sources.insecure_allow_all, mistakes);
     let keyring = Keyring::load(&read_projects(&mut root, mistakes), |path, what| mistakes.add(path, what));
 
     Some(Config {
-        server: ServerSettings { listen: sources.listen.unwrap_or(listen), reflection },
+        server: ServerSettings { listen: listener.address, reflection, tls: listener.tls },
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
         whiteboard: whiteboard?,
         watch,
+        identity,
         keyring: keyring?,
         telemetry,
     })
-}
-
-fn read_file(sources: &Sources, mistakes: &Mistakes) -> Option<Table> {
-    let Some(path) = &sources.file else {
-        mistakes.add("settings", "no file; name one with --config or INKPASS_CONFIG");
-        return None;
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            mistakes.add(path.display(), format_args!("cannot be read: {error}"));
-            return None;
-        }
-    };
-    if text.trim().is_empty() {
-        mistakes.add(path.display(), "is empty");
-        return None;
-    }
-    match text.parse::<Table>() {
-        Ok(table) => Some(table),
-        Err(error) => {
-            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            mistakes.add(
-                format_args!("{}:{line}", path.display()),
-                format_args!("is not TOML: {}", error.message()),
-            );
-            None
-        }
-    }
-}
-
-/// `INKPASS_SERVER__LISTEN` is `server.listen`. Variables without `__` are none of ours.
-fn overlay_environment(
-    variables: &[(OsString, OsString)],
-    sections: &mut [Section<'_>],
-    mistakes: &Mistakes,
-) {
-    for (name, text) in variables {
-        let Some(name) = name.to_str() else { continue };
-        let Some((section, setting)) = name.strip_prefix("INKPASS_").and_then(|name| name.split_once("__"))
-        else {
-            continue;
-        };
-        let Some(text) = text.to_str() else {
-            mistakes.add(name, "is not UTF-8");
-            continue;
-        };
-        match sections.iter_mut().find(|known| known.path().eq_ignore_ascii_case(section)) {
-            Some(known) => known.overlay(setting.to_ascii_lowercase(), name.to_owned(), text.to_owned()),
-            None => mistakes.add(name, "names no known section; projects and lists are set in the file only"),
-        }
-    }
 }
 
 /// Where the vendor serves the whiteboard API.
@@ -234,42 +200,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
-    }
-}
-
-fn read_projects(root: &mut Section<'_>, mistakes: &Mistakes) -> Vec<ProjectSettings> {
-    let mut projects = root.section("projects");
-    let mut read = Vec::new();
-    for name in projects.names() {
-        let mut section = projects.section(&name);
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if !(1..=63).contains(&name.len()) || !name.bytes().all(allowed) {
-            let name = name.escape_debug();
-            mistakes.add(format_args!("projects.{name}"), "a name is 1 to 63 of 0-9 A-Z a-z _ . and -");
-        }
-        let is_default = section.take("default").unwrap_or(false);
-        let region: Option<Region> = section.take("region");
-        let keys = section.list("keys").iter_mut().filter_map(read_key).collect();
-        read.push(ProjectSettings { name, is_default, region, keys });
-    }
-    if read.is_empty() {
-        mistakes.add("projects", "there is none; add [projects.default] with its keys");
-    }
-    read
-}
-
-fn read_key(section: &mut Section<'_>) -> Option<KeySettings> {
-    let access_key_file = section.need("access_key_file");
-    let secret_key_file = section.need("secret_key_file");
-    let state = section.need("state");
-    Some(KeySettings { access_key_file: access_key_file?, secret_key_file: secret_key_file?, state: state? })
-}
-
-impl Setting for KeyState {
-    const EXPECTED: &'static str = "one of active, retiring, verify-only";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
     }
 }
 

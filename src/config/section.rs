@@ -59,6 +59,14 @@ impl Setting for bool {
     }
 }
 
+impl Setting for String {
+    const EXPECTED: &'static str = "text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
 impl Setting for f64 {
     const EXPECTED: &'static str = "a number";
 
@@ -171,17 +179,24 @@ impl<'a> Section<'a> {
         Self::new(path, table, self.mistakes)
     }
 
+    /// A list of single values; empty if it is missing.
+    pub(super) fn values<T: Setting>(&mut self, name: &str) -> Vec<T> {
+        let path = self.path_of(name);
+        let items = self.items(name, format_args!("must be a list, each {}", T::EXPECTED));
+        let values = items.iter().enumerate().filter_map(|(index, item)| {
+            let value = T::from_toml(item);
+            if value.is_none() {
+                self.mistakes.add(format_args!("{path}[{index}]"), format_args!("must be {}", T::EXPECTED));
+            }
+            value
+        });
+        values.collect()
+    }
+
     /// An array of tables; empty if it is missing.
     pub(super) fn list(&mut self, name: &str) -> Vec<Self> {
         let path = self.path_of(name);
-        let items = match self.values.remove(name) {
-            Some(Raw::File(Value::Array(items))) => items,
-            Some(_) => {
-                self.mistakes.add(&path, "must be a list of tables");
-                Vec::new()
-            }
-            None => Vec::new(),
-        };
+        let items = self.items(name, format_args!("must be a list of tables"));
         let tables = items.into_iter().enumerate().filter_map(|(index, item)| {
             let path = format!("{path}[{index}]");
             let Value::Table(table) = item else {
@@ -191,6 +206,17 @@ impl<'a> Section<'a> {
             Some(Self::new(path, table, self.mistakes))
         });
         tables.collect()
+    }
+
+    fn items(&mut self, name: &str, expected: fmt::Arguments<'_>) -> Vec<Value> {
+        match self.values.remove(name) {
+            Some(Raw::File(Value::Array(items))) => items,
+            Some(_) => {
+                self.mistakes.add(self.path_of(name), expected);
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
     }
 
     /// The names of what was not taken yet.

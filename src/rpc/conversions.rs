@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status, async_trait, codegen::BoxStream};
 
 use super::{
     Error, House, convert, failures,
+    house::caller,
     start::Start,
     status::Missing,
     target::target,
@@ -38,6 +39,7 @@ impl ConversionService for Conversions {
         request: Request<StartConversionRequest>,
     ) -> Result<Response<StartConversionResponse>, Status> {
         let house = &self.0;
+        let caller = caller(&request);
         let mut request = request.into_inner();
         let start = Start::parse(&request)?;
         let permit = house.permit(&request.project, start.region, start.grant)?;
@@ -48,7 +50,7 @@ impl ConversionService for Conversions {
         };
         let request_id = std::mem::take(&mut request.request_id);
         let conversion: proto::Conversion =
-            house.create("StartConversion", request, request_id, act.boxed()).await?;
+            house.create((caller, "StartConversion"), request, request_id, act.boxed()).await?;
         let token = house.token_for(&permit, Kind::Task, &conversion.uuid, &conversion.access_key)?;
         Ok(Response::new(StartConversionResponse { conversion: Some(conversion), token }))
     }
@@ -115,6 +117,7 @@ impl ConversionService for Conversions {
         let target = violations.unless_any(target)?;
         let access = self.0.access_to(&target)?;
         self.0.whiteboard.cancel_conversion(&access, target.uuid).await.map_err(conversion_missing)?;
+        self.0.watcher.changed(&access, target.uuid);
         Ok(Response::new(CancelConversionResponse {}))
     }
 

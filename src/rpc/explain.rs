@@ -17,6 +17,7 @@ pub(super) const OTHER_ARGUMENTS: &str =
 pub(super) fn explain(error: &Error) -> Explained {
     let (reason, message) = match error {
         Error::Invalid(violations) => return (Reason::InvalidRequest, list(violations).into()),
+        Error::CallerUnknown(unknown) => return (Reason::CallerUnknown, unknown.to_string().into()),
         Error::Refused(refusal) => return explain_refusal(*refusal),
         Error::RefusedInBatch(index, refusal) => {
             let (reason, message) = explain_refusal(*refusal);
@@ -34,9 +35,15 @@ pub(super) fn explain(error: &Error) -> Explained {
     (reason, message.into())
 }
 
+/// The first few in words; all of them are in the details.
 fn list(violations: &[FieldViolation]) -> String {
-    let described: Vec<_> = violations.iter().map(|v| format!("{} {}", v.field, v.description)).collect();
-    format!("the request is invalid: {}", described.join("; "))
+    let described: Vec<_> =
+        violations.iter().take(3).map(|v| format!("{} {}", v.field, v.description)).collect();
+    let more = match violations.len().saturating_sub(described.len()) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("the request is invalid: {}{more}", described.join("; "))
 }
 
 fn explain_refusal(refusal: issuer::Refusal) -> Explained {

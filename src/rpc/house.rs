@@ -6,9 +6,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use prost::{Message, Name};
 use sha2::{Digest, Sha256};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Request;
 
 use super::{Error, convert, status::Missing, target::Target, violations::Violations};
 use crate::{
+    caller::Principal,
     clock::Clock,
     entropy::Entropy,
     issuer::{Allowed, Grant, Issuer},
@@ -53,14 +55,14 @@ impl House {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Arc<Self> {
-        let tasks = TaskTracker::new();
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         Arc::new(Self {
             issuer: Arc::new(issuer),
-            watcher: Watcher::new(whiteboard.clone(), entropy, watch, tasks.clone()),
+            watcher: Watcher::new(whiteboard.clone(), entropy, watch, tasks.clone(), stopping.clone()),
             whiteboard,
             outcomes: Arc::new(InMemory::new(clock, tasks.clone())),
             tasks,
-            stopping: CancellationToken::new(),
+            stopping,
         })
     }
 
@@ -91,10 +93,10 @@ impl House {
         Ok(Access { key, region: region_of(project, target.region)? })
     }
 
-    /// Creates something, once for a request id; without one, always.
+    /// Creates something, once for a caller's request id; without one, always.
     pub(super) async fn create<R, T>(
         &self,
-        rpc: &'static str,
+        (caller, rpc): (Principal, &'static str),
         request: R,
         request_id: String,
         act: BoxFuture<'static, Result<T, whiteboard::Error>>,
@@ -107,8 +109,7 @@ impl House {
         if request_id.is_empty() {
             return act.await.map_err(failed);
         }
-        // Until callers are known, all of them are one.
-        let key = Key { caller: String::new(), rpc, request_id: request_id.to_ascii_lowercase() };
+        let key = Key { caller, rpc, request_id: request_id.to_ascii_lowercase() };
         let arguments = Sha256::digest(request.encode_to_vec()).into();
         let act = act.map(|created| created.map(|created| created.encode_to_vec())).boxed();
         let encoded =
@@ -131,6 +132,11 @@ impl House {
         let issued = self.issuer.sign(allowed, key, scope, self.issuer.now());
         Ok(Some(convert::token(&issued, scope, allowed.role(), access_key)))
     }
+}
+
+/// Who sent a request. One that did not come through the server is nobody's.
+pub(super) fn caller<T>(request: &Request<T>) -> Principal {
+    request.extensions().get().cloned().unwrap_or_else(Principal::anonymous)
 }
 
 /// The region asked for, or the project's default.

@@ -74,6 +74,9 @@ impl List<'_> {
         let asked = (size + 1 + usize::from(begin.is_some())).min(LARGEST_PAGE);
         let mut rooms = whiteboard.rooms(access, begin, asked).await?;
         let is_full = rooms.len() >= asked;
+        if begin.is_some() && rooms.len() > 1 && rooms.last().is_some_and(|room| Some(&*room.uuid) == after) {
+            return Err(strange("a list that ends where it should begin"));
+        }
         if rooms.first().is_some_and(|room| Some(&*room.uuid) == after) {
             rooms.remove(0);
         }
@@ -89,8 +92,10 @@ impl List<'_> {
 
 /// What cannot stand in a query could not be asked for.
 fn next_begin(last: &Room) -> Result<&str, Upstream> {
-    PathUuid::new(&last.uuid).map(PathUuid::as_str).ok_or_else(|| Upstream::UnexpectedAnswer {
-        effect: Effect::None,
-        detail: "a room whose uuid is none".to_owned(),
-    })
+    PathUuid::new(&last.uuid).map(PathUuid::as_str).ok_or_else(|| strange("a room whose uuid is none"))
+}
+
+fn strange(detail: &str) -> Upstream {
+    tracing::warn!(upstream.detail = detail, "an upstream call failed");
+    Upstream::UnexpectedAnswer { effect: Effect::None, detail: detail.to_owned() }
 }

@@ -7,6 +7,7 @@ use tonic::Code;
 #[expect(missing_docs, reason = "each is explained by its message, in `explain`")]
 pub enum Reason {
     InvalidRequest,
+    CallerUnknown,
     ProjectUnknown,
     TtlAboveMaximum,
     PermanentTokenForbidden,
@@ -37,6 +38,7 @@ impl Reason {
     pub const fn on_the_wire(self) -> (&'static str, Code) {
         match self {
             Self::InvalidRequest => ("INVALID_REQUEST", Code::InvalidArgument),
+            Self::CallerUnknown => ("CALLER_UNKNOWN", Code::Unauthenticated),
             Self::ProjectUnknown => ("PROJECT_UNKNOWN", Code::PermissionDenied),
             Self::TtlAboveMaximum => ("TTL_ABOVE_MAXIMUM", Code::PermissionDenied),
             Self::PermanentTokenForbidden => ("PERMANENT_TOKEN_FORBIDDEN", Code::PermissionDenied),

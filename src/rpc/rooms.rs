@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Error, House, convert,
-    house::grant,
+    house::{caller, grant},
     pages::{self, List},
     status::Missing,
     target::{Target, target},
@@ -38,6 +38,7 @@ impl RoomService for Rooms {
         request: Request<CreateRoomRequest>,
     ) -> Result<Response<CreateRoomResponse>, Status> {
         let house = &self.0;
+        let caller = caller(&request);
         let mut request = request.into_inner();
         let new = NewRoom::parse(&request)?;
         let permit = house.permit(&request.project, new.region, new.grant)?;
@@ -47,7 +48,7 @@ impl RoomService for Rooms {
             Ok(convert::room(room, access.region, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let room: Room = house.create("CreateRoom", request, request_id, act.boxed()).await?;
+        let room: Room = house.create((caller, "CreateRoom"), request, request_id, act.boxed()).await?;
         let token = house.token_for(&permit, Kind::Room, &room.uuid, &room.access_key)?;
         Ok(Response::new(CreateRoomResponse { room: Some(room), token }))
     }

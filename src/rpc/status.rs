@@ -7,6 +7,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::explain::{OTHER_ARGUMENTS, explain};
 use crate::{
+    caller,
     issuer::Refusal,
     outcome, policy,
     whiteboard::{self, Effect},
@@ -18,9 +19,14 @@ pub const DOMAIN: &str = "inkpass";
 /// How long a caller waits before it tries again, where nobody says how long.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// How much of its violations a status holds, in bytes.
+const LONGEST_VIOLATIONS: usize = 4 * 1024;
+
 /// What a call can end with.
 #[derive(Debug)]
 pub enum Error {
+    /// Who calls is not known.
+    CallerUnknown(caller::Unknown),
     /// The request is wrong, in all these ways.
     Invalid(Vec<FieldViolation>),
     /// Nothing is minted.
@@ -62,7 +68,7 @@ impl Error {
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, self.metadata());
         match self {
             Self::Invalid(violations) => {
-                details.set_bad_request(violations.clone());
+                details.set_bad_request(those_that_fit(violations).to_vec());
             }
             Self::Outcome(outcome::Refusal::OtherArguments) => {
                 details.add_bad_request_violation("request_id", OTHER_ARGUMENTS);
@@ -84,6 +90,12 @@ impl Error {
     /// What is dynamic in a message, for programs.
     fn metadata(&self) -> HashMap<String, String> {
         let mut metadata = HashMap::new();
+        if let Self::Invalid(violations) = self {
+            let left_out = violations.len() - those_that_fit(violations).len();
+            if left_out > 0 {
+                metadata.insert("violations_left_out".to_owned(), left_out.to_string());
+            }
+        }
         if let Self::RefusedInBatch(index, _) = self {
             metadata.insert("request_index".to_owned(), index.to_string());
         }
@@ -112,6 +124,17 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The first of them, as many as go into the headers that every gRPC library takes, 8 KiB with
+/// everything else: a status travels as a header.
+fn those_that_fit(violations: &[FieldViolation]) -> &[FieldViolation] {
+    let mut length = 0;
+    let count = violations.iter().take_while(|violation| {
+        length += violation.field.len() + violation.description.len() + 8;
+        length <= LONGEST_VIOLATIONS
+    });
+    &violations[..count.count()]
 }
 
 impl From<Refusal> for Error {

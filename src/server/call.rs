@@ -1,4 +1,4 @@
-//! What every call has, whatever it asks for: an id, a deadline, and someone who sees it.
+//! What every call has, whatever it asks for: an id, a deadline, a caller, and someone who sees it.
 //!
 //! tonic reports a deadline that has passed as `CANCELLED`; this layer, which is inside tonic's own
 //! and whose timer starts first, reports `DEADLINE_EXCEEDED`.
@@ -16,7 +16,7 @@ use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::observe::Observed;
+use super::{doorman::Doorman, observe::Observed};
 use crate::{
     entropy::Entropy,
     rpc::{Deadline, Error},
@@ -33,11 +33,12 @@ const LONGEST_CALL: Duration = Duration::from_secs(20);
 pub(super) struct CallLayer {
     entropy: Arc<dyn Entropy>,
     metrics: Arc<Metrics>,
+    doorman: Doorman,
 }
 
 impl CallLayer {
-    pub(super) fn new(entropy: Arc<dyn Entropy>, metrics: Arc<Metrics>) -> Self {
-        Self { entropy, metrics }
+    pub(super) fn new(entropy: Arc<dyn Entropy>, metrics: Arc<Metrics>, doorman: Doorman) -> Self {
+        Self { entropy, metrics, doorman }
     }
 }
 
@@ -57,8 +58,9 @@ pub(super) struct CallService<S> {
 
 impl<S, B> Service<Request<B>> for CallService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<B>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send + 'static,
+    B: Send + 'static,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -81,7 +83,16 @@ where
             parts.extensions.insert(Deadline(deadline));
         }
         let deadline = tokio::time::sleep(asked.map_or(LONGEST_CALL, |asked| asked.min(LONGEST_CALL)));
-        let answer = call.span().in_scope(|| self.inner.call(Request::from_parts(parts, body)));
+        // The one that is ready is used; its clone becomes ready for the next call.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        let doorman = self.context.doorman.clone();
+        let answer = async move {
+            match doorman.admit(&mut parts).await {
+                Ok(()) => inner.call(Request::from_parts(parts, body)).await,
+                Err(error) => Ok(Status::from(error).into_http()),
+            }
+        };
         let answer = answer.instrument(call.span().clone());
         let is_over = asked.is_some_and(|asked| asked.is_zero());
         Box::pin(async move {

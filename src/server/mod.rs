@@ -2,7 +2,9 @@
 
 mod admin;
 mod call;
+mod doorman;
 mod health;
+mod incoming;
 mod observe;
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -13,14 +15,18 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{self, server::TcpIncoming};
+use tonic::transport;
 
-use self::{call::CallLayer, health::Health};
+pub use self::incoming::Peer;
+use self::{call::CallLayer, doorman::Doorman, health::Health, incoming::incoming};
 use crate::{
+    caller::{self, Callers},
     entropy::Entropy,
     proto::DESCRIPTORS,
+    reload::{self, Reload},
     rpc::{self, House},
     telemetry::Metrics,
+    tls::Tls,
 };
 
 /// How long calls that were under way may take after a stop was asked for.
@@ -43,6 +49,12 @@ pub struct Parts {
     pub house: Arc<House>,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// TLS of the gRPC listener; `None`: plaintext.
+    pub tls: Option<Arc<Tls>>,
+    /// Who may call; `None`: everyone.
+    pub callers: Option<Arc<Callers>>,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
     /// Makes request ids.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -59,9 +71,6 @@ pub enum Error {
     /// A part of the server ended by itself.
     #[error("a part of the server ended: {0}")]
     Ended(String),
-    /// The metrics cannot be made.
-    #[error("metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
     /// Reflection cannot be built.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -100,9 +109,9 @@ impl Server {
         let health = Health::new().await;
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        let metrics = Arc::new(Metrics::new(&rpc::METHODS)?);
-        tasks.spawn(serve_grpc(self.grpc, &parts, &health, metrics.clone(), drain.clone())?);
-        tasks.spawn(admin::serve(self.admin, health.clone(), metrics, end.clone()));
+        tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
+        tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
+        tasks.spawn(keep_fresh(&parts, end.clone()));
 
         parts.house.issuer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
@@ -148,7 +157,6 @@ fn serve_grpc(
     listener: TcpListener,
     parts: &Parts,
     health: &Health,
-    metrics: Arc<Metrics>,
     drain: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Error> {
     let mut routes = rpc::services(&parts.house).add_service(health.service());
@@ -158,6 +166,7 @@ fn serve_grpc(
         };
         routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
+    let doorman = Doorman::new(parts.callers.clone());
     let server = transport::Server::builder()
         .max_concurrent_streams(128)
         .http2_max_local_error_reset_streams(Some(1024))
@@ -171,14 +180,31 @@ fn serve_grpc(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         // Longer than a watch may last; without a grace, which would cut calls under way.
         .max_connection_age(CONNECTION_AGE)
-        .layer(CallLayer::new(parts.entropy.clone(), metrics))
+        .layer(CallLayer::new(parts.entropy.clone(), parts.metrics.clone(), doorman))
         .add_routes(routes);
-    // A custom incoming ignores the builder's TCP settings.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(listener, parts.tls.clone());
     Ok(async move {
         let stop = async move { drain.cancelled().await };
         server.serve_with_incoming_shutdown(incoming, stop).await.map_err(Failure::from)
     })
+}
+
+/// Reads changed files and issuers' keys anew, until the end.
+fn keep_fresh(parts: &Parts, end: CancellationToken) -> impl Future<Output = Result<(), Failure>> + use<> {
+    let (callers, metrics) = (parts.callers.clone(), parts.metrics.clone());
+    let mut files: Vec<Arc<dyn Reload>> = Vec::new();
+    files.extend(parts.tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
+    files.extend(callers.iter().flat_map(|callers| callers.reloads()));
+    async move {
+        let issuers = async {
+            match &callers {
+                Some(callers) => callers.run(caller::JWKS_INTERVAL, end.clone()).await,
+                None => end.cancelled().await,
+            }
+        };
+        tokio::join!(reload::run(files, reload::INTERVAL, metrics, end.clone()), issuers);
+        Ok(())
+    }
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

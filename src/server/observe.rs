@@ -18,10 +18,11 @@ use opentelemetry::{
     trace::TraceContextExt,
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, body::Body};
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::incoming::Peer;
 use crate::telemetry::Metrics;
 
 /// A call under way.
@@ -37,7 +38,8 @@ impl Observed {
     /// Begins a call's span, within its caller's.
     pub(super) fn begin(request: &Parts, request_id: &str, metrics: Arc<Metrics>) -> Self {
         let method = metrics.of(request.uri.path()).method();
-        let span = tracing::info_span!(
+        // Of the highest level, so that it names the call in the log whatever `log_level` is.
+        let span = tracing::error_span!(
             "call",
             otel.name = if method == "_OTHER" { "grpc" } else { method },
             otel.kind = "server",
@@ -49,8 +51,8 @@ impl Observed {
             network.peer.address = Empty,
             request_id,
         );
-        if let Some(peer) = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr) {
-            span.record("network.peer.address", tracing::field::display(peer.ip()));
+        if let Some(peer) = request.extensions.get::<Peer>() {
+            span.record("network.peer.address", tracing::field::display(peer.address.ip()));
         }
         if request.headers.contains_key("traceparent") {
             let caller = TraceContextPropagator::new().extract(&Headers(&request.headers));

@@ -6,6 +6,7 @@
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 //! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
+//! | `inkpass_insecure_allow_all` | | 1 where `--insecure-allow-all` was given |
 //! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |
 //! | `inkpass_jwks_fetched_timestamp_seconds` | `issuer` | when they were last fetched; 0: never |
 //! | `inkpass_reloads_total` | `what`, `result` | changed files that were read: `ok` or `failed` |
@@ -52,6 +53,7 @@ pub struct Metrics {
     registry: Registry,
     methods: HashMap<&'static str, CallMetrics>,
     other: CallMetrics,
+    insecure_allow_all: IntGaugeVec,
     callers_unknown: IntCounterVec,
     jwks_fetches: IntCounterVec,
     jwks_last: IntGaugeVec,
@@ -115,6 +117,8 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
+        let insecure_allow_all =
+            gauge("inkpass_insecure_allow_all", "1 where --insecure-allow-all was given.", &[])?;
         let callers_unknown = counter(
             "inkpass_callers_unknown_total",
             "Calls whose caller could not be identified, by cause.",
@@ -153,6 +157,7 @@ impl Metrics {
             registry,
             methods,
             other,
+            insecure_allow_all,
             callers_unknown,
             jwks_fetches,
             jwks_last,
@@ -165,6 +170,11 @@ impl Metrics {
     #[must_use]
     pub fn of(&self, path: &str) -> &CallMetrics {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other)
+    }
+
+    /// Says that `--insecure-allow-all` was given.
+    pub fn set_insecure_allow_all(&self) {
+        self.insecure_allow_all.with_label_values::<&str>(&[]).set(1);
     }
 
     /// Counts callers that could not be identified for this cause, one of a closed set.

@@ -152,9 +152,18 @@ pub(super) fn retry_after(value: &str) -> Option<Duration> {
     digits.then(|| value.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE))
 }
 
-/// Passes success on, and says what any other status means. `names_something`: the call names a
-/// room or task, which may be missing.
-pub(super) fn check(received: Received, effect: Effect, names_something: bool) -> Result<Received, Error> {
+/// What a call names, which may be missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Names {
+    Nothing,
+    /// A room or a task.
+    Something,
+    /// A room, and a scene in it.
+    Scene,
+}
+
+/// Passes success on, and says what any other status means.
+pub(super) fn check(received: Received, effect: Effect, names: Names) -> Result<Received, Error> {
     let status = received.status;
     if status.is_success() {
         return Ok(received);
@@ -165,15 +174,17 @@ pub(super) fn check(received: Received, effect: Effect, names_something: bool) -
     let failure = Failure(failure.unwrap_or_default());
     let detail = format!("{status}{}", failure.describe());
     Err(match (status.as_u16(), &*failure.code()) {
+        (401, _) => Error::CredentialsRejected { detail },
         (400 | 403 | 404, _) if is_strange => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (400..500, code::QUEUE_FULL) => Error::QueueFull,
         (400..500, code::RUNNING) => Error::NotWaiting,
         (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
-        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) => Error::NotFound,
-        (401, _) => Error::CredentialsRejected { detail },
+        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) && names != Names::Nothing => {
+            Error::NotFound
+        }
         (403, _) if failure.speaks_of("banned") => Error::RoomDisabled,
-        (404, _) if failure.speaks_of("scene") => Error::SceneNotFound,
-        (404, _) if names_something => Error::NotFound,
+        (404, _) if names == Names::Scene && failure.speaks_of("scene") => Error::SceneNotFound,
+        (404, _) if names != Names::Nothing => Error::NotFound,
         (404, _) => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (429, _) => Error::RateLimited { retry_after: received.retry_after },
         (400 | 403, _) => Error::Refused { detail },
@@ -201,7 +212,10 @@ impl Failure {
     fn speaks_of(&self, word: &str) -> bool {
         let texts = [&self.0["message"], &self.0["msg"]].into_iter();
         let messages = self.0["error"]["messages"].as_array().into_iter().flatten();
-        texts.chain(messages).filter_map(Value::as_str).any(|text| text.contains(word))
+        // A gateway that repeats the path speaks of nothing.
+        let is_path = |text: &str| text.contains("/v5/");
+        let mut texts = texts.chain(messages).filter_map(Value::as_str);
+        texts.any(|text| !is_path(text) && text.to_lowercase().contains(word))
     }
 
     /// What identifies the failure to the vendor's support, and nothing of its prose.

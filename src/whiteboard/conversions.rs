@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, or_default,
+    Access, Error, PathUuid, Whiteboard, is_the_one_asked_for, or_default,
     transport::{Authority, Call},
     uuid,
 };
@@ -90,7 +90,7 @@ pub struct Conversion {
     #[serde(default, deserialize_with = "or_default")]
     pub converted_percentage: f64,
     /// How many pages the file has.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "whole")]
     pub page_count: i32,
     /// What the URLs of a dynamic conversion's pages begin with.
     #[serde(default, deserialize_with = "or_default")]
@@ -121,10 +121,10 @@ pub struct Page {
     /// Where its image is.
     pub url: String,
     /// In pixels; 0 if it is unknown.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub width: i32,
     /// In pixels; 0 if it is unknown.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole")]
     pub height: i32,
 }
 
@@ -210,7 +210,9 @@ impl Whiteboard {
     /// [`Error`].
     pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
         let authority = Authority::on(Permission::GetConversion, uuid);
-        self.transport.read(access, path(uuid), authority).await
+        let conversion: Conversion = self.transport.read(access, path(uuid), authority).await?;
+        is_the_one_asked_for(&conversion.uuid, uuid)?;
+        Ok(conversion)
     }
 
     /// `GET /v5/projector/tasks`: what waits and runs.
@@ -280,6 +282,15 @@ fn pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<i32, Pag
         Ok((number, page))
     });
     numbered.collect()
+}
+
+/// A number of pixels or pages; what a scale makes of pixels may be a fraction.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let number: f64 = or_default(deserializer)?;
+    let is_one = (0.0..=f64::from(i32::MAX)).contains(&number);
+    #[expect(clippy::cast_possible_truncation, reason = "it is within bounds")]
+    let whole = number.round() as i32;
+    if is_one { Ok(whole) } else { Err(de::Error::custom("no number of pixels or pages")) }
 }
 
 /// A code, as a string of digits or as a number.

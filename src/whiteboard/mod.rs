@@ -94,6 +94,16 @@ fn uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     if PathUuid::new(&uuid).is_some() { Ok(uuid) } else { Err(de::Error::custom("not a uuid")) }
 }
 
+/// An answer about another room or task is believed in nothing.
+fn is_the_one_asked_for(uuid: &str, asked: PathUuid<'_>) -> Result<(), Error> {
+    if uuid == asked.as_str() {
+        return Ok(());
+    }
+    let detail = "an answer about another uuid than was asked for".to_owned();
+    tracing::warn!(upstream.detail = detail, "an upstream call failed");
+    Err(Error::UnexpectedAnswer { effect: Effect::None, detail })
+}
+
 /// What is unknown may be absent, or null.
 fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
     deserializer: D,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, or_default,
+    Access, Error, PathUuid, Whiteboard, is_the_one_asked_for, or_default,
     transport::{Authority, Call},
     uuid,
 };
@@ -64,7 +64,9 @@ impl Whiteboard {
     /// [`Error`].
     pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
         let authority = Authority::on(Permission::GetRoom, uuid);
-        self.transport.read(access, path(uuid), authority).await
+        let room: Room = self.transport.read(access, path(uuid), authority).await?;
+        is_the_one_asked_for(&room.uuid, uuid)?;
+        Ok(room)
     }
 
     /// `GET /v5/rooms`: at most `limit` rooms, 1 to 1000; `begin` itself is the first of them.
@@ -110,6 +112,8 @@ fn path(uuid: PathUuid<'_>) -> String {
 /// RFC 3339, UTC.
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMillis>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    // humantime reads UTC written as Z alone.
+    let text = text.strip_suffix("+00:00").map(|local| format!("{local}Z")).unwrap_or(text);
     let time = humantime::parse_rfc3339(&text).map_err(de::Error::custom)?;
     let since_epoch = time.duration_since(UNIX_EPOCH).map_err(de::Error::custom)?;
     let millis = UnixMillis::EPOCH.checked_add(since_epoch);

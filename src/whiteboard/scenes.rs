@@ -79,7 +79,7 @@ impl Whiteboard {
     ) -> Result<(), Error> {
         let body = json!({ "path": dir, "scenes": scenes });
         let call = post(room, "scenes", body, Permission::AddScene);
-        self.transport.send::<Value>(access, call).await.map(|_| ())
+        self.transport.send_only(access, call).await
     }
 
     /// `PATCH /v5/rooms/{uuid}/scene-state`: gives the path that is current then, which is the old

@@ -11,14 +11,14 @@ use std::{
 use futures_util::FutureExt;
 use http::HeaderValue;
 use reqwest::{Client, Method, redirect};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use super::{
     Access, Error, PathUuid,
-    answer::{self, Effect, Received},
+    answer::{self, Effect, Names, Received},
     flights::{Change, Flights},
 };
 use crate::{
@@ -171,11 +171,29 @@ impl Transport {
         access: &Access,
         call: Call<'_>,
     ) -> Result<T, Error> {
+        self.send_and(access, call, answer::read).await
+    }
+
+    /// Sends what changes something, once; an answer of success may say nothing.
+    pub(super) async fn send_only(&self, access: &Access, call: Call<'_>) -> Result<(), Error> {
+        let read = |received: &Received, effect| match &*received.body {
+            b"" => Ok(()),
+            _ => answer::read::<IgnoredAny>(received, effect).map(|_| ()),
+        };
+        self.send_and(access, call, read).await
+    }
+
+    async fn send_and<T>(
+        &self,
+        access: &Access,
+        call: Call<'_>,
+        read: impl FnOnce(&Received, Effect) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let call = self.0.sign(access, call);
         let change = Change::begin(&self.0.changes);
         let received = self.0.exchange(&call).await;
         drop(change);
-        log_failure(&call.path, received.and_then(|received| answer::read(&received, call.effect)))
+        log_failure(&call.path, received.and_then(|received| read(&received, call.effect)))
     }
 }
 
@@ -244,9 +262,8 @@ impl Inner {
         Span::current().record("http.response.status_code", response.status().as_u16());
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(answer::retry_after);
-        let names_something = names_something(&call.path);
         let received = Received { status: response.status(), retry_after, body: body.into() };
-        answer::check(received, effect, names_something)
+        answer::check(received, effect, names(&call.path))
     }
 }
 
@@ -263,9 +280,16 @@ fn template(path: &str) -> String {
     path.to_owned()
 }
 
-/// Whether a path names a room or task, which may be missing.
-fn names_something(path: &str) -> bool {
-    path.contains("beginUUID=") || template(path).contains("{uuid}")
+/// What a path names, or the body that goes with it.
+fn names(path: &str) -> Names {
+    let template = template(path);
+    if template.contains("{uuid}/scene") || template.contains("{uuid}/screenshot") {
+        Names::Scene
+    } else if template.contains("{uuid}") || path.contains("beginUUID=") {
+        Names::Something
+    } else {
+        Names::Nothing
+    }
 }
 
 /// A header that no log shows and HPACK does not index.

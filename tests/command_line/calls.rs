@@ -70,8 +70,49 @@ fn conversions_are_read_followed_listed_moved_and_cancelled() {
 
     let lines = succeed(&["conversion", "watch", &second, "--server", &server, "--output", "json"]);
     let states: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(states.last().unwrap()["status"], "CONVERSION_STATUS_FINISHED");
+    assert_eq!(states.last().unwrap()["conversion"]["status"], "CONVERSION_STATUS_FINISHED");
     assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{lines}");
+}
+
+#[test]
+fn every_field_of_a_conversion_has_its_flag() {
+    let dev = Served::dev();
+    let start = |flags: &[&str]| {
+        let fixed = ["conversion", "start", "https://example.com/a.pptx", "--server", &dev.server()];
+        run(&[&fixed[..], flags].concat())
+    };
+    let webhook = ["--webhook-endpoint", "https://example.com/hook", "--webhook-retry", "2"];
+    let dynamic = ["--format", "dynamic", "--no-spa", "--image-compression-level", "3"];
+    assert!(start(&[&dynamic[..], &webhook].concat()).status.success());
+    assert!(start(&["--format", "static", "--output-format", "jpg", "--scale", "2"]).status.success());
+    for stray in [&["--format", "dynamic", "--scale", "2"][..], &["--format", "static", "--no-spa"]] {
+        assert_eq!(start(stray).status.code(), Some(64), "{stray:?}");
+    }
+    assert_eq!(start(&["--format", "static", "--webhook-retry", "11"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_batch_is_minted_from_lines_and_a_token_is_asked_what_it_permits() {
+    let dev = Served::dev();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let lines = "{\"sdk\": {}, \"role\": \"ROLE_WRITER\"}\n\n{\"room\": {\"uuid\": \"r\"}, \"role\": \"ROLE_READER\"}\n";
+    std::fs::write(path, lines).unwrap();
+    let tokens = succeed(&["token", "batch", path, "--server", &dev.server()]);
+    let [sdk, room] = &*tokens.lines().collect::<Vec<_>>() else { panic!("{tokens}") };
+    assert!(sdk.starts_with("NETLESSSDK_") && room.starts_with("NETLESSROOM_"), "{tokens}");
+    let verify = |token: &str, flags: &[&str]| {
+        run(&[&["token", "verify", token, "--server", &dev.server()][..], flags].concat()).status.code()
+    };
+    assert_eq!(verify(sdk, &["--permission", "create-room"]), Some(0));
+    assert_eq!(verify(room, &["--permission", "create-room"]), Some(1));
+    assert_eq!(verify(sdk, &["--permission", "mint-room-token", "--mint-role", "admin"]), Some(1));
+    assert_eq!(verify(room, &["--room", "r"]), Some(0));
+    assert_eq!(verify(room, &["--room", "other"]), Some(1));
+    assert_eq!(verify(room, &["--permission", "fly"]), Some(64));
+    std::fs::write(path, "{\"rolle\": 1}\n[]\n").unwrap();
+    let error = fail(64, &["token", "batch", path, "--server", &dev.server()]);
+    assert!(error.contains("line 1: ") && error.contains("line 2: "), "{error}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_token_cannot_print_a_verdict_of_its_own() {
 #[test]
 fn a_server_that_cannot_be_meant_is_wrong_usage() {
     for server in
-        ["https://127.0.0.1:50051", "ftp://127.0.0.1", "127.0.0.1:50051", "http://127.0.0.1:1/path", ""]
+        ["https://127.0.0.1:50051/path", "ftp://127.0.0.1", "127.0.0.1:50051", "http://127.0.0.1:1/path", ""]
     {
         let error = fail(64, &["health", "--server", server]);
         assert!(error.contains("http://host:port"), "{server}: {error}");

@@ -161,12 +161,19 @@ fn check_and_serve_and_emulator_use_one_settings_file() {
     };
     let config = path("inkpass.toml");
     write_settings("https://api.netless.link");
-    assert!(succeed(&["check", "--config", &config]).contains("access keys an-access-key"));
+    assert!(
+        succeed(&["check", "--insecure-allow-all", "--config", &config])
+            .contains("access keys an-access-key")
+    );
 
     let any = "127.0.0.1:0";
     let emulator = Served::start(&["emulator", "--config", &config, "--emulator-listen", any]);
     write_settings(&format!("http://{}", emulator.part("emulator")));
-    let server = Served::start(&["serve", "--config", &config, "--listen", any, "--admin-listen", any]);
+    let error = fail(64, &["serve", "--config", &config]);
+    assert!(error.contains("identity: nobody could call"), "{error}");
+    let serve =
+        ["serve", "--insecure-allow-all", "--config", &config, "--listen", any, "--admin-listen", any];
+    let server = Served::start(&serve);
     let room = succeed(&["room", "create", "--server", &server.server()]);
     assert!(
         room.contains("room.region: REGION_EU\n") && room.contains("access_key: an-access-key"),

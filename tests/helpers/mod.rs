@@ -13,7 +13,8 @@ use std::{
 };
 
 use inkpass::{
-    client::Client,
+    caller::Callers,
+    client::{self, Client},
     clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
     entropy::CountingEntropy,
@@ -22,8 +23,10 @@ use inkpass::{
     policy::Policy,
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
-    rpc::House,
+    rpc::{House, METHODS},
     server::{Error, Parts, Server},
+    telemetry::Metrics,
+    tls::Tls,
     token::{Role, SigningKey},
     watcher,
     whiteboard::{Settings, Whiteboard},
@@ -86,7 +89,14 @@ pub(crate) struct Setup {
     pub(crate) emulator: emulator::Settings,
     pub(crate) switch_scene_role: Role,
     pub(crate) keyring: fn() -> Keyring,
+    /// How callers come in; `None`: everyone does, in plaintext.
+    pub(crate) door: Option<Door>,
+    /// How the world's own client comes in; `None`: in plaintext, showing nothing.
+    pub(crate) connect: Option<Connect>,
 }
+
+type Connect = Box<dyn FnOnce(SocketAddr) -> client::Options + Send>;
+type Door = Box<dyn FnOnce(&Arc<ManualClock>, &Metrics) -> (Option<Arc<Tls>>, Option<Arc<Callers>>) + Send>;
 
 impl Default for Setup {
     fn default() -> Self {
@@ -97,6 +107,8 @@ impl Default for Setup {
             emulator: emulator::Settings::default(),
             switch_scene_role: Role::Writer,
             keyring,
+            door: None,
+            connect: None,
         }
     }
 }
@@ -127,7 +139,12 @@ impl Setup {
         let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
         let issuer = Issuer::new((self.keyring)(), self.policy, clock.clone(), entropy.clone());
         let house = House::new(issuer, whiteboard, self.watch, clock.clone(), entropy.clone());
-        let parts = Parts { house, reflection: true, entropy };
+        let metrics = Arc::new(Metrics::new(&METHODS).unwrap());
+        let (tls, callers) = match self.door {
+            Some(door) => door(&clock, &metrics),
+            None => (None, None),
+        };
+        let parts = Parts { house, reflection: true, tls, callers, metrics, entropy };
 
         let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
         let (grpc, admin) = server.addresses().unwrap();
@@ -140,7 +157,10 @@ impl Setup {
             server.run(parts, || ready.send(()).unwrap(), stopped).await
         });
         is_ready.await.unwrap();
-        let client = Client::connect(&format!("http://{grpc}")).await.unwrap();
+        let client = match self.connect {
+            Some(options) => Client::connect_with(options(grpc)).await.unwrap(),
+            None => Client::connect(&format!("http://{grpc}")).await.unwrap(),
+        };
         World { client, clock, upstream, grpc, admin, stop, ended }
     }
 }

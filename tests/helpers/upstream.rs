@@ -44,6 +44,12 @@ impl Upstream {
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
+    /// Takes back one of the emulator's deeds.
+    pub(crate) async fn delete(&self, control: &str) {
+        let url = format!("{}/_emulator/{control}", self.base_url());
+        assert!(self.http.delete(url).send().await.unwrap().status().is_success());
+    }
+
     /// The next `count` calls of a path fail in this way.
     pub(crate) async fn fault(&self, fault: Value) {
         let answer = self

@@ -5,7 +5,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn add(world: &World, target: Target, scene_dir: &str, scenes: Vec<NewScene>) -> Result<(), Status> {
     let Target { project, access_key, region, uuid: room_uuid } = target;
@@ -32,6 +32,15 @@ async fn scenes_are_added_with_a_room_writer_s_token_and_a_path_again_overwrites
         let scenes = json!([{ "name": "1", "ppt": ppt }, { "name": "2" }]);
         assert_eq!(world.upstream.last().await["body"], json!({ "path": "/lesson", "scenes": scenes }));
     }
+}
+
+#[tokio::test]
+async fn any_answer_of_success_will_do_and_many_mistakes_arrive() {
+    let world = Scripted::new(204, "").start().await;
+    let target = Target { uuid: "r1".into(), ..Target::default() };
+    add(&world, target.clone(), "/a", vec![named("1")]).await.unwrap();
+    let refused = add(&world, target, "/a", vec![named(""); 20_000]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
 }
 
 #[tokio::test]

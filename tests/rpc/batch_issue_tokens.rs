@@ -66,6 +66,21 @@ async fn a_batch_has_one_reading_of_the_clock() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_thousand_requests_arrives() {
+    let world = World::start().await;
+    let refused = issue(&world, vec![IssueTokenRequest::default(); 1000]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    let details = refused.get_error_details();
+    let named = details.bad_request().unwrap().field_violations.len();
+    let left_out = &details.error_info().unwrap().metadata["violations_left_out"];
+    assert_eq!(named + left_out.parse::<usize>().unwrap(), 2000);
+    assert!(named > 50, "{named}");
+    assert!(refused.message().ends_with("; and 1997 more"), "{}", refused.message());
+    // What goes into a header of 8 KiB with the others, in base64.
+    assert!(refused.details().len() < 5500, "{}", refused.details().len());
+}
+
+#[tokio::test]
 async fn the_longest_batch_fits_into_an_answer() {
     let longest_key = || {
         let key = SigningKey::new(&"é".repeat(64), b"a secret of some length").unwrap();

@@ -47,6 +47,30 @@ async fn a_conversion_is_read_from_waiting_to_finished_with_a_task_reader_s_toke
 }
 
 #[tokio::test]
+async fn pixels_that_a_scale_made_fractions_are_rounded_and_nonsense_is_not_believed() {
+    let task = |width: &str| {
+        format!(
+            r#"{{"uuid":"t1","type":"static","status":"Finished","pageCount":1.0,
+                "images":{{"1":{{"url":"u","width":{width},"height":null}}}}}}"#
+        )
+    };
+    let world = Scripted::new(200, task("863.5")).start().await;
+    let conversion = get(&world, of("t1")).await.unwrap();
+    assert_eq!(
+        (conversion.images[0].width_px, conversion.images[0].height_px, conversion.page_count),
+        (864, 0, 1)
+    );
+    for width in ["-1", "1e10", "\"8\""] {
+        let world = Scripted::new(200, task(width)).start().await;
+        let refused = get(&world, of("t1")).await.unwrap_err();
+        assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    }
+    let world = Scripted::new(200, task("1")).start().await;
+    let refused = get(&world, of("t2")).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+}
+
+#[tokio::test]
 async fn a_failure_says_what_it_means_and_what_to_do() {
     let world = World::start().await;
     for (resource, code, message) in [

@@ -48,6 +48,18 @@ async fn no_room_is_lost_or_doubled_whatever_the_size_of_a_page() {
 }
 
 #[tokio::test]
+async fn a_list_that_goes_round_in_circles_ends_and_times_of_any_writing_are_read() {
+    let room = |uuid: &str| json!({ "uuid": uuid, "teamUUID": "t", "appUUID": "a", "createdAt": "2026-01-02T03:04:05.678+00:00" });
+    let upstream = Scripted::new(200, json!([room("r0"), room("r1"), room("r2")]).to_string());
+    let world = upstream.start().await;
+    let first = list(&world, page(2, "")).await.unwrap();
+    assert_eq!(first.rooms[0].create_time.as_ref().unwrap().seconds, 1_767_323_045);
+    *upstream.body.lock().unwrap() = json!([room("r0"), room("r1")]).to_string().into();
+    let refused = list(&world, page(2, &first.next_page_token)).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+}
+
+#[tokio::test]
 async fn a_page_token_that_names_no_room_is_a_violation() {
     let world = World::start().await;
     for _ in 0..3 {

@@ -8,7 +8,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{Setup, World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused, scripted::Scripted};
 
 async fn switch(world: &World, target: Target, scene_path: &str) -> Result<String, Status> {
     let Target { project, access_key, region, uuid: room_uuid } = target;
@@ -35,6 +35,27 @@ async fn a_scene_is_shown_with_a_room_writer_s_token() {
     for nothing in ["/a", "/a/2", "/"] {
         let refused = switch(&world, target.clone(), nothing).await.unwrap_err();
         assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_stays_where_it_was_did_not_find_the_scene() {
+    let world = Scripted::new(201, r#"{"currentScenePath":["init"]}"#).start().await;
+    let target = Target { uuid: "r1".into(), ..Target::default() };
+    let refused = switch(&world, target.clone(), "/a/1").await.unwrap_err();
+    assert_refused(&refused, Code::NotFound, "SCENE_NOT_FOUND", &[]);
+    assert_eq!(switch(&world, target, "/init").await.unwrap(), "/init");
+}
+
+#[tokio::test]
+async fn a_404_that_repeats_the_path_speaks_of_no_scene() {
+    for (message, reason) in
+        [("Cannot PATCH /v5/rooms/r1/scene-state", "ROOM_NOT_FOUND"), ("Scene not found", "SCENE_NOT_FOUND")]
+    {
+        let world = Scripted::new(404, json!({ "message": message }).to_string()).start().await;
+        let target = Target { uuid: "r1".into(), ..Target::default() };
+        let refused = switch(&world, target, "/a/1").await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, reason, &[]);
     }
 }
 

@@ -1,18 +1,24 @@
 //! `ConversionService.WatchConversion`, and the client's watch that resumes by itself.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::FutureExt;
 use inkpass::{
+    client::Client,
     proto::{Conversion, ConversionStatus, WatchConversionRequest, WatchConversionResponse},
     watcher,
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{Setup, WATCH, World, assert_refused};
+use crate::helpers::{ANY_PORT, Setup, WATCH, World, assert_refused};
 
 const PPTX: &str = "https://example.com/a.pptx";
 
@@ -129,7 +135,6 @@ async fn what_is_wrong_is_refused_before_or_in_the_stream() {
         next(&mut stream).await.map(|_| ())
     };
     call.refuses_bad_targets(&watch).await;
-    let good = Target { uuid: uuid.clone(), ..Target::default() };
     for (status, code, reason) in [
         (400, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
         (401, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED"),
@@ -137,12 +142,10 @@ async fn what_is_wrong_is_refused_before_or_in_the_stream() {
         (404, Code::NotFound, "CONVERSION_NOT_FOUND"),
     ] {
         world.upstream.fail_once("/v5", status).await;
-        let mut refused = watch(good.clone()).await;
-        // A watch that an earlier one's poller serves has its state already.
-        while refused.is_ok() {
-            refused = watch(good.clone()).await;
-        }
-        assert_refused(&refused.unwrap_err(), code, reason, &[]);
+        // Another each time: what was read of one a moment ago is told without a read.
+        let uuid = format!("never-read-{status}");
+        let refused = watch(Target { uuid, ..Target::default() }).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
     }
 }
 
@@ -199,4 +202,75 @@ async fn the_client_s_watch_resumes_and_repeats_nothing() {
         tokio::join!(watch.next(), timeout(Duration::from_secs(20), expired).map(Result::unwrap));
     assert_eq!(finished.unwrap().unwrap().converted_percentage, 100);
     assert_eq!(watch.next().await.unwrap(), None);
+}
+
+/// A way to a server that can be cut.
+async fn proxy(server: SocketAddr) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut connections = JoinSet::new();
+    connections.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = TcpStream::connect(server).await.unwrap();
+            connections.spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn the_client_s_watch_goes_on_after_its_connection_was_cut() {
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    let (address, mut connections) = proxy(world.grpc).await;
+    let client = Client::connect(&format!("http://{address}")).await.unwrap();
+    let mut watch = client.watch_conversion(WatchConversionRequest { uuid, ..Default::default() });
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), ConversionStatus::Waiting);
+    connections.abort_all();
+    while connections.join_next().await.is_some() {}
+    // Somebody else answers under the same address.
+    let listener = TcpListener::bind(address).await.unwrap();
+    let server = world.grpc;
+    tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.unwrap();
+        let mut far = TcpStream::connect(server).await.unwrap();
+        copy_bidirectional(&mut near, &mut far).await
+    });
+    world.clock.advance(Duration::from_mins(1));
+    let finished = timeout(Duration::from_secs(20), watch.next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(finished.status(), ConversionStatus::Finished);
+    assert_eq!(watch.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_client_s_watch_outlives_a_hiccup_only_once_it_heard_something() {
+    let setup = Setup {
+        watch: watcher::Settings { max_duration: Duration::from_millis(200), ..WATCH },
+        ..Setup::default()
+    };
+    let world = setup.start().await;
+    let uuid = world.conversion(PPTX).await;
+    let request = WatchConversionRequest { uuid, ..Default::default() };
+    let html = json!({ "method": "GET", "path": "/v5", "count": 1, "kind": "html" });
+    world.upstream.fault(html.clone()).await;
+    let other = WatchConversionRequest { uuid: world.conversion(PPTX).await, ..Default::default() };
+    let refused = world.client.watch_conversion(other).next().await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+
+    let mut watch = world.client.watch_conversion(request);
+    assert_eq!(watch.next().await.unwrap().unwrap().status(), ConversionStatus::Waiting);
+    // All reads fail for as long as the watch expires and is resumed.
+    world.upstream.fault(json!({ "method": "GET", "path": "/v5", "count": 1000, "kind": "html" })).await;
+    let heal = async {
+        let expired = "rpc_status_code=\"INTERNAL\"} 2";
+        while !world.metrics().await.contains(expired) {
+            tokio::task::yield_now().await;
+        }
+        world.clock.advance(Duration::from_mins(1));
+        world.upstream.delete("faults").await;
+    };
+    let (finished, ()) = tokio::join!(timeout(Duration::from_secs(20), watch.next()), heal);
+    assert_eq!(finished.unwrap().unwrap().unwrap().status(), ConversionStatus::Finished);
 }

@@ -1,0 +1,102 @@
+//! What a caller shows of itself with each call, read from a file that may change.
+
+use std::{
+    fmt, fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::Interceptor,
+};
+
+use super::ConnectError;
+
+/// How old what was read may be when it is used again.
+const LONGEST_USE: Duration = Duration::from_secs(1);
+
+/// A file that holds what a caller shows of itself; one newline at its end is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialFile {
+    /// A JWT, such as a projected Kubernetes service account token.
+    Token(PathBuf),
+    /// An API key, as `inkpass api-key new` prints it.
+    ApiKey(PathBuf),
+}
+
+impl CredentialFile {
+    const fn header(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "authorization",
+            Self::ApiKey(_) => "x-api-key",
+        }
+    }
+
+    const fn path(&self) -> &PathBuf {
+        match self {
+            Self::Token(path) | Self::ApiKey(path) => path,
+        }
+    }
+
+    /// The header's value, which no log shows and HPACK does not index.
+    fn read(&self) -> io::Result<MetadataValue<Ascii>> {
+        let text = fs::read_to_string(self.path())?;
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let value = match self {
+            Self::Token(_) => format!("Bearer {text}"),
+            Self::ApiKey(_) => text.to_owned(),
+        };
+        let not_one = |_| io::Error::new(io::ErrorKind::InvalidData, "it does not hold a credential alone");
+        let mut value = MetadataValue::try_from(value).map_err(not_one)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+/// Adds the credential to each call, if there is one. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Credentials(Option<Arc<Kept>>);
+
+struct Kept {
+    file: CredentialFile,
+    last: Mutex<(Instant, MetadataValue<Ascii>)>,
+}
+
+impl Credentials {
+    pub(super) fn new(file: Option<CredentialFile>) -> Result<Self, ConnectError> {
+        let Some(file) = file else { return Ok(Self(None)) };
+        let value = file.read().map_err(|error| ConnectError::File(file.path().clone(), error))?;
+        let last = Mutex::new((Instant::now(), value));
+        Ok(Self(Some(Arc::new(Kept { file, last }))))
+    }
+}
+
+impl Kept {
+    /// What the file holds; where it cannot be read in this moment, what it held.
+    fn value(&self) -> MetadataValue<Ascii> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0.elapsed() >= LONGEST_USE {
+            let value = self.file.read().unwrap_or_else(|_| last.1.clone());
+            *last = (Instant::now(), value);
+        }
+        last.1.clone()
+    }
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(kept) = &self.0 {
+            request.metadata_mut().insert(kept.file.header(), kept.value());
+        }
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credentials").field(&self.0.as_ref().map(|kept| &kept.file)).finish()
+    }
+}

@@ -1,0 +1,106 @@
+//! `[identity]`, the listener's TLS, and how they fit together: who may call is never left open by
+//! accident.
+
+use std::net::SocketAddr;
+
+use super::section::{Mistakes, Section};
+use crate::{
+    caller::{self, IssuerSettings},
+    tls::{Tls, TlsSettings},
+};
+
+/// How the gRPC listener's callers reach it.
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) tls: Option<TlsSettings>,
+    /// Somebody else, such as a mesh, encrypts for it.
+    pub(super) plaintext: bool,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> caller::Settings {
+    caller::Settings {
+        api_keys_file: section.take("api_keys_file"),
+        trust_domains: section.values("trust_domains"),
+        allow_dns_san: section.take("allow_dns_san").unwrap_or(false),
+        issuers: section.list("issuers").iter_mut().filter_map(read_issuer).collect(),
+    }
+}
+
+fn read_issuer(section: &mut Section<'_>) -> Option<IssuerSettings> {
+    let (name, issuer) = (section.need("name"), section.need("issuer"));
+    let (audience, jwks_url) = (section.need("audience"), section.need("jwks_url"));
+    let kubernetes = section.take("kubernetes").unwrap_or(false);
+    let (ca_file, jwks_token_file) = (section.take("ca_file"), section.take("jwks_token_file"));
+    Some(IssuerSettings {
+        name: name?,
+        kubernetes,
+        issuer: issuer?,
+        audience: audience?,
+        jwks_url: jwks_url?,
+        ca_file,
+        jwks_token_file,
+    })
+}
+
+pub(super) fn read_tls(server: &mut Section<'_>, mistakes: &Mistakes) -> Option<TlsSettings> {
+    let (cert_file, key_file) = (server.take("tls_cert_file"), server.take("tls_key_file"));
+    let client_ca_file = server.take("client_ca_file");
+    match (cert_file, key_file) {
+        (Some(cert_file), Some(key_file)) => Some(TlsSettings { cert_file, key_file, client_ca_file }),
+        (Some(_), None) => {
+            mistakes.add("server.tls_key_file", "is missing; it goes with server.tls_cert_file");
+            None
+        }
+        (None, Some(_)) => {
+            mistakes.add("server.tls_cert_file", "is missing; it goes with server.tls_key_file");
+            None
+        }
+        (None, None) => {
+            if client_ca_file.is_some() {
+                mistakes.add(
+                    "server.client_ca_file",
+                    "asks for certificates, so it needs server.tls_cert_file and server.tls_key_file",
+                );
+            }
+            None
+        }
+    }
+}
+
+/// `everyone`: `--insecure-allow-all`.
+pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: bool, mistakes: &Mistakes) {
+    if let Some(Err(wrong)) = listener.tls.clone().map(Tls::load) {
+        for what in wrong {
+            mistakes.add("server", what);
+        }
+    }
+    identity.validate(|place, what| mistakes.add(place, what));
+    let bearer = identity.api_keys_file.is_some() || !identity.issuers.is_empty();
+    let names_certificates = !identity.trust_domains.is_empty() || identity.allow_dns_san;
+    let asks_certificates = listener.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    if names_certificates != asks_certificates {
+        mistakes.add(
+            "identity",
+            "server.client_ca_file asks callers for certificates, and identity.trust_domains or \
+             identity.allow_dns_san says which of them are callers: set both or neither",
+        );
+    }
+    if !bearer && !asks_certificates && !everyone {
+        mistakes.add(
+            "identity",
+            "nobody could call: set identity.issuers, identity.api_keys_file or server.client_ca_file with \
+             identity.trust_domains, or let everyone in with --insecure-allow-all",
+        );
+    }
+    let is_clear = listener.tls.is_none() && !listener.plaintext && !listener.address.ip().is_loopback();
+    if bearer && is_clear {
+        mistakes.add(
+            "server",
+            "tokens and API keys would cross the network in the clear: set server.tls_cert_file and \
+             server.tls_key_file, or server.plaintext = true where a mesh encrypts",
+        );
+    }
+    if listener.plaintext && listener.tls.is_some() {
+        mistakes.add("server.plaintext", "must be false where there is TLS");
+    }
+}

@@ -1,0 +1,135 @@
+//! The TLS listener: what it lets through, and what changes under load.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use inkpass::{client::Client, tls::Tls};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{Ca, House, ID, call, issue};
+
+#[tokio::test]
+async fn certificates_are_swapped_under_load_without_a_failed_call() {
+    let house = Arc::new(House::start().await);
+    let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let kept = Client::connect_with(house.by_certificate(house.ca.sign_caller(ID))).await.unwrap();
+    let load = tokio::spawn({
+        let (house, stop, calls, kept) = (house.clone(), stop.clone(), calls.clone(), kept.clone());
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                issue(&kept).await.unwrap();
+                call(house.by_api_key()).await.unwrap();
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let before = presented(&house).await;
+    for _ in 0..3 {
+        house.ca.sign_server();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut now = presented(&house).await;
+        while now == before {
+            assert!(Instant::now() < deadline, "the new certificate is not presented");
+            now = presented(&house).await;
+        }
+        let seen = calls.load(Ordering::Relaxed);
+        while calls.load(Ordering::Relaxed) < seen + 5 {
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    load.await.unwrap();
+    issue(&kept).await.unwrap();
+}
+
+/// The certificate that a new connection is shown.
+async fn presented(house: &House) -> Vec<u8> {
+    use tokio_rustls::{TlsConnector, rustls};
+    let mut roots = rustls::RootCertStore::empty();
+    let pem = std::fs::read(house.ca.path("ca.crt")).unwrap();
+    let ca = <rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem);
+    roots.add(ca.unwrap()).unwrap();
+    let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(house.grpc).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+#[tokio::test]
+async fn callers_of_a_ca_that_was_added_are_let_in_without_a_restart() {
+    let house = House::start().await;
+    let two = Ca::new("two");
+    let both = ["ca.crt"].map(|name| std::fs::read_to_string(house.ca.path(name)).unwrap()).concat()
+        + &std::fs::read_to_string(two.path("ca.crt")).unwrap();
+    let caller = two.sign_caller(ID);
+    // The client's trust in the server stays with the first CA alone.
+    house.ca.write("trusted.crt", &std::fs::read_to_string(house.ca.path("ca.crt")).unwrap());
+    house.ca.write("ca.crt", &both);
+    let options = inkpass::client::Options {
+        tls_ca_file: Some(house.ca.path("trusted.crt")),
+        ..house.by_certificate(caller)
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(client) = Client::connect_with(options.clone()).await
+            && issue(&client).await.is_ok()
+        {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the new CA is not trusted");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_handshakes_that_stop_are_closed_and_hold_up_nobody() {
+    let house = House::start().await;
+    let began = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(house.grpc).await.unwrap();
+        // The beginning of a ClientHello, and nothing more.
+        stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
+        silent.push(stream);
+    }
+    for _ in 0..20 {
+        let quick = Instant::now();
+        call(house.by_api_key()).await.unwrap();
+        assert!(quick.elapsed() < Duration::from_secs(2), "{:?}", quick.elapsed());
+    }
+    for stream in &mut silent {
+        let mut buffer = Vec::new();
+        // However it ends, it ends.
+        let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut buffer)).await.unwrap();
+    }
+    assert!((4..9).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn files_that_cannot_serve_are_all_named() {
+    let (ca, other) = (Ca::new("one"), Ca::new("two"));
+    let good = ca.settings();
+    assert!(Tls::load(good.clone()).is_ok());
+    let key_of_another = inkpass::tls::TlsSettings { key_file: other.sign_server().1, ..good.clone() };
+    let mistakes = Tls::load(key_of_another).err().unwrap();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+
+    ca.write("tls.crt", "");
+    ca.write("ca.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o444);
+    std::fs::set_permissions(ca.path("tls.key"), mode).unwrap();
+    let mistakes = Tls::load(good).err().unwrap();
+    for (name, what) in
+        [("tls.crt", "holds no certificate"), ("tls.key", "open to other users"), ("ca.crt", "holds no CA")]
+    {
+        assert!(mistakes.iter().any(|m| m.contains(name) && m.contains(what)), "{name}: {mistakes:?}");
+    }
+}
