@@ -6,6 +6,7 @@ mod architecture;
 mod command_line;
 mod emulator;
 mod helpers;
+mod policy;
 mod rpc;
 mod server;
 mod settings;

@@ -10,6 +10,8 @@ mod dev;
 mod emulator;
 mod health;
 mod output;
+mod policy;
+mod policy_settings;
 mod room;
 mod scene;
 mod serve;
@@ -56,6 +58,9 @@ enum Command {
     /// Convert files, and follow, cancel and order conversions
     #[command(subcommand)]
     Conversion(conversion::ConversionCommand),
+    /// Ask and test policy files
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Ask a server whether it takes calls
     Health(health::HealthCommand),
     /// Print a shell's completions
@@ -142,6 +147,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Room(room) => room.run().await,
         Command::Scene(scene) => scene.run().await,
         Command::Conversion(conversion) => conversion.run().await,
+        Command::Policy(policy) => policy.run(),
         Command::Health(health) => health.run().await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -7,6 +7,7 @@ use std::{
 
 mod calls;
 mod hostile;
+mod policy;
 mod serving;
 
 pub(crate) fn inkpass(arguments: &[&str]) -> Command {
