@@ -154,7 +154,12 @@ fn in_json(decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> Valu
                 "grant": place(grant),
                 "ttl": ttl,
                 "permanent": *lifetime == Some(Lifetime::Permanent),
-                "quota": grant.quota().map(|quota| quota.to_string()),
+                "quota": grant.quota().map(|quota| json!({
+                    "tokens_per_second": quota.tokens_per_second,
+                    "burst": quota.burst,
+                    "upstream_per_second": quota.upstream_per_second,
+                    "watches": quota.watches,
+                })),
             })
         }
         Err(denial) => json!({

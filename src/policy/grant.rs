@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     limits::{Limits, MILLENNIUM},
+    meter::Meter,
     principal::Pattern,
-    quota::{Meter, Quota},
+    quota::Quota,
     rpcs::{Mints, Rpc, RpcSet},
 };
 use crate::{

@@ -4,10 +4,12 @@
 //! The file's form and the rules in words: docs/policy.md.
 
 mod bucket;
+mod compile;
 mod file;
 mod grant;
 mod limits;
 mod live;
+mod meter;
 mod principal;
 mod principals;
 mod quota;
@@ -20,7 +22,8 @@ pub use self::{
     file::{Example, KnownProjects, Mistake, mint_of, region_fits},
     grant::{Ask, Denial, Everyone, Grant, Mint, Missing},
     live::LiveRules,
-    quota::{Cost, Limit, Quota, QuotaExceeded, WatchPlace, charge_batch},
+    meter::WatchPlace,
+    quota::{Cost, Limit, Quota, QuotaExceeded, charge_batch},
     rpcs::{Mints, Reach, Rpc, UnknownRpc},
     rules::{Admitted, Decision, Rules, Verifiable},
     unset::{Policy, Refusal},

@@ -6,22 +6,15 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{
-    bucket::{Bucket, Rate, Short},
     grant::Grant,
-    principals::Principals,
+    meter::WatchPlace,
     rpcs::{Reach, Rpc},
 };
-
-/// How long to wait before a watch is tried again: when another one ends, nobody knows.
-const WATCH_RETRY: Duration = Duration::from_secs(1);
 
 /// A grant's `quota`. What is `None` has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,11 +66,6 @@ pub struct QuotaExceeded {
     /// When to try again; `None` where waiting cannot help.
     pub retry_after: Option<Duration>,
 }
-
-/// A watch that counts until this is dropped.
-#[must_use = "the watch counts only as long as this lives"]
-#[derive(Debug)]
-pub struct WatchPlace(Option<Arc<Usage>>);
 
 impl Quota {
     /// A limit's figure.
@@ -145,11 +133,11 @@ impl Grant {
     /// # Errors
     /// [`QuotaExceeded`], and then nothing is counted.
     pub fn charge(&self, principal: &str, cost: Cost, now: Instant) -> Result<WatchPlace, QuotaExceeded> {
-        let Some(meter) = &self.meter else { return Ok(WatchPlace(None)) };
+        let Some(meter) = &self.meter else { return Ok(WatchPlace::UNCOUNTED) };
         meter.charge(principal, cost, now).map_err(|(what, retry_after)| QuotaExceeded {
             grant: self.name.clone(),
             what,
-            allowed: meter.quota.figure(what),
+            allowed: meter.quota().figure(what),
             retry_after,
         })
     }
@@ -168,101 +156,13 @@ pub fn charge_batch(principal: &str, grants: &[&Grant], now: Instant) -> Result<
         let cost = Cost { tokens, ..Cost::default() };
         if let Err(exceeded) = same[0].charge(principal, cost, now) {
             for (grant, tokens) in charged {
-                let Some(meter) = &grant.meter else { continue };
-                meter.principals.find(principal, |usage| meter.put_back(usage, tokens));
+                if let Some(meter) = &grant.meter {
+                    meter.put_back_for(principal, tokens);
+                }
             }
             return Err(exceeded);
         }
         charged.push((same[0], tokens));
     }
     Ok(())
-}
-
-/// What the principals of a grant have used of its quota. It outlives a reload that leaves the
-/// quota as it was.
-#[derive(Debug)]
-pub(super) struct Meter {
-    quota: Quota,
-    tokens: Option<Rate>,
-    upstream: Option<Rate>,
-    principals: Principals<Usage>,
-    /// The time of the first charge: others are counted from it.
-    origin: OnceLock<Instant>,
-}
-
-/// What one principal has used.
-#[derive(Debug, Default)]
-struct Usage {
-    tokens: Bucket,
-    upstream: Bucket,
-    watches: AtomicU32,
-}
-
-/// The limit that is in the way, and when it is not any more.
-type Excess = (Limit, Option<Duration>);
-
-impl Meter {
-    pub(super) fn new(quota: Quota) -> Self {
-        let tokens = quota.tokens_per_second.map(|rate| Rate::new(rate, quota.burst.unwrap_or(rate)));
-        let upstream = quota.upstream_per_second.map(|rate| Rate::new(rate, rate));
-        Self { quota, tokens, upstream, principals: Principals::default(), origin: OnceLock::new() }
-    }
-
-    pub(super) const fn quota(&self) -> Quota {
-        self.quota
-    }
-
-    fn charge(&self, principal: &str, cost: Cost, now: Instant) -> Result<WatchPlace, Excess> {
-        let since_origin = now.saturating_duration_since(*self.origin.get_or_init(|| now));
-        let now = u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX);
-        let is_idle = |usage: &Usage| usage.is_idle(now);
-        self.principals.with(principal, is_idle, |usage| self.take(usage, cost, now))
-    }
-
-    fn take(&self, usage: &Arc<Usage>, cost: Cost, now: u64) -> Result<WatchPlace, Excess> {
-        // Taken first, because it gives itself back.
-        let place = self.take_place(usage, cost)?;
-        if let Some(rate) = self.tokens {
-            usage.tokens.take(cost.tokens, rate, now).map_err(|short| match short {
-                Short::For(time) => (Limit::TokensPerSecond, Some(time)),
-                Short::Ever => (Limit::Burst, None),
-            })?;
-        }
-        if let Some(rate) = self.upstream
-            && let Err(short) = usage.upstream.take(cost.upstream, rate, now)
-        {
-            self.put_back(usage, cost.tokens);
-            let time = if let Short::For(time) = short { Some(time) } else { None };
-            return Err((Limit::UpstreamPerSecond, time));
-        }
-        Ok(place)
-    }
-
-    fn take_place(&self, usage: &Arc<Usage>, cost: Cost) -> Result<WatchPlace, Excess> {
-        let Some(most) = self.quota.watches.filter(|_| cost.watch) else { return Ok(WatchPlace(None)) };
-        let one_more = |watches: u32| (watches < most).then_some(watches + 1);
-        let taken = usage.watches.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.map(|_| WatchPlace(Some(usage.clone()))).map_err(|_| (Limit::Watches, Some(WATCH_RETRY)))
-    }
-
-    fn put_back(&self, usage: &Usage, tokens: u32) {
-        if let Some(rate) = self.tokens {
-            usage.tokens.put_back(tokens, rate);
-        }
-    }
-}
-
-impl Usage {
-    /// Whether nothing tells it from a new one's.
-    fn is_idle(&self, now: u64) -> bool {
-        self.watches.load(Ordering::Relaxed) == 0 && self.tokens.is_full(now) && self.upstream.is_full(now)
-    }
-}
-
-impl Drop for WatchPlace {
-    fn drop(&mut self) {
-        if let Some(usage) = &self.0 {
-            usage.watches.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
 }

@@ -52,6 +52,7 @@ fn explain_says_by_which_grant_and_line_something_is_allowed() {
     let long = [&ISSUE[..], &["--ttl", "90m", "--output", "json"]].concat();
     let allowed: Value = serde_json::from_str(&succeed(&Files::explain(&policy, &long))).unwrap();
     let grant = json!({ "name": "classroom", "line": 1 });
+    let quota = json!({ "tokens_per_second": 100, "burst": 2000, "upstream_per_second": 20, "watches": 10 });
     assert_eq!(
         allowed,
         json!({ "allowed": true, "grant": grant, "ttl": "5400s", "permanent": false, "quota": quota })

@@ -75,6 +75,30 @@ fn what_no_grant_allows_is_denied_by_the_first_reason_that_applies() {
     }
 }
 
+/// Fault case 37, as far as it is the policy's: what cannot be a lifetime never gets here.
+#[test]
+fn no_lifetime_role_or_name_gets_around_a_grant() {
+    let rules = rules(CLASSROOM);
+    let day = Duration::from_hours(24);
+    for lifetime in
+        [day + Duration::from_millis(1), Duration::from_secs(u64::MAX / 2), Duration::from_millis(u64::MAX)]
+    {
+        let asked = Some(Lifetime::ttl(lifetime).unwrap());
+        let denial = rules.decide(API, &issue(Kind::Room, Role::Writer, asked)).unwrap_err();
+        assert_eq!(denial, Denial::TtlAboveMaximum(day), "{lifetime:?}");
+    }
+    for project in ["*", "", "default/", "default/*", "Default", "defaul", "default\0"] {
+        let ask = Ask { project, ..issue(Kind::Room, Role::Reader, None) };
+        assert_eq!(rules.decide(API, &ask).unwrap_err(), Denial::ProjectUnknown, "{project:?}");
+    }
+    for principal in
+        ["*", "k8s:*", "k8s:*/api", "k8s:classroom/", "K8s:classroom/api", "k8s:classroom\\api", "key:*"]
+    {
+        let denial = rules.decide(principal, &issue(Kind::Room, Role::Reader, None)).unwrap_err();
+        assert_eq!(denial, Denial::ProjectUnknown, "{principal:?}");
+    }
+}
+
 #[test]
 fn a_question_that_makes_no_sense_is_denied() {
     let rules = rules(CLASSROOM);

@@ -4,6 +4,7 @@ mod decisions;
 mod file;
 mod model;
 mod quotas;
+mod random;
 mod reload;
 mod rpcs;
 

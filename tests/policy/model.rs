@@ -1,75 +1,14 @@
 //! The decision against a naive model: one that looks at every grant, in words of its own.
 
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 use inkpass::{
     policy::{Ask, Denial, Mint, Missing, Rpc, Rules},
-    region::Region,
-    token::{Kind, Lifetime, Role},
+    token::{Kind, Lifetime},
 };
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{collection::vec, prelude::*};
 
-/// What a grant is made of.
-#[derive(Clone, Debug)]
-struct Grant {
-    principals: Vec<&'static str>,
-    rpcs: Vec<Rpc>,
-    projects: Vec<&'static str>,
-    regions: Vec<Region>,
-    tokens: Vec<Token>,
-}
-
-#[derive(Clone, Debug)]
-struct Token {
-    kind: Kind,
-    strongest: Role,
-    default: u64,
-    max: u64,
-    permanent: bool,
-}
-
-#[derive(Clone, Debug)]
-struct Question {
-    principal: &'static str,
-    rpc: Rpc,
-    project: &'static str,
-    region: Option<Region>,
-    mint: Option<Mint>,
-}
-
-const PATTERNS: [&str; 10] = [
-    "k8s:a/x",
-    "k8s:a/*",
-    "k8s:b/x",
-    "key:a",
-    "key:a/*",
-    "spiffe://t/*",
-    "spiffe://t/a/*",
-    "spiffe://t/a/b",
-    "oidc:i/a/b",
-    "oidc:i/*",
-];
-
-const PRINCIPALS: [&str; 18] = [
-    "k8s:a/x",
-    "k8s:a/y",
-    "k8s:a/",
-    "k8s:a",
-    "k8s:b/x",
-    "k8s:b/y",
-    "key:a",
-    "key:a/b",
-    "key:b",
-    "spiffe://t/a",
-    "spiffe://t/a/",
-    "spiffe://t/a/b",
-    "spiffe://t/a/b/c",
-    "spiffe://t/b",
-    "spiffe://u/a/b",
-    "oidc:i/a/b",
-    "oidc:i/c",
-    "",
-];
+use super::random::{Grant, Question, grant, question, to_toml};
 
 fn has_issue_token(grant: &Grant) -> bool {
     grant.rpcs.contains(&Rpc::IssueToken)
@@ -150,114 +89,6 @@ fn naive(grants: &[Grant], ask: &Question) -> Result<(usize, Option<Lifetime>), 
 fn allows_its_default(grant: &Grant, ask: &Question) -> bool {
     let mint = ask.mint.map(|mint| Mint { lifetime: None, ..mint });
     naive(std::slice::from_ref(grant), &Question { mint, ..ask.clone() }).is_ok()
-}
-
-fn to_toml(grants: &[Grant]) -> String {
-    let mut text = String::new();
-    for (index, grant) in grants.iter().enumerate() {
-        let names: Vec<_> = grant.rpcs.iter().map(|rpc| rpc.name()).collect();
-        let regions: Vec<_> = grant.regions.iter().map(|region| region.as_str()).collect();
-        let _ = writeln!(text, "[[grants]]\nname = \"{index}\"\nprincipals = {:?}", grant.principals);
-        let _ = writeln!(text, "rpcs = {names:?}\nprojects = {:?}", grant.projects);
-        if grant.rpcs.iter().any(|rpc| !is_local(*rpc)) {
-            let _ = writeln!(text, "regions = {regions:?}");
-        }
-        if grant.tokens.is_empty() {
-            continue;
-        }
-        let _ = writeln!(text, "tokens = [");
-        for Token { kind, strongest, default, max, permanent } in &grant.tokens {
-            let _ = writeln!(
-                text,
-                "  {{ kind = \"{}\", strongest_role = \"{strongest}\", default_ttl = \"{default}s\", max_ttl = \"{max}s\", permanent = {permanent} }},",
-                kind.as_str()
-            );
-        }
-        let _ = writeln!(text, "]");
-    }
-    text
-}
-
-fn distinct<T: Clone + std::fmt::Debug + PartialEq + 'static>(
-    from: &'static [T],
-    most: usize,
-) -> impl Strategy<Value = Vec<T>> {
-    vec(select(from), 1..=most).prop_map(|all| {
-        all.into_iter().fold(Vec::new(), |mut kept, item| {
-            if !kept.contains(&item) {
-                kept.push(item);
-            }
-            kept
-        })
-    })
-}
-
-fn token(kind: Kind) -> impl Strategy<Value = Token> {
-    (select(&Role::ALL[..]), 1..5_u64, 0..4_u64, any::<bool>()).prop_map(
-        move |(strongest, default, more, permanent)| Token {
-            kind,
-            strongest,
-            default,
-            max: default + more,
-            permanent,
-        },
-    )
-}
-
-fn grant() -> impl Strategy<Value = Grant> {
-    let tokens = (
-        option::of(token(Kind::Sdk)),
-        option::of(token(Kind::Room)),
-        option::of(token(Kind::Task)),
-        token(Kind::Room),
-    );
-    let rpcs = prop_oneof![distinct(&Rpc::ALL, 8), Just(Rpc::ALL.to_vec())];
-    (distinct(&PATTERNS, 3), rpcs, distinct(&["p", "q"], 2), distinct(&Region::ALL, 4), tokens).prop_map(
-        |(principals, rpcs, projects, regions, (sdk, room, task, other))| {
-            let mut tokens: Vec<_> = [sdk, room, task].into_iter().flatten().collect();
-            // What the file's reader would refuse is not what is looked at here.
-            if tokens.is_empty() {
-                tokens.push(other);
-            }
-            if !rpcs.contains(&Rpc::IssueToken) && !rpcs.contains(&Rpc::BatchIssueTokens) {
-                tokens.clear();
-            }
-            for token in &mut tokens {
-                token.permanent &=
-                    token.kind != Kind::Sdk || !principals.iter().any(|pattern| pattern.ends_with('*'));
-            }
-            Grant { principals, rpcs, projects, regions, tokens }
-        },
-    )
-}
-
-fn lifetime() -> impl Strategy<Value = Option<Lifetime>> {
-    prop_oneof![
-        Just(None),
-        Just(Some(Lifetime::Permanent)),
-        (1..9_u64).prop_map(|seconds| Some(Lifetime::ttl(Duration::from_secs(seconds)).unwrap())),
-    ]
-}
-
-fn question() -> impl Strategy<Value = Question> {
-    let mint = (select(&Kind::ALL[..]), select(&Role::ALL[..]), lifetime());
-    let mint = option::weighted(0.7, mint.prop_map(|(kind, role, lifetime)| Mint { kind, role, lifetime }));
-    let minting = [Rpc::IssueToken, Rpc::BatchIssueTokens, Rpc::CreateRoom, Rpc::StartConversion].to_vec();
-    let rpc = prop_oneof![select(&Rpc::ALL[..]), select(minting)];
-    (
-        select(&PRINCIPALS[..]),
-        rpc,
-        select(&["p", "q", "r"][..]),
-        option::weighted(0.9, select(&Region::ALL[..])),
-        mint,
-    )
-        .prop_map(|(principal, rpc, project, region, mint)| Question {
-            principal,
-            rpc,
-            project,
-            region,
-            mint,
-        })
 }
 
 proptest! {

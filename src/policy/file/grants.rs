@@ -13,8 +13,9 @@ use super::{
 };
 use crate::policy::{
     grant::Grant,
+    meter::Meter,
     principal::Pattern,
-    quota::{Meter, Quota},
+    quota::Quota,
     rpcs::{Mints, Rpc, RpcSet},
 };
 
