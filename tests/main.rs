@@ -9,6 +9,7 @@ mod emulator;
 mod helpers;
 mod identity;
 mod reload;
+mod policy;
 mod rpc;
 mod server;
 mod settings;

@@ -12,6 +12,8 @@ mod emulator;
 mod health;
 mod input;
 mod output;
+mod policy;
+mod policy_settings;
 mod room;
 mod scene;
 mod serve;
@@ -64,6 +66,9 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     ApiKey(api_key::ApiKeyCommand),
+    /// Ask and test policy files
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// Ask a server whether it takes calls
     Health(health::HealthCommand),
     /// Print a shell's completions
@@ -154,6 +159,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Scene(scene) => scene.run().await,
         Command::Conversion(conversion) => conversion.run().await,
         Command::ApiKey(api_key) => api_key.run(),
+        Command::Policy(policy) => policy.run(),
         Command::Health(health) => health.run().await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -8,6 +8,7 @@ use std::{
 mod api_key;
 mod calls;
 mod hostile;
+mod policy;
 mod serving;
 
 pub(crate) fn inkpass(arguments: &[&str]) -> Command {

@@ -1,31 +1,12 @@
-//! What may be minted, and for how long.
+//! What may be minted where there is no policy file, and for how long.
 //!
 //! Lifetimes fail closed: what is above the maximum is refused, never shortened, and a permanent
 //! token needs the policy's consent.
 
 use std::time::Duration;
 
+use super::limits::{Limits, MILLENNIUM};
 use crate::token::{Kind, Lifetime};
-
-/// Default and maximum lifetime of a kind of token.
-#[derive(Clone, Copy, Debug)]
-struct Limits {
-    default: Lifetime,
-    maximum: Duration,
-}
-
-const MILLENNIUM: Duration = Duration::from_hours(1000 * 365 * 24);
-const HOUR: Duration = Duration::from_hours(1);
-const SDK: Limits = Limits { default: lasting(Duration::from_mins(5)), maximum: HOUR };
-const BOUND: Limits = Limits { default: lasting(HOUR), maximum: Duration::from_hours(24) };
-
-/// Only for constants: a lifetime that cannot be written fails the build.
-const fn lasting(ttl: Duration) -> Lifetime {
-    match Lifetime::ttl(ttl) {
-        Ok(lifetime) => lifetime,
-        Err(_) => panic!("a whole number of milliseconds"),
-    }
-}
 
 /// What everyone may mint: SDK tokens of 5 minutes (at most 1 hour), Room and Task tokens of 1 hour
 /// (at most 24 hours).
@@ -59,7 +40,7 @@ impl Policy {
     /// # Errors
     /// [`Refusal`] if it may not live that long.
     pub fn lifetime(&self, kind: Kind, asked: Option<Lifetime>) -> Result<Lifetime, Refusal> {
-        let limits = if kind == Kind::Sdk { SDK } else { BOUND };
+        let limits = Limits::usual(kind);
         let maximum = if self.offline { MILLENNIUM } else { limits.maximum };
         match asked {
             Some(Lifetime::Permanent) if self.permanent => Ok(Lifetime::Permanent),

@@ -1,0 +1,237 @@
+//! `inkpass policy`: asks a policy file, and runs the examples that it carries with it.
+
+use std::{fmt::Write, path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::{
+    Failure,
+    args::{self, ConfigArgs, OutputArgs},
+    output::{Output, print},
+    policy_settings::{PolicySettings, read_settings},
+};
+use crate::{
+    policy::{Ask, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rpc, Rules, mint_of, region_fits},
+    region::Region,
+    token::{Kind, Lifetime, Role},
+};
+
+#[derive(Subcommand)]
+pub(super) enum PolicyCommand {
+    /// Say whether a principal may do something, and by which grant; exits with 1 if not
+    Explain(Explain),
+    /// Run the [[tests]] of policy files; exits with 1 if one fails
+    Test(Test),
+}
+
+#[derive(Args)]
+pub(super) struct Explain {
+    /// Who asks, such as k8s:classroom/api
+    #[arg(long)]
+    principal: String,
+    /// The call, such as inkpass.v1.TokenService/IssueToken
+    #[arg(long)]
+    rpc: Rpc,
+    /// The project; the default one if it is not given
+    #[arg(long)]
+    project: Option<String>,
+    /// Where the call goes; the project's default region if it is not given and there is --config
+    #[arg(long, value_parser = args::region())]
+    region: Option<Region>,
+    /// The kind of the token to be minted
+    #[arg(long, value_parser = args::kind())]
+    kind: Option<Kind>,
+    /// Its role
+    #[arg(long, value_parser = args::role())]
+    role: Option<Role>,
+    /// How long it is to live, such as 10m; the grant's default if it is not given
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
+    ttl: Option<Duration>,
+    /// It never expires
+    #[arg(long, conflicts_with = "ttl")]
+    permanent: bool,
+    /// The policy file; goes before the one of the settings
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args)]
+pub(super) struct Test {
+    /// Policy files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl PolicyCommand {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::Explain(explain) => explain.run(),
+            Self::Test(test) => test.run(),
+        }
+    }
+}
+
+impl Explain {
+    fn run(&self) -> Result<(), Failure> {
+        let settings = if self.config.is_given() {
+            read_settings(&self.config.sources())?
+        } else {
+            PolicySettings::default()
+        };
+        let file = self.policy.clone().or(settings.file).ok_or_else(|| {
+            usage(
+                "there is no policy file: name one with --policy, or settings with policy.file with --config",
+            )
+        })?;
+        let rules = load(&file, settings.projects.as_ref())?;
+        let project = self.project.clone().or_else(|| rules.default_project(settings.projects.as_ref()));
+        let project = project.ok_or_else(|| usage("--project: more than one could be meant; name it"))?;
+        let region = self
+            .region
+            .or_else(|| settings.regions.get(&project).copied().filter(|_| self.rpc.goes_upstream()));
+        region_fits(self.rpc, region.is_some()).map_err(|what| usage(&format!("--region: {what}")))?;
+        let lifetime = match self.ttl {
+            Some(ttl) => Some(Lifetime::ttl(ttl).map_err(|error| usage(&format!("--ttl: {error}")))?),
+            None => self.permanent.then_some(Lifetime::Permanent),
+        };
+        let mint = mint_of(self.rpc, self.kind, self.role, lifetime).map_err(usage)?;
+
+        let ask = Ask { rpc: self.rpc, project: &project, region, mint };
+        let decided = rules.decide(&self.principal, &ask);
+        let grants: Vec<_> = rules.explain(&self.principal, &ask).collect();
+        print(&match self.output.get() {
+            Output::Text => in_words(&file.display().to_string(), &decided, &grants),
+            Output::Json => format!("{:#}\n", in_json(&decided, &grants)),
+        })?;
+        if decided.is_ok() { Ok(()) } else { Err(Failure::No) }
+    }
+}
+
+/// What each grant that names the principal says by itself.
+type Answers<'a> = [(&'a Grant, Result<Option<Lifetime>, Denial>)];
+
+fn in_words(file: &str, decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> String {
+    let mut text = String::new();
+    match decided {
+        Ok(Decision { grant, lifetime }) => {
+            let _ = writeln!(text, "allowed by grant {}, {file}:{}", grant.name(), grant.line());
+            if let Some(lifetime) = lifetime {
+                let ttl = lifetime.as_duration().map(|ttl| humantime::format_duration(ttl).to_string());
+                let _ = writeln!(text, "ttl: {}", ttl.as_deref().unwrap_or("permanent"));
+            }
+            let _ = writeln!(
+                text,
+                "quota: {}",
+                grant.quota().as_ref().map_or_else(|| "none".to_owned(), Quota::to_string)
+            );
+        }
+        Err(denial) => {
+            let _ = writeln!(text, "denied: {}: {denial}", answer(Err(*denial)));
+            for (grant, said) in grants {
+                let _ = writeln!(text, "  {file}:{} grant {}: {}", grant.line(), grant.name(), answer(*said));
+            }
+        }
+    }
+    text
+}
+
+fn in_json(decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> Value {
+    let place = |grant: &Grant| json!({ "name": grant.name(), "line": grant.line() });
+    match decided {
+        Ok(Decision { grant, lifetime }) => {
+            let ttl = lifetime.and_then(Lifetime::as_duration);
+            let ttl =
+                ttl.and_then(|ttl| prost_types::Duration::try_from(ttl).ok()).map(|ttl| ttl.to_string());
+            json!({
+                "allowed": true,
+                "grant": place(grant),
+                "ttl": ttl,
+                "permanent": *lifetime == Some(Lifetime::Permanent),
+                "quota": grant.quota().map(|quota| json!({
+                    "tokens_per_second": quota.tokens_per_second,
+                    "burst": quota.burst,
+                    "upstream_per_second": quota.upstream_per_second,
+                    "watches": quota.watches,
+                })),
+            })
+        }
+        Err(denial) => json!({
+            "allowed": false,
+            "reason": denial.reason(),
+            "missing": denial.missing(),
+            "message": denial.to_string(),
+            "grants": grants.iter().map(|(grant, said)| {
+                let mut place = place(grant);
+                place["answer"] = answer(*said).into();
+                place
+            }).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+/// A few words, for a list.
+fn answer(said: Result<Option<Lifetime>, Denial>) -> String {
+    match said {
+        Ok(_) => "allowed".to_owned(),
+        Err(denial @ Denial::TtlAboveMaximum(maximum)) => {
+            format!("{}, {}", denial.reason(), humantime::format_duration(maximum))
+        }
+        Err(denial) => match denial.missing() {
+            Some(missing) => format!("{}, {missing}", denial.reason()),
+            None => denial.reason().to_owned(),
+        },
+    }
+}
+
+impl Test {
+    fn run(&self) -> Result<(), Failure> {
+        let (mut loaded, mut mistakes) = (Vec::new(), Vec::new());
+        for file in &self.files {
+            match load(file, None) {
+                Ok(rules) => loaded.push((file.display().to_string(), rules)),
+                Err(Failure::Usage(wrong)) => mistakes.extend(wrong),
+                Err(other) => return Err(other),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(Failure::Usage(mistakes));
+        }
+        let (mut text, mut failed, mut run) = (String::new(), Vec::new(), 0);
+        for (file, rules) in &loaded {
+            for example in rules.examples() {
+                run += 1;
+                if let Err(what) = example.run(rules) {
+                    let line = example.line();
+                    let _ = writeln!(text, "{file}:{line}: {what}");
+                    failed.push(json!({ "file": file, "line": line, "message": what }));
+                }
+            }
+        }
+        let _ = writeln!(text, "{run} run, {} failed", failed.len());
+        print(&match self.output.get() {
+            Output::Text => text,
+            Output::Json => format!("{:#}\n", json!({ "run": run, "failed": failed })),
+        })?;
+        if failed.is_empty() { Ok(()) } else { Err(Failure::No) }
+    }
+}
+
+fn usage(what: &str) -> Failure {
+    Failure::Usage(vec![what.to_owned()])
+}
+
+fn load(file: &std::path::Path, projects: Option<&KnownProjects>) -> Result<Rules, Failure> {
+    let in_file = |mistake: &Mistake| {
+        let separator = if mistake.line == 0 { ": " } else { ":" };
+        format!("{}{separator}{mistake}", file.display())
+    };
+    Rules::load(file, projects, None)
+        .map_err(|mistakes| Failure::Usage(mistakes.iter().map(in_file).collect()))
+}
