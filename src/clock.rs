@@ -3,8 +3,11 @@
 //! Deadlines and time-outs do not belong here; they are measured on tokio's monotonic clock.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, at most the end of the year 9999
@@ -45,15 +48,21 @@ impl UnixMillis {
     }
 }
 
-/// Where the wall-clock time comes from.
+/// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now, by the wall clock: what a token's expiry is counted from.
     fn now(&self) -> UnixMillis;
+
+    /// The time since some moment in the past, which no step of the wall clock moves: for what must
+    /// be kept for a while.
+    fn monotonic(&self) -> Duration;
 }
 
-/// The machine's wall clock.
+/// The machine's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
@@ -61,28 +70,45 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         UnixMillis::EPOCH.checked_add(since_epoch).unwrap_or(UnixMillis::MAX)
     }
+
+    fn monotonic(&self) -> Duration {
+        START.elapsed()
+    }
 }
 
 /// A clock that moves only when it is told to: for tests.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that stands at `now`.
     #[must_use]
     pub const fn new(now: UnixMillis) -> Self {
-        Self(AtomicU64::new(now.0))
+        Self { wall: AtomicU64::new(now.0), monotonic: AtomicU64::new(0) }
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.wall.fetch_add(millis, Ordering::SeqCst);
+        self.monotonic.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock, forward or back, as an administrator would.
+    pub fn step(&self, millis: i64) {
+        self.wall.fetch_add(millis.cast_unsigned(), Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis::new(self.0.load(Ordering::SeqCst)).unwrap_or(UnixMillis::MAX)
+        UnixMillis::new(self.wall.load(Ordering::SeqCst)).unwrap_or(UnixMillis::MAX)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic.load(Ordering::SeqCst))
     }
 }
