@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use inkpass::{
@@ -41,6 +42,10 @@ struct Ticking(AtomicU64);
 impl Clock for Ticking {
     fn now(&self) -> UnixMillis {
         UnixMillis::new(NOW + self.0.fetch_add(1000, Ordering::SeqCst)).unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
