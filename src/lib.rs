@@ -25,6 +25,8 @@ pub mod proto;
 pub mod client;
 
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
 pub mod issuer;

@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `inkpass_build_info` | `version` | 1 |
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
+//! | `inkpass_audit_failures_total` | | audit lines that were not known to be written in time |
+//! | `inkpass_audit_lines_total` | | audit lines that were written |
+//! | `inkpass_audit_writes_total` | | writes that they took: lines by writes is how many go out together |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 
 use std::{collections::HashMap, sync::OnceLock, time::Duration};
@@ -45,6 +48,18 @@ pub struct Metrics {
     registry: Registry,
     methods: HashMap<&'static str, CallMetrics>,
     other: CallMetrics,
+    audit: AuditMetrics,
+}
+
+/// The metrics of the audit trail.
+#[derive(Clone, Debug)]
+pub struct AuditMetrics {
+    /// Lines that were written.
+    pub lines: IntCounter,
+    /// Writes that they took.
+    pub writes: IntCounter,
+    /// Lines that were not known to be written in time.
+    pub failures: IntCounter,
 }
 
 /// The metrics of one method.
@@ -76,6 +91,20 @@ impl Metrics {
         registry.register(Box::new(calls.clone()))?;
         registry.register(Box::new(duration.clone()))?;
 
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let audit = AuditMetrics {
+            lines: counter("inkpass_audit_lines_total", "Audit lines that were written.")?,
+            writes: counter("inkpass_audit_writes_total", "Writes that audit lines took.")?,
+            failures: counter(
+                "inkpass_audit_failures_total",
+                "Audit lines that were not known to be written in time.",
+            )?,
+        };
+
         let of = |method: &'static str| CallMetrics {
             method,
             calls: calls.clone(),
@@ -83,13 +112,19 @@ impl Metrics {
             duration: duration.with_label_values(&[method]),
         };
         let methods = methods.iter().map(|method| (*method, of(method))).collect();
-        Ok(Self { registry, methods, other: of(OTHER) })
+        Ok(Self { registry, methods, other: of(OTHER), audit })
     }
 
     /// The metrics of a method, from a request's path.
     #[must_use]
     pub fn of(&self, path: &str) -> &CallMetrics {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other)
+    }
+
+    /// Those of the audit trail.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditMetrics {
+        &self.audit
     }
 
     /// All of them, in Prometheus's text form.

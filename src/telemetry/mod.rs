@@ -19,7 +19,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::metrics::{CallMetrics, Metrics};
+pub use self::metrics::{AuditMetrics, CallMetrics, Metrics};
 
 /// How long the last spans may take to leave at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
