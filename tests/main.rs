@@ -10,6 +10,7 @@ mod helpers;
 mod rpc;
 mod server;
 mod settings;
+mod stability;
 mod telemetry;
 mod token;
 mod upstream_calls;

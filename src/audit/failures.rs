@@ -45,3 +45,38 @@ impl Failures {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicUsize};
+
+    use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    /// Counts what is logged.
+    struct Count(Arc<AtomicUsize>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Count {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn every_failure_is_counted_and_few_are_logged() {
+        let metrics = Metrics::new(&[]).unwrap().audit().clone();
+        let (failures, logged) = (Failures::new(metrics.clone()), Arc::default());
+        tracing::subscriber::with_default(registry().with(Count(Arc::clone(&logged))), || {
+            for _ in 0..1000 {
+                failures.report(Unavailable::TimedOut);
+            }
+            assert_eq!((metrics.failures.get(), logged.load(Ordering::SeqCst)), (1000, 1));
+            failures.next_report.store(0, Ordering::SeqCst);
+            failures.report(Unavailable::Full);
+        });
+        assert_eq!(logged.load(Ordering::SeqCst), 2);
+        assert_eq!(failures.unreported.load(Ordering::SeqCst), 0);
+    }
+}
