@@ -25,6 +25,8 @@ pub mod proto;
 pub mod client;
 
 #[cfg(feature = "server")]
+pub mod audit;
+#[cfg(feature = "server")]
 pub mod caller;
 #[cfg(feature = "server")]
 pub mod config;
@@ -42,6 +44,8 @@ pub mod reload;
 pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod stability;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]

@@ -3,16 +3,18 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod audit;
 mod caller;
 mod command_line;
 mod emulator;
 mod helpers;
 mod identity;
-mod reload;
 mod policy;
+mod reload;
 mod rpc;
 mod server;
 mod settings;
+mod stability;
 mod telemetry;
 mod token;
 mod upstream_calls;

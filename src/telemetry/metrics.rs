@@ -4,6 +4,9 @@
 //! |---|---|---|
 //! | `inkpass_build_info` | `version` | 1 |
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
+//! | `inkpass_audit_failures_total` | | audit lines that were not known to be written in time |
+//! | `inkpass_audit_lines_total` | | audit lines that were written |
+//! | `inkpass_audit_writes_total` | | writes that they took: lines by writes is how many go out together |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 //! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
 //! | `inkpass_insecure_allow_all` | | 1 where `--insecure-allow-all` was given |
@@ -59,6 +62,7 @@ pub struct Metrics {
     jwks_last: IntGaugeVec,
     reloads: IntCounterVec,
     reload_failing: IntGaugeVec,
+    audit: AuditMetrics,
 }
 
 /// How often something ended well, and how often not.
@@ -77,6 +81,17 @@ pub struct JwksMetrics {
 pub struct ReloadMetrics {
     reloads: Results,
     failing: IntGauge,
+}
+
+/// The metrics of the audit trail.
+#[derive(Clone, Debug)]
+pub struct AuditMetrics {
+    /// Lines that were written.
+    pub lines: IntCounter,
+    /// Writes that they took.
+    pub writes: IntCounter,
+    /// Lines that were not known to be written in time.
+    pub failures: IntCounter,
 }
 
 /// The metrics of one method.
@@ -145,6 +160,20 @@ impl Metrics {
             &["what"],
         )?;
 
+        let counter = |name, help| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let audit = AuditMetrics {
+            lines: counter("inkpass_audit_lines_total", "Audit lines that were written.")?,
+            writes: counter("inkpass_audit_writes_total", "Writes that audit lines took.")?,
+            failures: counter(
+                "inkpass_audit_failures_total",
+                "Audit lines that were not known to be written in time.",
+            )?,
+        };
+
         let of = |method: &'static str| CallMetrics {
             method,
             calls: calls.clone(),
@@ -163,6 +192,7 @@ impl Metrics {
             jwks_last,
             reloads,
             reload_failing,
+            audit,
         })
     }
 
@@ -195,6 +225,12 @@ impl Metrics {
     pub fn reload(&self, what: &'static str) -> ReloadMetrics {
         let reloads = Results::new(|result| self.reloads.with_label_values(&[what, result]));
         ReloadMetrics { reloads, failing: self.reload_failing.with_label_values(&[what]) }
+    }
+
+    /// Those of the audit trail.
+    #[must_use]
+    pub const fn audit(&self) -> &AuditMetrics {
+        &self.audit
     }
 
     /// All of them, in Prometheus's text form.

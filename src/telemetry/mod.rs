@@ -19,7 +19,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::metrics::{CallMetrics, JwksMetrics, Metrics, ReloadMetrics};
+pub use self::metrics::{AuditMetrics, CallMetrics, JwksMetrics, Metrics, ReloadMetrics};
 
 /// How long the last spans may take to leave at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

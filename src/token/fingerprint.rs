@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac, digest::Key};
-use sha2::Sha256;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::encoding::push_hex;
+
+/// The block of SHA-256, in bytes.
+const BLOCK: usize = 64;
 
 /// Makes fingerprints under one salt. Without the salt nobody can tell which token one is of.
 #[derive(Clone)]
@@ -16,13 +20,17 @@ pub struct Fingerprinter(Hmac<Sha256>);
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprinter {
-    /// Takes a salt: random, and the same wherever fingerprints are to be compared.
+    /// Takes a salt of any length: random, and the same wherever fingerprints are to be compared.
     #[must_use]
-    pub fn new(salt: &[u8; 32]) -> Self {
-        // HMAC pads a short key with zeros to a block; a whole block cannot be refused.
-        let mut block = Key::<Hmac<Sha256>>::default();
-        block[..salt.len()].copy_from_slice(salt);
-        Self(Hmac::new(&block))
+    pub fn new(salt: &[u8]) -> Self {
+        // HMAC hashes a long key and pads a short one with zeros to a block, which cannot be refused.
+        let mut block = Zeroizing::new([0; BLOCK]);
+        if salt.len() > BLOCK {
+            block[..32].copy_from_slice(&Sha256::digest(salt));
+        } else {
+            block[..salt.len()].copy_from_slice(salt);
+        }
+        Self(Hmac::new((&*block).into()))
     }
 
     /// The fingerprint of a token.
@@ -41,11 +49,12 @@ impl fmt::Debug for Fingerprinter {
     }
 }
 
+/// A precision gives the first digits alone.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(32);
         push_hex(&mut text, &self.0);
-        f.write_str(&text)
+        f.pad(&text)
     }
 }
 

@@ -1,0 +1,82 @@
+//! Lines that were not written: counted each, and logged now and then.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use super::Unavailable;
+use crate::telemetry::AuditMetrics;
+
+/// How often they are logged, at most.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) struct Failures {
+    metrics: AuditMetrics,
+    started: Instant,
+    /// When the next may be logged, in milliseconds since the start.
+    next_report: AtomicU64,
+    unreported: AtomicU64,
+}
+
+impl Failures {
+    pub(super) fn new(metrics: AuditMetrics) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+            next_report: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn report(&self, why: Unavailable) {
+        self.metrics.failures.inc();
+        self.unreported.fetch_add(1, Ordering::Relaxed);
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let now = millis(self.started.elapsed());
+        let due = self.next_report.load(Ordering::Relaxed);
+        let next = now.saturating_add(millis(INTERVAL));
+        // One of those that find it due logs.
+        if now >= due
+            && self.next_report.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            let failures = self.unreported.swap(0, Ordering::Relaxed);
+            tracing::error!(failures, error = %why, "audit lines cannot be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicUsize};
+
+    use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    /// Counts what is logged.
+    struct Count(Arc<AtomicUsize>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Count {
+        fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn every_failure_is_counted_and_few_are_logged() {
+        let metrics = Metrics::new(&[]).unwrap().audit().clone();
+        let (failures, logged) = (Failures::new(metrics.clone()), Arc::default());
+        tracing::subscriber::with_default(registry().with(Count(Arc::clone(&logged))), || {
+            for _ in 0..1000 {
+                failures.report(Unavailable::TimedOut);
+            }
+            assert_eq!((metrics.failures.get(), logged.load(Ordering::SeqCst)), (1000, 1));
+            failures.next_report.store(0, Ordering::SeqCst);
+            failures.report(Unavailable::Full);
+        });
+        assert_eq!(logged.load(Ordering::SeqCst), 2);
+        assert_eq!(failures.unreported.load(Ordering::SeqCst), 0);
+    }
+}

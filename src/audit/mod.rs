@@ -1,0 +1,183 @@
+//! The audit trail: one JSON line a decision, accepted by `write(2)` before the answer leaves.
+//!
+//! Lines of many calls go out in one write, by a thread of their own. A line that is not accepted
+//! within [`LONGEST_WAIT`] is withdrawn and its call refused. If the line comes out all the same,
+//! because its write was under way, it is repeated with the mark `withheld`. docs/audit.md has a
+//! line's fields and what marks mean.
+
+mod entry;
+mod escape;
+mod failures;
+mod line;
+mod recent;
+mod settings;
+mod sink;
+mod writer;
+
+use std::{
+    io::{self, ErrorKind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::AtomicUsize,
+        mpsc::{self, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    entry::{Entry, Room},
+    failures::Failures,
+    sink::Sink,
+    writer::{CLOSE_TIMEOUT, Message, Writer},
+};
+pub use self::{
+    line::{Decision, LONGEST_LINE, Line, Phase},
+    settings::{OnFailure, Output, Settings, fingerprinter},
+};
+use crate::telemetry::AuditMetrics;
+
+/// How long a call waits for its line.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// How many bytes of lines may wait to be written.
+const CAPACITY: usize = 8 * 1024 * 1024;
+
+/// Why a line is not known to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// It was not accepted in time.
+    #[error("not accepted within {} ms", LONGEST_WAIT.as_millis())]
+    TimedOut,
+    /// Too many lines wait already.
+    #[error("too many lines wait")]
+    Full,
+    /// Writing failed.
+    #[error("{0}")]
+    Failed(ErrorKind),
+    /// The trail was closed, or its thread has ended.
+    #[error("the audit trail has ended")]
+    Ended,
+}
+
+/// What could not be written at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unflushed {
+    /// So many lines were left when their time was over.
+    #[error("{0} audit lines could not be written")]
+    Lines(usize),
+    /// The thread did not end in time: it is stuck in a write, or it panicked.
+    #[error("the audit's thread did not end in order")]
+    Thread,
+}
+
+/// Writes lines.
+pub struct Audit {
+    messages: Sender<Message>,
+    /// Bytes that wait.
+    waiting: Arc<AtomicUsize>,
+    on_failure: OnFailure,
+    failures: Failures,
+    thread: Mutex<Option<JoinHandle<usize>>>,
+    ended: CancellationToken,
+}
+
+impl Audit {
+    /// Opens the output and starts the thread.
+    ///
+    /// # Errors
+    /// The output cannot be opened, or the thread not started.
+    pub fn start(settings: &Settings, metrics: AuditMetrics) -> io::Result<Self> {
+        let sink = Sink::open(&settings.output)?;
+        let (messages, received) = mpsc::channel();
+        let denies = settings.on_failure == OnFailure::Deny;
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let failures = Failures::new(metrics.clone());
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            // Dropped after the writer, even if that panics.
+            let _guard = guard;
+            Writer::new(received, sink, metrics, denies).run()
+        })?;
+        Ok(Self {
+            messages,
+            waiting: Arc::default(),
+            on_failure: settings.on_failure,
+            failures,
+            thread: Mutex::new(Some(thread)),
+            ended,
+        })
+    }
+
+    /// Writes a line; done once `write(2)` has accepted it. Call it within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Unavailable`], after at most [`LONGEST_WAIT`]; never with [`OnFailure::Allow`].
+    pub fn write(&self, line: &Line<'_>) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
+        let line = line.render();
+        async move {
+            let result = self.hand_over(line).await;
+            if let Err(why) = result {
+                self.failures.report(why);
+            }
+            match self.on_failure {
+                OnFailure::Deny => result,
+                OnFailure::Allow => Ok(()),
+            }
+        }
+    }
+
+    async fn hand_over(&self, line: Vec<u8>) -> Result<(), Unavailable> {
+        let deadline = Instant::now() + LONGEST_WAIT;
+        let room = Room::take(&self.waiting, line.len(), CAPACITY).ok_or(Unavailable::Full)?;
+        let (answer, mut answered) = oneshot::channel();
+        let entry = Entry::new(line, room, answer, deadline);
+        self.messages.send(Message::Line(entry)).map_err(|_| Unavailable::Ended)?;
+        match timeout_at(deadline.into(), &mut answered).await {
+            Ok(Ok(answer)) => answer,
+            // Forgotten unanswered: at the end, or withdrawn at the same moment.
+            Ok(Err(_)) if self.ended.is_cancelled() => Err(Unavailable::Ended),
+            Ok(Err(_)) => Err(Unavailable::TimedOut),
+            Err(_) => {
+                // From here on the thread learns that nobody waits.
+                answered.close();
+                answered.try_recv().unwrap_or(Err(Unavailable::TimedOut))
+            }
+        }
+    }
+
+    /// Opens the file anew: after it was renamed. Nothing is lost, whenever it is called.
+    pub fn reopen(&self) {
+        // A thread that has ended has no file.
+        let _ = self.messages.send(Message::Reopen);
+    }
+
+    /// Done when the thread has ended, which before [`Audit::close`] is a failure.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Writes what was accepted, for a second at most, and ends the thread. Lines that come later
+    /// are refused.
+    ///
+    /// # Errors
+    /// [`Unflushed`].
+    pub async fn close(&self) -> Result<(), Unflushed> {
+        let _ = self.messages.send(Message::Close);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return Ok(()) };
+        // A thread that is stuck in a write cannot be waited for; it ends with the process.
+        timeout(2 * CLOSE_TIMEOUT, self.ended.cancelled()).await.map_err(|_| Unflushed::Thread)?;
+        match thread.join() {
+            Ok(0) => Ok(()),
+            Ok(lines) => Err(Unflushed::Lines(lines)),
+            Err(_) => Err(Unflushed::Thread),
+        }
+    }
+}
