@@ -3,10 +3,7 @@
 //! Deadlines and time-outs do not belong here; they are measured on tokio's monotonic clock.
 
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{LazyLock, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -78,37 +75,46 @@ impl Clock for SystemClock {
 
 /// A clock that moves only when it is told to: for tests.
 #[derive(Debug)]
-pub struct ManualClock {
-    wall: AtomicU64,
-    monotonic: AtomicU64,
+pub struct ManualClock(Mutex<Hands>);
+
+#[derive(Clone, Copy, Debug)]
+struct Hands {
+    wall: u64,
+    monotonic: u64,
 }
 
 impl ManualClock {
     /// A clock that stands at `now`.
     #[must_use]
     pub const fn new(now: UnixMillis) -> Self {
-        Self { wall: AtomicU64::new(now.0), monotonic: AtomicU64::new(0) }
+        Self(Mutex::new(Hands { wall: now.0, monotonic: 0 }))
     }
 
-    /// Lets time pass.
+    /// Lets time pass, by both readings at once.
     pub fn advance(&self, duration: Duration) {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        self.wall.fetch_add(millis, Ordering::SeqCst);
-        self.monotonic.fetch_add(millis, Ordering::SeqCst);
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.wall += millis;
+        hands.monotonic += millis;
     }
 
     /// Sets the wall clock, forward or back, as an administrator would.
     pub fn step(&self, millis: i64) {
-        self.wall.fetch_add(millis.cast_unsigned(), Ordering::SeqCst);
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.wall = hands.wall.saturating_add_signed(millis);
+    }
+
+    fn hands(&self) -> Hands {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixMillis {
-        UnixMillis::new(self.wall.load(Ordering::SeqCst)).unwrap_or(UnixMillis::MAX)
+        UnixMillis::new(self.hands().wall).unwrap_or(UnixMillis::MAX)
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_millis(self.monotonic.load(Ordering::SeqCst))
+        Duration::from_millis(self.hands().monotonic)
     }
 }

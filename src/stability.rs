@@ -74,6 +74,12 @@ impl Stability {
         self.is_stable.load(Ordering::SeqCst)
     }
 
+    /// The time now, whether or not it can be signed by.
+    #[must_use]
+    pub fn wall_time(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     /// The time now, to sign with.
     ///
     /// # Errors

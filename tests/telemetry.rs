@@ -111,7 +111,9 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
         .spawn()
         .unwrap();
     let mut line = String::new();
-    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    // Read to the end of the test: nothing is handed out that cannot be written down.
+    let mut stdout = BufReader::new(process.stdout.take().unwrap());
+    stdout.read_line(&mut line).await.unwrap();
     let grpc = line.split(' ').find_map(|part| part.strip_prefix("grpc=")).unwrap();
 
     let client = inkpass::client::Client::connect(&format!("http://{grpc}")).await.unwrap();
@@ -138,6 +140,9 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
     let mut stderr = String::new();
     process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+    let mut written = String::new();
+    stdout.read_to_string(&mut written).await.unwrap();
+    assert!(written.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{written}");
     let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{stderr}");
     Run { stderr, token: answer.token.unwrap().value }

@@ -12,18 +12,12 @@ use std::{
 use clap::Args;
 use tempfile::TempDir;
 
-use super::{
-    Failure, emulator,
-    output::print,
-    serve::{self, Door},
-    signals::until_stopped,
-};
+use super::{Failure, emulator, output::print, plan::Plan, signals::until_stopped};
 use crate::{
     config::Mistakes,
     emulator::Settings,
     entropy::{Entropy, SystemEntropy},
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
-    policy::Policy,
     region::Region,
     server::Server,
     telemetry,
@@ -59,8 +53,7 @@ impl Dev {
         let server = Server::bind(self.listen, self.admin_listen).await?;
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
-        let door = Door { tls: None, callers: None, metrics: serve::metrics()? };
-        let parts = serve::parts(keys.keyring()?, Policy::PERMISSIVE, (&settings, watch), door, true)?;
+        let parts = Plan::open(keys.keyring()?, &settings, watch)?.into_parts();
         let (grpc, admin) = server.addresses()?;
         let ready = || {
             let _ = print(&format!(

@@ -12,6 +12,7 @@ mod emulator;
 mod health;
 mod input;
 mod output;
+mod plan;
 mod policy;
 mod policy_settings;
 mod room;

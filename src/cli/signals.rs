@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second does not wait for it.
+//! SIGINT and SIGTERM, and SIGHUP where a terminal may go away: the first asks for an orderly end, the second does not wait for it.
 
 use std::{future::Future, io};
 
@@ -11,7 +11,21 @@ pub(super) async fn until_stopped<F>(run: impl FnOnce(Stop) -> F) -> Result<(), 
 where
     F: Future<Output = Result<(), Failure>>,
 {
-    let (first, mut second) = (Stop::new()?, Stop::new()?);
+    until(Stop::new(true)?, Stop::new(true)?, run).await
+}
+
+/// The same, where SIGHUP means something else.
+pub(super) async fn until_terminated<F>(run: impl FnOnce(Stop) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    until(Stop::new(false)?, Stop::new(false)?, run).await
+}
+
+async fn until<F>(first: Stop, mut second: Stop, run: impl FnOnce(Stop) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
     tokio::select! {
         result = run(first) => result,
         () = async { second.next().await; second.next().await } => {
@@ -24,15 +38,15 @@ where
 pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
+    hang_up: Option<Signal>,
 }
 
 impl Stop {
-    fn new() -> io::Result<Self> {
+    fn new(hang_up: bool) -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: hang_up.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -41,7 +55,14 @@ impl Stop {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = hung_up(self.hang_up.as_mut()) => {}
         }
+    }
+}
+
+async fn hung_up(signal: Option<&mut Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }

@@ -15,18 +15,20 @@ use super::{
     args::{self, ServerArgs, duration},
     input,
     output::{Output, print},
+    plan::throw_away_fingerprinter,
 };
 use crate::{
     clock::SystemClock,
     entropy::SystemEntropy,
     issuer::Issuer,
-    keyring::{KeyState, Keyring, Project, Strictness, read_key_file},
-    policy::Policy,
+    keyring::{KeyState, Keyring, LiveKeyring, Project, Strictness, read_key_file},
+    policy::{Everyone, LiveRules, Rules},
     proto::{
         self, BatchIssueTokensRequest, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest,
         issue_token_request, token_service_server::TokenService,
     },
-    rpc::Tokens,
+    rpc::{Desk, Tokens},
+    stability::Stability,
     token::{Kind, Role, SigningKey},
 };
 
@@ -225,7 +227,13 @@ impl OfflineArgs {
         let key = key.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
         let project = Project::new("default", None, vec![(KeyState::Active, Arc::new(key))]);
         let keyring = Keyring::new(vec![project], None);
-        let issuer = Issuer::new(keyring, Policy::OFFLINE, Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Ok(Some(Tokens::new(Arc::new(issuer))))
+        let issuer = Issuer::new(
+            Arc::new(LiveKeyring::fixed(keyring)),
+            Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
+            Arc::new(Stability::new(Arc::new(SystemClock))),
+            Arc::new(SystemEntropy),
+            throw_away_fingerprinter(),
+        );
+        Ok(Some(Tokens::new(Desk { issuer: Arc::new(issuer), audit: None })))
     }
 }

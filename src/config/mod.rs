@@ -3,6 +3,7 @@
 //! A `Config` exists only if everything in it is right: all mistakes are reported at once, by
 //! name. Secrets are never settings; they come from files.
 
+mod decisions;
 mod identity;
 mod projects;
 mod section;
@@ -12,16 +13,16 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use url::{Host, Url};
 
+pub use self::{decisions::known, projects::load_projects, section::Mistakes};
 use self::{
     identity::Listener,
     projects::read_projects,
     section::{Section, Setting},
     source::{overlay_environment, read_file},
 };
-pub use self::{projects::load_projects, section::Mistakes};
 use crate::{
-    caller,
-    keyring::Keyring,
+    audit, caller,
+    keyring::{Keyring, ProjectSettings},
     telemetry::{self, LogFormat, LogLevel},
     tls::TlsSettings,
     token::Role,
@@ -41,7 +42,13 @@ pub struct Config {
     pub watch: watcher::Settings,
     /// `[identity]`: who may call.
     pub identity: caller::Settings,
-    /// `[projects]`, with their keys.
+    /// `policy.file`; `None`: everyone may do everything, which only `--insecure-allow-all` allows.
+    pub policy_file: Option<PathBuf>,
+    /// `[audit]`: where decisions are written.
+    pub audit: audit::Settings,
+    /// `[projects]`.
+    pub projects: Vec<ProjectSettings>,
+    /// The keys of the projects, as they are now.
     pub keyring: Keyring,
     /// `[telemetry]`: the log and the traces.
     pub telemetry: telemetry::Settings,
@@ -103,10 +110,19 @@ impl Config {
 fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     let table = read_file(sources, mistakes)?;
     let mut root = Section::new(String::new(), table, mistakes);
-    let mut fixed =
-        ["server", "admin", "whiteboard", "watch", "identity", "telemetry"].map(|name| root.section(name));
+    let mut fixed = ["server", "admin", "whiteboard", "watch", "identity", "policy", "audit", "telemetry"]
+        .map(|name| root.section(name));
     overlay_environment(&sources.environment, &mut fixed, mistakes);
-    let [mut server, mut admin, mut whiteboard, mut watch, mut identity, mut telemetry] = fixed;
+    let [
+        mut server,
+        mut admin,
+        mut whiteboard,
+        mut watch,
+        mut identity,
+        mut policy,
+        mut audit,
+        mut telemetry,
+    ] = fixed;
 
     let listen = server.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 50051)));
     let reflection = server.take("reflection").unwrap_or(false);
@@ -121,7 +137,11 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
         plaintext: server.take("plaintext").unwrap_or(false),
     };
     identity::check(&identity, &listener, sources.insecure_allow_all, mistakes);
-    let keyring = Keyring::load(&read_projects(&mut root, mistakes), |path, what| mistakes.add(path, what));
+    let audit = decisions::read_audit(&mut audit, mistakes);
+    let projects = read_projects(&mut root, mistakes);
+    let keyring = Keyring::load(&projects, |path, what| mistakes.add(path, what));
+    let policy_file = policy.take("file");
+    decisions::check_policy(policy_file.as_deref(), &projects, sources.insecure_allow_all, mistakes);
 
     Some(Config {
         server: ServerSettings { listen: listener.address, reflection, tls: listener.tls },
@@ -129,6 +149,9 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
         whiteboard: whiteboard?,
         watch,
         identity,
+        policy_file,
+        audit,
+        projects,
         keyring: keyring?,
         telemetry,
     })
@@ -156,7 +179,8 @@ fn read_whiteboard(section: &mut Section<'_>, mistakes: &Mistakes) -> Option<whi
     }
     let defaults = whiteboard::Settings::new(base_url);
     let switch_scene_role = section.take("switch_scene_role").unwrap_or(defaults.switch_scene_role);
-    Some(whiteboard::Settings { switch_scene_role, ..defaults })
+    let try_new_keys = section.take("try_new_keys").unwrap_or(defaults.try_new_keys);
+    Some(whiteboard::Settings { switch_scene_role, try_new_keys, ..defaults })
 }
 
 fn read_telemetry(section: &mut Section<'_>, mistakes: &Mistakes) -> telemetry::Settings {

@@ -1,6 +1,7 @@
 //! Projects and their access keys. Keys come from files only.
 
 mod file;
+mod live;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,7 +13,10 @@ use std::{
 
 use zeroize::Zeroizing;
 
-pub use self::file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file};
+pub use self::{
+    file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
+    live::{LiveKeyring, Probe},
+};
 use crate::{region::Region, token::SigningKey};
 
 /// The longest access key, in bytes: it is a part of every token.
@@ -102,6 +106,11 @@ impl Project {
         self.keys.iter().map(|(_, key)| key)
     }
 
+    /// All its keys, with what they may do.
+    pub fn keys_with_states(&self) -> impl Iterator<Item = (KeyState, &Arc<SigningKey>)> {
+        self.keys.iter().map(|(state, key)| (*state, key))
+    }
+
     /// The key to sign with: the one named, or the first active one where `access_key` is empty.
     /// `None` if it is unknown here or may only verify.
     #[must_use]
@@ -118,7 +127,7 @@ impl Project {
 /// All projects.
 #[derive(Debug)]
 pub struct Keyring {
-    projects: BTreeMap<String, Project>,
+    projects: BTreeMap<String, Arc<Project>>,
     default: Option<String>,
     /// Access key → its project's name.
     owners: HashMap<String, String>,
@@ -133,7 +142,8 @@ impl Keyring {
             .flat_map(|project| project.keys().map(|key| (key.access_key().to_owned(), project.name.clone())))
             .collect();
         let only = if let [only] = &*projects { Some(only.name.clone()) } else { None };
-        let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
+        let projects =
+            projects.into_iter().map(|project| (project.name.clone(), Arc::new(project))).collect();
         Self { projects, default: default.or(only), owners }
     }
 
@@ -155,19 +165,25 @@ impl Keyring {
 
     /// A project by its name; the default one where `name` is empty.
     #[must_use]
-    pub fn project(&self, name: &str) -> Option<&Project> {
+    pub fn project(&self, name: &str) -> Option<&Arc<Project>> {
         let name = if name.is_empty() { self.default.as_deref()? } else { name };
         self.projects.get(name)
     }
 
+    /// The name of the default project, if there is one.
+    #[must_use]
+    pub fn default_project(&self) -> Option<&str> {
+        self.default.as_deref()
+    }
+
     /// All projects, by name.
-    pub fn projects(&self) -> impl Iterator<Item = &Project> {
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.values()
     }
 
     /// The project and key of an access key, whatever the key may do.
     #[must_use]
-    pub fn find(&self, access_key: &str) -> Option<(&Project, &Arc<SigningKey>)> {
+    pub fn find(&self, access_key: &str) -> Option<(&Arc<Project>, &Arc<SigningKey>)> {
         let project = self.projects.get(self.owners.get(access_key)?)?;
         let key = project.keys().find(|key| key.access_key() == access_key)?;
         Some((project, key))

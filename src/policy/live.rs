@@ -1,13 +1,18 @@
 //! The rules that hold now, and the way to others: a file that is wrong replaces nothing.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arc_swap::{ArcSwap, Guard};
+use tonic::async_trait;
 
 use super::{
     file::{KnownProjects, Mistake},
     rules::Rules,
 };
+use crate::reload::Reload;
 
 /// Rules that can be replaced while they are used. Reading them takes no lock.
 #[derive(Debug)]
@@ -37,5 +42,34 @@ impl LiveRules {
         let rules = Rules::load(path, projects, Some(&before))?;
         self.0.store(Arc::new(rules));
         Ok(())
+    }
+}
+
+/// The file that live rules are read from again when it changes.
+pub struct PolicyFile {
+    /// What it is read into.
+    pub rules: Arc<LiveRules>,
+    /// The file.
+    pub path: PathBuf,
+    /// What it may speak of.
+    pub projects: KnownProjects,
+}
+
+#[async_trait]
+impl Reload for PolicyFile {
+    fn name(&self) -> &'static str {
+        "policy"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    async fn reload(&self) -> Result<(), Vec<String>> {
+        let mistakes = match self.rules.reload(&self.path, Some(&self.projects)) {
+            Ok(()) => return Ok(()),
+            Err(mistakes) => mistakes,
+        };
+        Err(mistakes.iter().map(|mistake| format!("{}:{mistake}", self.path.display())).collect())
     }
 }

@@ -16,15 +16,13 @@ mod quota;
 mod rpcs;
 mod rules;
 mod table;
-mod unset;
 
 pub use self::{
     file::{Example, KnownProjects, Mistake, mint_of, region_fits},
     grant::{Ask, Denial, Everyone, Grant, Mint, Missing},
-    live::LiveRules,
+    live::{LiveRules, PolicyFile},
     meter::WatchPlace,
     quota::{Cost, Limit, Quota, QuotaExceeded, charge_batch},
     rpcs::{Mints, Reach, Rpc, UnknownRpc},
     rules::{Admitted, Decision, Rules, Verifiable},
-    unset::{Policy, Refusal},
 };

@@ -1,8 +1,9 @@
-//! `BatchIssueTokens`: all or nothing, from one reading of the clock.
+//! `BatchIssueTokens`: all or nothing, from one reading of the clock, in one line of the audit trail.
 
-use super::{Error, tokens::Order, violations::Violations};
+use super::{Caller, Desk, Error, tokens::Order, violations::Violations};
 use crate::{
-    issuer::Issuer,
+    issuer::Permit,
+    policy::Rpc,
     proto::{BatchIssueTokensRequest, Token},
 };
 
@@ -10,15 +11,40 @@ use crate::{
 const LARGEST_BATCH: usize = 1000;
 
 /// Decides every order before it signs any.
-pub(super) fn issue(issuer: &Issuer, request: &BatchIssueTokensRequest) -> Result<Vec<Token>, Error> {
+pub(super) async fn issue(
+    desk: &Desk,
+    caller: &Caller,
+    request: &BatchIssueTokensRequest,
+) -> Result<Vec<Token>, Error> {
     let orders = parse(request)?;
-    let permits = orders
-        .iter()
-        .enumerate()
-        .map(|(index, order)| order.decide(issuer).map_err(|refusal| Error::RefusedInBatch(index, refusal)));
-    let permits = permits.collect::<Result<Vec<_>, _>>()?;
-    let now = issuer.now();
-    Ok(orders.iter().zip(permits).map(|(order, permit)| order.sign(issuer, permit, now)).collect())
+    let permits = match decide(desk, caller, &orders) {
+        Ok(permits) => permits,
+        Err((index, error)) => {
+            let entry = orders[index].entry(Rpc::BatchIssueTokens);
+            return Err(desk.deny(caller, &entry, error).await);
+        }
+    };
+    let now = desk.issuer.now()?;
+    let issued = orders.iter().zip(&permits).map(|(order, permit)| order.sign(&desk.issuer, permit, now));
+    let issued = issued.collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<_> = issued.iter().collect();
+    // The line has the first order's particulars, and every token's fingerprint.
+    let (first, permit) = orders.first().zip(permits.first()).ok_or(Error::Internal("an empty batch"))?;
+    desk.allow(caller, &first.entry(Rpc::BatchIssueTokens), permit, &all).await?;
+    let tokens = orders.iter().zip(&issued).zip(&permits);
+    Ok(tokens.map(|((order, issued), permit)| order.token(issued, permit)).collect())
+}
+
+/// Permits for all, or which is refused first, and why.
+fn decide(desk: &Desk, caller: &Caller, orders: &[Order<'_>]) -> Result<Vec<Permit>, (usize, Error)> {
+    let mut permits = Vec::with_capacity(orders.len());
+    for (index, order) in orders.iter().enumerate() {
+        let permit = desk.issuer.decide(&caller.principal, &order.entry(Rpc::BatchIssueTokens).ask);
+        permits.push(permit.map_err(|refusal| (index, Error::RefusedInBatch(index, refusal)))?);
+    }
+    // Of what is refused as a whole, the first stands for all.
+    desk.issuer.charge_batch(&caller.principal, &permits).map_err(|refusal| (0, refusal.into()))?;
+    Ok(permits)
 }
 
 fn parse(request: &BatchIssueTokensRequest) -> Result<Vec<Order<'_>>, Error> {

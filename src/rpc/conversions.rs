@@ -6,8 +6,10 @@ use futures_util::FutureExt;
 use tonic::{Request, Response, Status, async_trait, codegen::BoxStream};
 
 use super::{
-    Error, House, convert, failures,
-    house::caller,
+    Caller, Error, House, convert,
+    desk::Entry,
+    failures,
+    house::Creation,
     start::Start,
     status::Missing,
     target::target,
@@ -15,6 +17,8 @@ use super::{
     watch::{self, Deadline},
 };
 use crate::{
+    issuer::Ask,
+    policy::Rpc,
     proto::{
         self, CancelConversionRequest, CancelConversionResponse, GetConversionRequest, GetConversionResponse,
         ListPendingConversionsRequest, ListPendingConversionsResponse, PendingConversion,
@@ -22,7 +26,6 @@ use crate::{
         StartConversionResponse, WatchConversionRequest, WatchConversionResponse,
         conversion_service_server::ConversionService,
     },
-    token::Kind,
     whiteboard::{self, Conversion, Page, Priority, Status as Progress},
 };
 
@@ -38,20 +41,21 @@ impl ConversionService for Conversions {
         &self,
         request: Request<StartConversionRequest>,
     ) -> Result<Response<StartConversionResponse>, Status> {
-        let house = &self.0;
-        let caller = caller(&request);
+        let (house, caller) = (&self.0, Caller::of(&request));
         let mut request = request.into_inner();
-        let start = Start::parse(&request)?;
-        let permit = house.permit(&request.project, start.region, start.grant)?;
-        let (whiteboard, access) = (house.whiteboard.clone(), permit.access.clone());
+        let Start { region, new, mint } = Start::parse(&request)?;
+        let rpc = Rpc::StartConversion;
+        let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
+        let (permit, access, _) = house.admit(&caller, &Entry { ask, uuid: "" }).await?;
+        let whiteboard = house.whiteboard.clone();
         let act = async move {
-            let conversion = whiteboard.start_conversion(&access, &start.new).await?;
+            let conversion = whiteboard.start_conversion(&access, &new).await?;
             Ok(describe(conversion, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let conversion: proto::Conversion =
-            house.create((caller, "StartConversion"), request, request_id, act.boxed()).await?;
-        let token = house.token_for(&permit, Kind::Task, &conversion.uuid, &conversion.access_key)?;
+        let creation = Creation { caller: &caller, rpc, permit: &permit, request_id };
+        let identity = |made: &proto::Conversion| (made.uuid.clone(), made.access_key.clone());
+        let (conversion, token) = house.create(creation, request, act.boxed(), identity).await?;
         Ok(Response::new(StartConversionResponse { conversion: Some(conversion), token }))
     }
 
@@ -59,11 +63,11 @@ impl ConversionService for Conversions {
         &self,
         request: Request<GetConversionRequest>,
     ) -> Result<Response<GetConversionResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
+        let (access, _) = self.0.access_to(Rpc::GetConversion, &request, &target).await?;
         let conversion =
             self.0.whiteboard.conversion(&access, target.uuid).await.map_err(conversion_missing)?;
         Ok(Response::new(GetConversionResponse { conversion: Some(describe(conversion, "")) }))
@@ -74,26 +78,29 @@ impl ConversionService for Conversions {
         request: Request<WatchConversionRequest>,
     ) -> Result<Response<BoxStream<WatchConversionResponse>>, Status> {
         let deadline = request.extensions().get::<Deadline>().copied();
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
+        let (access, place) = self.0.access_to(Rpc::WatchConversion, &request, &target).await?;
         let watcher = &self.0.watcher;
         let longest = Instant::now() + watcher.max_duration();
         let watch = watcher.watch(access, target.uuid);
-        Ok(Response::new(watch::stream(watch, longest, deadline, self.0.stopping.clone())))
+        Ok(Response::new(watch::stream((watch, place), longest, deadline, self.0.stopping.clone())))
     }
 
     async fn list_pending_conversions(
         &self,
         request: Request<ListPendingConversionsRequest>,
     ) -> Result<Response<ListPendingConversionsResponse>, Status> {
+        let caller = Caller::of(&request);
         let request = request.get_ref();
         let mut violations = Violations::default();
         let region = convert::region(request.region, &mut violations);
         let region = violations.unless_any(region)?;
-        let (_, access) = self.0.access(&request.project, region)?;
+        let rpc = Rpc::ListPendingConversions;
+        let ask = Ask { rpc, project: &request.project, access_key: "", region, mint: None };
+        let (_, access, _) = self.0.admit(&caller, &Entry { ask, uuid: "" }).await?;
         let pending = self.0.whiteboard.pending_conversions(&access).await;
         let pending = pending.map_err(|error| Error::Upstream(error, Missing::Nothing))?;
         let conversions = pending.into_iter().map(|conversion| PendingConversion {
@@ -111,11 +118,11 @@ impl ConversionService for Conversions {
         &self,
         request: Request<CancelConversionRequest>,
     ) -> Result<Response<CancelConversionResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
+        let (access, _) = self.0.access_to(Rpc::CancelConversion, &request, &target).await?;
         self.0.whiteboard.cancel_conversion(&access, target.uuid).await.map_err(conversion_missing)?;
         self.0.watcher.changed(&access, target.uuid);
         Ok(Response::new(CancelConversionResponse {}))
@@ -125,12 +132,12 @@ impl ConversionService for Conversions {
         &self,
         request: Request<PrioritizeConversionRequest>,
     ) -> Result<Response<PrioritizeConversionResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
-        let priority = priority(request.priority, &mut violations);
+        let target = target!(body.uuid, &mut violations);
+        let priority = priority(body.priority, &mut violations);
         let (target, priority) = violations.unless_any(target.zip(priority))?;
-        let access = self.0.access_to(&target)?;
+        let (access, _) = self.0.access_to(Rpc::PrioritizeConversion, &request, &target).await?;
         let moved = self.0.whiteboard.prioritize_conversion(&access, target.uuid, priority).await;
         moved.map_err(conversion_missing)?;
         Ok(Response::new(PrioritizeConversionResponse {}))

@@ -6,7 +6,12 @@ use std::{borrow::Cow, time::Duration};
 use tonic_types::FieldViolation;
 
 use super::{Error, Reason, status::Missing};
-use crate::{issuer, outcome, policy, whiteboard::Error as Upstream};
+use crate::{
+    issuer::Refusal,
+    outcome,
+    policy::{Denial, Limit, QuotaExceeded},
+    whiteboard::Error as Upstream,
+};
 
 type Explained = (Reason, Cow<'static, str>);
 
@@ -14,15 +19,23 @@ type Explained = (Reason, Cow<'static, str>);
 pub(super) const OTHER_ARGUMENTS: &str =
     "was used with other arguments in the last ten minutes; make a new one";
 
+const CLOCK_UNSTABLE: &str =
+    "this server's clock was set by more than 5 s, and nothing is signed until it is stable; try again";
+
 pub(super) fn explain(error: &Error) -> Explained {
     let (reason, message) = match error {
         Error::Invalid(violations) => return (Reason::InvalidRequest, list(violations).into()),
         Error::CallerUnknown(unknown) => return (Reason::CallerUnknown, unknown.to_string().into()),
-        Error::Refused(refusal) => return explain_refusal(*refusal),
+        Error::Refused(refusal) => return explain_refusal(refusal),
         Error::RefusedInBatch(index, refusal) => {
-            let (reason, message) = explain_refusal(*refusal);
+            let (reason, message) = explain_refusal(refusal);
             return (reason, format!("requests[{index}]: {message}").into());
         }
+        Error::AuditUnavailable => (
+            Reason::AuditUnavailable,
+            "the audit trail cannot be written, so nothing is handed out; what a creating call was to create \
+             may exist, and the same request_id finds it",
+        ),
         Error::Outcome(refusal) => return explain_outcome(*refusal),
         Error::Upstream(error, missing) => explain_upstream(error, *missing),
         Error::DeadlineExceeded => {
@@ -46,24 +59,49 @@ fn list(violations: &[FieldViolation]) -> String {
     format!("the request is invalid: {}{more}", described.join("; "))
 }
 
-fn explain_refusal(refusal: issuer::Refusal) -> Explained {
+fn explain_refusal(refusal: &Refusal) -> Explained {
     let (reason, message) = match refusal {
-        issuer::Refusal::ProjectUnknown => (
-            Reason::ProjectUnknown,
-            "there is no such project, or it is not yours; name one, or ask the operator for a default",
-        ),
-        issuer::Refusal::Policy(policy::Refusal::PermanentTokenForbidden) => {
-            (Reason::PermanentTokenForbidden, "permanent tokens are not allowed; ask for a ttl")
-        }
-        issuer::Refusal::Policy(policy::Refusal::TtlAboveMaximum(maximum)) => {
-            return (Reason::TtlAboveMaximum, above(maximum).into());
-        }
-        issuer::Refusal::AccessKeyUnknown => (
+        Refusal::Denied(denial) => return explain_denial(*denial),
+        // It is made a violation on its way here.
+        Refusal::RegionRequired => (Reason::InvalidRequest, "region is required"),
+        Refusal::AccessKeyUnknown => (
             Reason::AccessKeyUnknown,
             "the project has no such access key to sign with; leave it empty for the active one",
         ),
+        Refusal::QuotaExceeded(exceeded) => return explain_quota(exceeded),
+        Refusal::ClockUnstable(_) => (Reason::ClockUnstable, CLOCK_UNSTABLE),
     };
     (reason, message.into())
+}
+
+fn explain_denial(denial: Denial) -> Explained {
+    let (reason, message) = match denial {
+        Denial::ProjectUnknown => (
+            Reason::ProjectUnknown,
+            "there is no such project, or it is not yours; name one, or ask the operator for a default",
+        ),
+        Denial::PolicyDenied(missing) => {
+            let message = format!("the policy does not allow this: {missing}; ask the operator for a grant");
+            return (Reason::PolicyDenied, message.into());
+        }
+        Denial::RegionForbidden => {
+            (Reason::RegionForbidden, "the policy does not allow this region; name another one")
+        }
+        Denial::PermanentTokenForbidden => {
+            (Reason::PermanentTokenForbidden, "permanent tokens are not allowed; ask for a ttl")
+        }
+        Denial::TtlAboveMaximum(maximum) => return (Reason::TtlAboveMaximum, above(maximum).into()),
+    };
+    (reason, message.into())
+}
+
+fn explain_quota(exceeded: &QuotaExceeded) -> Explained {
+    let advice = match exceeded.what {
+        Limit::Burst => "ask for fewer tokens at once: waiting cannot help",
+        Limit::Watches => "end another watch first",
+        Limit::TokensPerSecond | Limit::UpstreamPerSecond => "try again later",
+    };
+    (Reason::CallerQuotaExceeded, format!("{exceeded}; {advice}").into())
 }
 
 fn above(maximum: Duration) -> String {
@@ -131,6 +169,7 @@ fn explain_upstream(error: &Upstream, missing: Missing) -> (Reason, &'static str
         (Upstream::QueueFull, _) => {
             (Reason::UpstreamQueueFull, "too many conversions are waiting in this region; try again later")
         }
+        (Upstream::ClockUnstable, _) => (Reason::ClockUnstable, CLOCK_UNSTABLE),
         (Upstream::RateLimited { .. }, _) => {
             (Reason::UpstreamRateLimited, "the whiteboard API asks for fewer calls; try again later")
         }

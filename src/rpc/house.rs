@@ -8,16 +8,17 @@ use sha2::{Digest, Sha256};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Request;
 
-use super::{Error, convert, status::Missing, target::Target, violations::Violations};
+use super::{
+    Caller, Desk, Error, convert, desk::Entry, explain::explain, status::Missing, target::Target,
+    violations::Violations,
+};
 use crate::{
-    caller::Principal,
     clock::Clock,
     entropy::Entropy,
-    issuer::{Allowed, Grant, Issuer},
-    keyring::Project,
+    issuer::{Ask, Permit, Refusal},
     outcome::{InMemory, Key, Outcomes},
+    policy::{Mint, Rpc, WatchPlace},
     proto::{Token, TokenGrant},
-    region::Region,
     token::{Kind, Scope, Uuid},
     watcher::{self, Watcher},
     whiteboard::{self, Access, Whiteboard},
@@ -25,8 +26,8 @@ use crate::{
 
 /// What the services work with.
 pub struct House {
-    /// Mints and verifies.
-    pub issuer: Arc<Issuer>,
+    /// Decides, counts and writes down.
+    pub desk: Desk,
     /// The upstream.
     pub whiteboard: Whiteboard,
     /// Follows conversions.
@@ -39,17 +40,18 @@ pub struct House {
     pub stopping: CancellationToken,
 }
 
-/// What a creating call was allowed to do, before anything is sent.
-pub(super) struct Permit<'a> {
-    project: &'a Project,
-    pub(super) access: Access,
-    grant: Option<Allowed>,
+/// A creating call under way.
+pub(super) struct Creation<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) rpc: Rpc,
+    pub(super) permit: &'a Permit,
+    pub(super) request_id: String,
 }
 
 impl House {
     /// Puts the parts together; request ids are remembered in this process.
     pub fn new(
-        issuer: Issuer,
+        desk: Desk,
         whiteboard: Whiteboard,
         watch: watcher::Settings,
         clock: Arc<dyn Clock>,
@@ -57,7 +59,7 @@ impl House {
     ) -> Arc<Self> {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         Arc::new(Self {
-            issuer: Arc::new(issuer),
+            desk,
             watcher: Watcher::new(whiteboard.clone(), entropy, watch, tasks.clone(), stopping.clone()),
             whiteboard,
             outcomes: Arc::new(InMemory::new(clock, tasks.clone())),
@@ -66,39 +68,79 @@ impl House {
         })
     }
 
-    /// Decides a creating call: project, grant, key and region.
-    pub(super) fn permit(
+    /// Decides a call that goes upstream, and writes it down before it does. The place is to be
+    /// kept for as long as the call watches.
+    pub(super) async fn admit(
         &self,
-        project: &str,
-        region: Option<Region>,
-        grant: Option<Grant>,
-    ) -> Result<Permit<'_>, Error> {
-        let project = self.issuer.project(project)?;
-        let grant = grant.map(|grant| self.issuer.decide(&grant)).transpose()?;
-        let key = self.issuer.key(project, "")?.clone();
-        Ok(Permit { project, access: Access { key, region: region_of(project, region)? }, grant })
-    }
-
-    /// Decides a call on a project as a whole.
-    pub(super) fn access(&self, project: &str, region: Option<Region>) -> Result<(&Project, Access), Error> {
-        let project = self.issuer.project(project)?;
-        let key = self.issuer.key(project, "")?.clone();
-        Ok((project, Access { key, region: region_of(project, region)? }))
+        caller: &Caller,
+        entry: &Entry<'_>,
+    ) -> Result<(Permit, Access, WatchPlace), Error> {
+        let (permit, place) = self.desk.decide(caller, entry).await?;
+        let region = permit.region.ok_or(Error::Internal("a call upstream was allowed without a region"))?;
+        self.desk.allow(caller, entry, &permit, &[]).await?;
+        let access = Access { key: permit.key.clone(), region };
+        Ok((permit, access, place))
     }
 
     /// Decides a call on a room or conversion that exists.
-    pub(super) fn access_to(&self, target: &Target<'_>) -> Result<Access, Error> {
-        let project = self.issuer.project(target.project)?;
-        let key = self.issuer.key(project, target.access_key)?.clone();
-        Ok(Access { key, region: region_of(project, target.region)? })
+    pub(super) async fn access_to<T>(
+        &self,
+        rpc: Rpc,
+        request: &Request<T>,
+        target: &Target<'_>,
+    ) -> Result<(Access, WatchPlace), Error> {
+        let Target { project, access_key, region, uuid } = *target;
+        let ask = Ask { rpc, project, access_key, region, mint: None };
+        let entry = Entry { ask, uuid: uuid.as_str() };
+        let (_, access, place) = self.admit(&Caller::of(request), &entry).await?;
+        Ok((access, place))
     }
 
-    /// Creates something, once for a caller's request id; without one, always.
+    /// Creates something, once for a caller's request id, without one always; and mints the token
+    /// that was asked for beside it, with the key that created. What came of it is written down
+    /// before it is told.
     pub(super) async fn create<R, T>(
         &self,
-        (caller, rpc): (Principal, &'static str),
+        creation: Creation<'_>,
         request: R,
+        act: BoxFuture<'static, Result<T, whiteboard::Error>>,
+        identity: impl FnOnce(&T) -> (String, String),
+    ) -> Result<(T, Option<Token>), Error>
+    where
+        R: Message,
+        T: Message + Name + Default + Send + 'static,
+    {
+        let Creation { caller, rpc, permit, request_id } = creation;
+        let created = match self.act_once(caller, rpc, request_id, request, act).await {
+            Ok(created) => created,
+            Err(error) => {
+                // It stands whether or not it could be written.
+                let reason = explain(&error).0;
+                let _ = self.desk.outcome(caller, rpc, permit, Err(reason)).await;
+                return Err(error);
+            }
+        };
+        let (uuid, access_key) = identity(&created);
+        let Some(minting) = permit.mint else {
+            // Without a token nothing need be withheld: the room or conversion exists already.
+            let _ = self.desk.outcome(caller, rpc, permit, Ok((&uuid, None))).await;
+            return Ok((created, None));
+        };
+        let id = Uuid::new(&uuid).ok_or(Error::Internal("the upstream created something without a uuid"))?;
+        let scope = if minting.kind == Kind::Room { Scope::Room(id) } else { Scope::Task(id) };
+        let key = permit.project.signing_key(&access_key).ok_or(Refusal::AccessKeyUnknown)?;
+        let issued = self.desk.issuer.sign(minting, key, scope, self.desk.issuer.now()?);
+        self.desk.outcome(caller, rpc, permit, Ok((&uuid, Some(&issued)))).await?;
+        let token = convert::token(&issued, scope, minting.role, &access_key);
+        Ok((created, Some(token)))
+    }
+
+    async fn act_once<R, T>(
+        &self,
+        caller: &Caller,
+        rpc: Rpc,
         request_id: String,
+        request: R,
         act: BoxFuture<'static, Result<T, whiteboard::Error>>,
     ) -> Result<T, Error>
     where
@@ -109,47 +151,23 @@ impl House {
         if request_id.is_empty() {
             return act.await.map_err(failed);
         }
-        let key = Key { caller, rpc, request_id: request_id.to_ascii_lowercase() };
+        let key = Key {
+            caller: caller.principal.clone(),
+            rpc: rpc.name(),
+            request_id: request_id.to_ascii_lowercase(),
+        };
         let arguments = Sha256::digest(request.encode_to_vec()).into();
         let act = act.map(|created| created.map(|created| created.encode_to_vec())).boxed();
         let encoded =
             self.outcomes.once(key, arguments, act).await.map_err(Error::Outcome)?.map_err(failed)?;
         T::decode(&*encoded).map_err(|_| Error::Internal("an outcome that cannot be decoded"))
     }
-
-    /// Signs the token that a creating call granted, with the key that created.
-    pub(super) fn token_for(
-        &self,
-        permit: &Permit<'_>,
-        kind: Kind,
-        uuid: &str,
-        access_key: &str,
-    ) -> Result<Option<Token>, Error> {
-        let Some(allowed) = permit.grant else { return Ok(None) };
-        let uuid = Uuid::new(uuid).ok_or(Error::Internal("the upstream created something without a uuid"))?;
-        let scope = if kind == Kind::Room { Scope::Room(uuid) } else { Scope::Task(uuid) };
-        let key = self.issuer.key(permit.project, access_key)?;
-        let issued = self.issuer.sign(allowed, key, scope, self.issuer.now());
-        Ok(Some(convert::token(&issued, scope, allowed.role(), access_key)))
-    }
-}
-
-/// Who sent a request. One that did not come through the server is nobody's.
-pub(super) fn caller<T>(request: &Request<T>) -> Principal {
-    request.extensions().get().cloned().unwrap_or_else(Principal::anonymous)
-}
-
-/// The region asked for, or the project's default.
-fn region_of(project: &Project, asked: Option<Region>) -> Result<Region, Error> {
-    asked
-        .or(project.region())
-        .ok_or_else(|| Error::invalid("region", "is required: the project has no default region"))
 }
 
 /// A grant beside a creating call: its role and validity are read as `IssueToken`'s are.
-pub(super) fn grant(wanted: Option<&TokenGrant>, kind: Kind, violations: &mut Violations) -> Option<Grant> {
+pub(super) fn grant(wanted: Option<&TokenGrant>, kind: Kind, violations: &mut Violations) -> Option<Mint> {
     let wanted = wanted?;
     let role = convert::role(wanted.role, "token_grant.role", violations);
     let lifetime = convert::granted_lifetime(wanted.validity.as_ref(), violations);
-    Some(Grant { kind, role: role?, lifetime: lifetime? })
+    Some(Mint { kind, role: role?, lifetime: lifetime? })
 }

@@ -4,8 +4,10 @@
 //! back. It knows no HTTP.
 
 mod batch;
+mod caller;
 mod conversions;
 mod convert;
+mod desk;
 mod explain;
 mod failures;
 mod house;
@@ -25,6 +27,8 @@ use std::sync::Arc;
 use tonic::service::{Routes, RoutesBuilder};
 
 pub use self::{
+    caller::Caller,
+    desk::Desk,
     house::House,
     reason::Reason,
     status::{DOMAIN, Error},
@@ -84,7 +88,7 @@ pub fn services(house: &Arc<House>) -> Routes {
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(
-            TokenServiceServer::new(Tokens::new(house.issuer.clone()))
+            TokenServiceServer::new(Tokens::new(house.desk.clone()))
                 .max_decoding_message_size(512 * KIB)
                 .max_encoding_message_size(LONGEST_ANSWER),
         )

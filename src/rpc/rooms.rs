@@ -6,15 +6,17 @@ use futures_util::FutureExt;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Error, House, convert,
-    house::{caller, grant},
+    Caller, Error, House, convert,
+    desk::Entry,
+    house::{Creation, grant},
     pages::{self, List},
     status::Missing,
     target::{Target, target},
     violations::Violations,
 };
 use crate::{
-    issuer::Grant,
+    issuer::Ask,
+    policy::{Mint, Rpc},
     proto::{
         CreateRoomRequest, CreateRoomResponse, DisableRoomRequest, DisableRoomResponse, EnableRoomRequest,
         EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest, ListRoomsResponse, Room,
@@ -22,7 +24,7 @@ use crate::{
     },
     region::Region,
     token::Kind,
-    whiteboard,
+    whiteboard::{self, Access},
 };
 
 pub(super) struct Rooms(pub(super) Arc<House>);
@@ -37,28 +39,30 @@ impl RoomService for Rooms {
         &self,
         request: Request<CreateRoomRequest>,
     ) -> Result<Response<CreateRoomResponse>, Status> {
-        let house = &self.0;
-        let caller = caller(&request);
+        let (house, caller) = (&self.0, Caller::of(&request));
         let mut request = request.into_inner();
-        let new = NewRoom::parse(&request)?;
-        let permit = house.permit(&request.project, new.region, new.grant)?;
-        let (whiteboard, access) = (house.whiteboard.clone(), permit.access.clone());
+        let NewRoom { region, limit, mint } = NewRoom::parse(&request)?;
+        let rpc = Rpc::CreateRoom;
+        let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
+        let (permit, access, _) = house.admit(&caller, &Entry { ask, uuid: "" }).await?;
+        let whiteboard = house.whiteboard.clone();
         let act = async move {
-            let room = whiteboard.create_room(&access, new.limit).await?;
+            let room = whiteboard.create_room(&access, limit).await?;
             Ok(convert::room(room, access.region, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let room: Room = house.create((caller, "CreateRoom"), request, request_id, act.boxed()).await?;
-        let token = house.token_for(&permit, Kind::Room, &room.uuid, &room.access_key)?;
+        let creation = Creation { caller: &caller, rpc, permit: &permit, request_id };
+        let identity = |room: &Room| (room.uuid.clone(), room.access_key.clone());
+        let (room, token) = house.create(creation, request, act.boxed(), identity).await?;
         Ok(Response::new(CreateRoomResponse { room: Some(room), token }))
     }
 
     async fn get_room(&self, request: Request<GetRoomRequest>) -> Result<Response<GetRoomResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
+        let (access, _) = self.0.access_to(Rpc::GetRoom, &request, &target).await?;
         let room = self.0.whiteboard.room(&access, target.uuid).await.map_err(room_missing)?;
         let room = convert::room(room, access.region, "");
         Ok(Response::new(GetRoomResponse { room: Some(room) }))
@@ -68,13 +72,15 @@ impl RoomService for Rooms {
         &self,
         request: Request<ListRoomsRequest>,
     ) -> Result<Response<ListRoomsResponse>, Status> {
+        let caller = Caller::of(&request);
         let request = request.get_ref();
         let mut violations = Violations::default();
         let region = convert::region(request.region, &mut violations);
         let size = pages::size(request.page_size, &mut violations);
         let (region, size) = violations.unless_any(region.zip(size))?;
-        let (project, access) = self.0.access(&request.project, region)?;
-        let list = List { project: project.name(), region: access.region };
+        let ask = Ask { rpc: Rpc::ListRooms, project: &request.project, access_key: "", region, mint: None };
+        let (permit, access, _) = self.0.admit(&caller, &Entry { ask, uuid: "" }).await?;
+        let list = List { project: permit.project.name(), region: access.region };
         let after = list.open(&request.page_token)?;
         let page = list.page(&self.0.whiteboard, &access, after.as_deref(), size).await;
         let (rooms, next_page_token) = page.map_err(|error| match error {
@@ -89,11 +95,12 @@ impl RoomService for Rooms {
         &self,
         request: Request<DisableRoomRequest>,
     ) -> Result<Response<DisableRoomResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let room = self.set_disabled(&target, true).await?;
+        let (access, _) = self.0.access_to(Rpc::DisableRoom, &request, &target).await?;
+        let room = self.set_disabled(&access, &target, true).await?;
         Ok(Response::new(DisableRoomResponse { room: Some(room) }))
     }
 
@@ -101,19 +108,24 @@ impl RoomService for Rooms {
         &self,
         request: Request<EnableRoomRequest>,
     ) -> Result<Response<EnableRoomResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.uuid, &mut violations);
+        let target = target!(body.uuid, &mut violations);
         let target = violations.unless_any(target)?;
-        let room = self.set_disabled(&target, false).await?;
+        let (access, _) = self.0.access_to(Rpc::EnableRoom, &request, &target).await?;
+        let room = self.set_disabled(&access, &target, false).await?;
         Ok(Response::new(EnableRoomResponse { room: Some(room) }))
     }
 }
 
 impl Rooms {
-    async fn set_disabled(&self, target: &Target<'_>, disabled: bool) -> Result<Room, Error> {
-        let access = self.0.access_to(target)?;
-        let room = self.0.whiteboard.set_room_disabled(&access, target.uuid, disabled).await;
+    async fn set_disabled(
+        &self,
+        access: &Access,
+        target: &Target<'_>,
+        disabled: bool,
+    ) -> Result<Room, Error> {
+        let room = self.0.whiteboard.set_room_disabled(access, target.uuid, disabled).await;
         Ok(convert::room(room.map_err(room_missing)?, access.region, ""))
     }
 }
@@ -122,7 +134,7 @@ impl Rooms {
 struct NewRoom {
     region: Option<Region>,
     limit: i32,
-    grant: Option<Grant>,
+    mint: Option<Mint>,
 }
 
 impl NewRoom {
@@ -132,9 +144,9 @@ impl NewRoom {
         if request.limit < 0 {
             violations.add("limit", "must not be negative; 0 is no limit");
         }
-        let grant = grant(request.token_grant.as_ref(), Kind::Room, &mut violations);
+        let mint = grant(request.token_grant.as_ref(), Kind::Room, &mut violations);
         convert::request_id(&request.request_id, &mut violations);
-        let parsed = region.map(|region| Self { region, limit: request.limit, grant });
+        let parsed = region.map(|region| Self { region, limit: request.limit, mint });
         violations.unless_any(parsed)
     }
 }

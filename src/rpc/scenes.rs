@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Error, House, convert, status::Missing, target::target, violations::Violations};
 use crate::{
+    policy::Rpc,
     proto::{
         self, AddScenesRequest, AddScenesResponse, CaptureSceneDirRequest, CaptureSceneDirResponse,
         CaptureSceneRequest, CaptureSceneResponse, ListScenesRequest, ListScenesResponse, SwitchSceneRequest,
@@ -29,13 +30,13 @@ impl SceneService for Scenes {
         &self,
         request: Request<ListScenesRequest>,
     ) -> Result<Response<ListScenesResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.room_uuid, &mut violations);
-        optional_path(&request.scene_dir, "scene_dir", &mut violations);
+        let target = target!(body.room_uuid, &mut violations);
+        optional_path(&body.scene_dir, "scene_dir", &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let paths = self.0.whiteboard.scenes(&access, target.uuid, &request.scene_dir).await;
+        let (access, _) = self.0.access_to(Rpc::ListScenes, &request, &target).await?;
+        let paths = self.0.whiteboard.scenes(&access, target.uuid, &body.scene_dir).await;
         Ok(Response::new(ListScenesResponse { scene_paths: paths.map_err(room_missing)? }))
     }
 
@@ -43,14 +44,14 @@ impl SceneService for Scenes {
         &self,
         request: Request<AddScenesRequest>,
     ) -> Result<Response<AddScenesResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.room_uuid, &mut violations);
-        path(&request.scene_dir, "scene_dir", &mut violations);
-        let scenes = new_scenes(&request.scenes, &mut violations);
+        let target = target!(body.room_uuid, &mut violations);
+        path(&body.scene_dir, "scene_dir", &mut violations);
+        let scenes = new_scenes(&body.scenes, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let added = self.0.whiteboard.add_scenes(&access, target.uuid, &request.scene_dir, &scenes).await;
+        let (access, _) = self.0.access_to(Rpc::AddScenes, &request, &target).await?;
+        let added = self.0.whiteboard.add_scenes(&access, target.uuid, &body.scene_dir, &scenes).await;
         added.map_err(room_missing)?;
         Ok(Response::new(AddScenesResponse {}))
     }
@@ -59,16 +60,16 @@ impl SceneService for Scenes {
         &self,
         request: Request<SwitchSceneRequest>,
     ) -> Result<Response<SwitchSceneResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.room_uuid, &mut violations);
-        path(&request.scene_path, "scene_path", &mut violations);
+        let target = target!(body.room_uuid, &mut violations);
+        path(&body.scene_path, "scene_path", &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let current = self.0.whiteboard.switch_scene(&access, target.uuid, &request.scene_path).await;
+        let (access, _) = self.0.access_to(Rpc::SwitchScene, &request, &target).await?;
+        let current = self.0.whiteboard.switch_scene(&access, target.uuid, &body.scene_path).await;
         let scene_path = current.map_err(room_missing)?;
         // A missing scene or a directory does not switch, and need not be called an error upstream.
-        if !segments(&scene_path).eq(segments(&request.scene_path)) {
+        if !segments(&scene_path).eq(segments(&body.scene_path)) {
             return Err(room_missing(whiteboard::Error::SceneNotFound).into());
         }
         Ok(Response::new(SwitchSceneResponse { scene_path }))
@@ -78,14 +79,14 @@ impl SceneService for Scenes {
         &self,
         request: Request<CaptureSceneRequest>,
     ) -> Result<Response<CaptureSceneResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.room_uuid, &mut violations);
-        optional_path(&request.scene_path, "scene_path", &mut violations);
-        let size = size(request.width_px, request.height_px, &mut violations);
+        let target = target!(body.room_uuid, &mut violations);
+        optional_path(&body.scene_path, "scene_path", &mut violations);
+        let size = size(body.width_px, body.height_px, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let taken = self.0.whiteboard.capture_scene(&access, target.uuid, &request.scene_path, size).await;
+        let (access, _) = self.0.access_to(Rpc::CaptureScene, &request, &target).await?;
+        let taken = self.0.whiteboard.capture_scene(&access, target.uuid, &body.scene_path, size).await;
         let screenshot = describe(taken.map_err(room_missing)?);
         Ok(Response::new(CaptureSceneResponse { screenshot: Some(screenshot) }))
     }
@@ -94,14 +95,14 @@ impl SceneService for Scenes {
         &self,
         request: Request<CaptureSceneDirRequest>,
     ) -> Result<Response<CaptureSceneDirResponse>, Status> {
-        let request = request.get_ref();
+        let body = request.get_ref();
         let mut violations = Violations::default();
-        let target = target!(request.room_uuid, &mut violations);
-        optional_path(&request.scene_dir, "scene_dir", &mut violations);
-        let size = size(request.width_px, request.height_px, &mut violations);
+        let target = target!(body.room_uuid, &mut violations);
+        optional_path(&body.scene_dir, "scene_dir", &mut violations);
+        let size = size(body.width_px, body.height_px, &mut violations);
         let target = violations.unless_any(target)?;
-        let access = self.0.access_to(&target)?;
-        let taken = self.0.whiteboard.capture_scene_dir(&access, target.uuid, &request.scene_dir, size).await;
+        let (access, _) = self.0.access_to(Rpc::CaptureSceneDir, &request, &target).await?;
+        let taken = self.0.whiteboard.capture_scene_dir(&access, target.uuid, &body.scene_dir, size).await;
         let screenshots = taken.map_err(room_missing)?.into_iter().map(describe).collect();
         Ok(Response::new(CaptureSceneDirResponse { screenshots }))
     }

@@ -2,7 +2,7 @@
 
 use super::{Error, convert, house::grant, violations::Violations};
 use crate::{
-    issuer::Grant,
+    policy::Mint,
     proto::{self, StartConversionRequest, start_conversion_request::Format as ProtoFormat},
     region::Region,
     token::Kind,
@@ -13,7 +13,7 @@ use crate::{
 pub(super) struct Start {
     pub(super) region: Option<Region>,
     pub(super) new: NewConversion,
-    pub(super) grant: Option<Grant>,
+    pub(super) mint: Option<Mint>,
 }
 
 impl Start {
@@ -29,12 +29,12 @@ impl Start {
         if request.webhook_retry.is_some_and(|retry| !(0..=10).contains(&retry)) {
             violations.add("webhook_retry", "must be 0 to 10");
         }
-        let grant = grant(request.token_grant.as_ref(), Kind::Task, &mut violations);
+        let mint = grant(request.token_grant.as_ref(), Kind::Task, &mut violations);
         convert::request_id(&request.request_id, &mut violations);
         let parsed = || {
             let webhook_retry = request.webhook_retry;
             let new = NewConversion { resource: resource?, format: format?, webhook_endpoint, webhook_retry };
-            Some(Self { region: region?, new, grant })
+            Some(Self { region: region?, new, mint })
         };
         violations.unless_any(parsed())
     }

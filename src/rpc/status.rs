@@ -9,7 +9,8 @@ use super::explain::{OTHER_ARGUMENTS, explain};
 use crate::{
     caller,
     issuer::Refusal,
-    outcome, policy,
+    outcome,
+    policy::Denial,
     whiteboard::{self, Effect},
 };
 
@@ -33,6 +34,8 @@ pub enum Error {
     Refused(Refusal),
     /// Nothing of a batch is minted, because of the request at this index.
     RefusedInBatch(usize, Refusal),
+    /// The call could not be written down.
+    AuditUnavailable,
     /// A request id leads to nothing.
     Outcome(outcome::Refusal),
     /// The upstream gave nothing; which reason a missing thing has depends on what was asked for.
@@ -73,6 +76,13 @@ impl Error {
             Self::Outcome(outcome::Refusal::OtherArguments) => {
                 details.add_bad_request_violation("request_id", OTHER_ARGUMENTS);
             }
+            Self::Refused(Refusal::QuotaExceeded(exceeded))
+            | Self::RefusedInBatch(_, Refusal::QuotaExceeded(exceeded)) => {
+                details.add_quota_failure_violation(
+                    exceeded.what.to_string(),
+                    format!("grant {} allows {} = {}", exceeded.grant, exceeded.what, exceeded.allowed),
+                );
+            }
             Self::Upstream(whiteboard::Error::QueueFull, _) => {
                 details.add_quota_failure_violation("upstream", "conversions that wait in this region");
             }
@@ -100,9 +110,14 @@ impl Error {
             metadata.insert("request_index".to_owned(), index.to_string());
         }
         if let Self::Refused(refusal) | Self::RefusedInBatch(_, refusal) = self
-            && let Refusal::Policy(policy::Refusal::TtlAboveMaximum(maximum)) = refusal
+            && let Refusal::Denied(denial) = refusal
         {
-            metadata.insert("maximum_seconds".to_owned(), maximum.as_secs().to_string());
+            if let Denial::TtlAboveMaximum(maximum) = denial {
+                metadata.insert("maximum_seconds".to_owned(), maximum.as_secs().to_string());
+            }
+            if let Some(missing) = denial.missing() {
+                metadata.insert("missing".to_owned(), missing.to_owned());
+            }
         }
         if let Self::Upstream(whiteboard::Error::UnexpectedAnswer { effect: Effect::Possible, .. }, _) = self
         {
@@ -117,7 +132,16 @@ impl Error {
             Self::Upstream(whiteboard::Error::RateLimited { retry_after }, _) => {
                 Some(retry_after.unwrap_or(RETRY_DELAY))
             }
-            Self::Upstream(whiteboard::Error::Unreachable { .. } | whiteboard::Error::QueueFull, _)
+            Self::Refused(Refusal::QuotaExceeded(exceeded))
+            | Self::RefusedInBatch(_, Refusal::QuotaExceeded(exceeded)) => exceeded.retry_after,
+            Self::Refused(Refusal::ClockUnstable(_))
+            | Self::AuditUnavailable
+            | Self::Upstream(
+                whiteboard::Error::Unreachable { .. }
+                | whiteboard::Error::QueueFull
+                | whiteboard::Error::ClockUnstable,
+                _,
+            )
             | Self::Outcome(outcome::Refusal::Full)
             | Self::WatchExpired
             | Self::ShuttingDown => Some(RETRY_DELAY),
@@ -139,7 +163,12 @@ fn those_that_fit(violations: &[FieldViolation]) -> &[FieldViolation] {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        match refusal {
+            Refusal::RegionRequired => {
+                Self::invalid("region", "is required: the project has no default region")
+            }
+            refusal => Self::Refused(refusal),
+        }
     }
 }
 

@@ -1,19 +1,18 @@
 //! `TokenService`.
 
-use std::sync::Arc;
-
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Error, batch, convert, violations::Violations};
+use super::{Caller, Desk, Error, batch, convert, desk::Entry, violations::Violations};
 use crate::{
     clock::UnixMillis,
-    issuer::{Allowed, Grant, Issuer, Refusal, Verdict},
+    issuer::{Ask, Issued, Issuer, Permit, Verdict},
+    policy::{Mint, Rpc},
     proto::{
         self, BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, IssueTokenResponse,
         Token, TokenClaims, VerifyTokenRequest, VerifyTokenResponse, issue_token_request,
         token_service_server::TokenService,
     },
-    token::{Permission, Presented, Scope, SigningKey, Uuid, Wanted},
+    token::{Permission, Presented, Scope, Uuid, Wanted},
 };
 
 /// The longest token that is verified, in bytes.
@@ -21,14 +20,14 @@ const LONGEST_TOKEN: usize = 8 * 1024;
 
 /// Also usable without a server: the offline commands call it in the process.
 pub struct Tokens {
-    issuer: Arc<Issuer>,
+    desk: Desk,
 }
 
 impl Tokens {
-    /// Mints and verifies with `issuer`.
+    /// Mints and verifies at `desk`.
     #[must_use]
-    pub const fn new(issuer: Arc<Issuer>) -> Self {
-        Self { issuer }
+    pub const fn new(desk: Desk) -> Self {
+        Self { desk }
     }
 }
 
@@ -38,11 +37,16 @@ impl TokenService for Tokens {
         &self,
         request: Request<IssueTokenRequest>,
     ) -> Result<Response<IssueTokenResponse>, Status> {
+        let caller = Caller::of(&request);
         let mut violations = Violations::default();
         let order = Order::parse(request.get_ref(), &mut violations);
         let order = violations.unless_any(order)?;
-        let permit = order.decide(&self.issuer).map_err(Error::from)?;
-        let token = order.sign(&self.issuer, permit, self.issuer.now());
+        let entry = order.entry(Rpc::IssueToken);
+        let (permit, _) = self.desk.decide(&caller, &entry).await?;
+        let now = self.desk.issuer.now().map_err(Error::from)?;
+        let issued = order.sign(&self.desk.issuer, &permit, now)?;
+        self.desk.allow(&caller, &entry, &permit, &[&issued]).await?;
+        let token = order.token(&issued, &permit);
         Ok(Response::new(IssueTokenResponse { token: Some(token) }))
     }
 
@@ -50,7 +54,8 @@ impl TokenService for Tokens {
         &self,
         request: Request<BatchIssueTokensRequest>,
     ) -> Result<Response<BatchIssueTokensResponse>, Status> {
-        let tokens = batch::issue(&self.issuer, request.get_ref())?;
+        let caller = Caller::of(&request);
+        let tokens = batch::issue(&self.desk, &caller, request.get_ref()).await?;
         Ok(Response::new(BatchIssueTokensResponse { tokens }))
     }
 
@@ -58,10 +63,12 @@ impl TokenService for Tokens {
         &self,
         request: Request<VerifyTokenRequest>,
     ) -> Result<Response<VerifyTokenResponse>, Status> {
+        let caller = Caller::of(&request);
         let request = request.get_ref();
         let wanted = parse_wanted(request)?;
-        let verdict = self.issuer.verify(&request.token, &request.project, &wanted).map_err(Error::from)?;
-        Ok(Response::new(describe(&verdict)))
+        let issuer = &self.desk.issuer;
+        let verdict = issuer.verify(&caller.principal, &request.token, &request.project, &wanted);
+        Ok(Response::new(describe(&verdict.map_err(Error::from)?)))
     }
 }
 
@@ -70,7 +77,7 @@ pub(super) struct Order<'a> {
     project: &'a str,
     access_key: &'a str,
     scope: Scope<'a>,
-    grant: Grant,
+    mint: Mint,
 }
 
 impl<'a> Order<'a> {
@@ -79,28 +86,24 @@ impl<'a> Order<'a> {
         let role = convert::role(request.role, "role", violations);
         let lifetime = convert::issue_lifetime(request.validity.as_ref(), violations);
         let (scope, access_key) = scope?;
-        let grant = Grant { kind: scope.kind(), role: role?, lifetime: lifetime? };
-        Some(Self { project: &request.project, access_key, scope, grant })
+        let mint = Mint { kind: scope.kind(), role: role?, lifetime: lifetime? };
+        Some(Self { project: &request.project, access_key, scope, mint })
     }
 
-    /// Whether it may be minted, and with which key.
-    pub(super) fn decide<'k>(&self, issuer: &'k Issuer) -> Result<Permit<'k>, Refusal> {
-        let project = issuer.project(self.project)?;
-        let allowed = issuer.decide(&self.grant)?;
-        Ok(Permit { allowed, key: issuer.key(project, self.access_key)? })
+    pub(super) fn entry(&self, rpc: Rpc) -> Entry<'a> {
+        let Self { project, access_key, scope, mint } = *self;
+        let ask = Ask { rpc, project, access_key, region: None, mint: Some(mint) };
+        Entry { ask, uuid: scope.uuid().unwrap_or_default() }
     }
 
-    pub(super) fn sign(&self, issuer: &Issuer, permit: Permit<'_>, now: UnixMillis) -> Token {
-        let signed = issuer.sign(permit.allowed, permit.key, self.scope, now);
-        convert::token(&signed, self.scope, self.grant.role, permit.key.access_key())
+    pub(super) fn sign(&self, issuer: &Issuer, permit: &Permit, now: UnixMillis) -> Result<Issued, Error> {
+        let minting = permit.mint.ok_or(Error::Internal("a token was allowed without its lifetime"))?;
+        Ok(issuer.sign(minting, &permit.key, self.scope, now))
     }
-}
 
-/// An order that was allowed.
-#[derive(Clone, Copy)]
-pub(super) struct Permit<'a> {
-    allowed: Allowed,
-    key: &'a SigningKey,
+    pub(super) fn token(&self, issued: &Issued, permit: &Permit) -> Token {
+        convert::token(issued, self.scope, self.mint.role, permit.key.access_key())
+    }
 }
 
 /// The scope, and the access key that it names.
@@ -155,7 +158,7 @@ fn verified_uuid<'a>(uuid: &'a str, field: &str, violations: &mut Violations) ->
     convert::minted_uuid(uuid, field, violations).map(Uuid::as_str)
 }
 
-fn describe(verdict: &Verdict<'_>) -> VerifyTokenResponse {
+fn describe(verdict: &Verdict) -> VerifyTokenResponse {
     let error = verdict.result.err();
     let permissions = verdict.presented.as_ref().filter(|_| error.is_none()).map(Presented::permissions);
     VerifyTokenResponse {
@@ -168,7 +171,7 @@ fn describe(verdict: &Verdict<'_>) -> VerifyTokenResponse {
             .flatten()
             .map(|p| convert::permission_to_proto(p).into())
             .collect(),
-        project: verdict.project.map(|project| project.name().to_owned()).unwrap_or_default(),
+        project: verdict.project.as_ref().map(|project| project.name().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, codegen::BoxStream};
 
 use super::{Error, conversions::describe, status::Missing};
-use crate::{proto::WatchConversionResponse, watcher::Watch};
+use crate::{policy::WatchPlace, proto::WatchConversionResponse, watcher::Watch};
 
 /// When the caller's own deadline is; an extension of the request, where the caller set one.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct Deadline(pub Instant);
 
 struct Stream {
     watch: Watch,
+    /// Counts the watch against its caller's quota until it is dropped.
+    _place: WatchPlace,
     expiry: Instant,
     /// What it ends with at its expiry.
     at_expiry: fn() -> Error,
@@ -24,7 +26,7 @@ struct Stream {
 
 /// `longest`: when the watch expires, unless the caller's deadline is earlier.
 pub(super) fn stream(
-    watch: Watch,
+    (watch, place): (Watch, WatchPlace),
     longest: Instant,
     deadline: Option<Deadline>,
     stopping: CancellationToken,
@@ -33,7 +35,7 @@ pub(super) fn stream(
         Some(Deadline(deadline)) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
         _ => (longest, || Error::WatchExpired),
     };
-    let stream = Stream { watch, expiry, at_expiry, stopping };
+    let stream = Stream { watch, _place: place, expiry, at_expiry, stopping };
     Box::pin(unfold(Some(stream), |stream| async {
         let mut stream = stream?;
         match stream.next().await? {

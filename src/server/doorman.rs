@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::incoming::Peer;
 use crate::{
     caller::{Callers, Principal},
-    rpc::Error,
+    rpc::{Caller, Error},
 };
 
 /// What anyone may ask, without being known.
@@ -24,8 +24,8 @@ impl Doorman {
         Self { callers }
     }
 
-    /// Makes the caller's [`Principal`] an extension of the request.
-    pub(super) async fn admit(&self, request: &mut Parts) -> Result<(), Error> {
+    /// Makes the call's [`Caller`] an extension of the request.
+    pub(super) async fn admit(&self, request: &mut Parts, request_id: &str) -> Result<(), Error> {
         if OPEN.iter().any(|prefix| request.uri.path().starts_with(prefix)) {
             return Ok(());
         }
@@ -37,7 +37,8 @@ impl Doorman {
                 callers.identify(&request.headers, certificates).await.map_err(Error::CallerUnknown)?
             }
         };
-        request.extensions.insert(principal);
+        let peer = request.extensions.get::<Peer>().map(|peer| peer.address.ip());
+        request.extensions.insert(Caller { principal, peer, request_id: request_id.to_owned() });
         Ok(())
     }
 }

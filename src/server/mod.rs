@@ -20,11 +20,13 @@ use tonic::transport;
 pub use self::incoming::Peer;
 use self::{call::CallLayer, doorman::Doorman, health::Health, incoming::incoming};
 use crate::{
+    audit::Audit,
     caller::{self, Callers},
     entropy::Entropy,
     proto::DESCRIPTORS,
     reload::{self, Reload},
     rpc::{self, House},
+    stability::Stability,
     telemetry::Metrics,
     tls::Tls,
 };
@@ -55,6 +57,10 @@ pub struct Parts {
     pub callers: Option<Arc<Callers>>,
     /// Where calls are counted.
     pub metrics: Arc<Metrics>,
+    /// What is made of files that may change.
+    pub files: Vec<Arc<dyn Reload>>,
+    /// Whether the clock can be signed by.
+    pub stability: Arc<Stability>,
     /// Makes request ids.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -112,8 +118,9 @@ impl Server {
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
         tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
         tasks.spawn(keep_fresh(&parts, end.clone()));
+        tasks.spawn(keep_audit(parts.house.desk.audit.clone(), end.clone()));
 
-        parts.house.issuer.self_check().map_err(Error::SelfCheck)?;
+        parts.house.desk.issuer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
         ready();
 
@@ -192,9 +199,7 @@ fn serve_grpc(
 /// Reads changed files and issuers' keys anew, until the end.
 fn keep_fresh(parts: &Parts, end: CancellationToken) -> impl Future<Output = Result<(), Failure>> + use<> {
     let (callers, metrics) = (parts.callers.clone(), parts.metrics.clone());
-    let mut files: Vec<Arc<dyn Reload>> = Vec::new();
-    files.extend(parts.tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
-    files.extend(callers.iter().flat_map(|callers| callers.reloads()));
+    let (files, stability) = (parts.files.clone(), parts.stability.clone());
     async move {
         let issuers = async {
             match &callers {
@@ -202,9 +207,26 @@ fn keep_fresh(parts: &Parts, end: CancellationToken) -> impl Future<Output = Res
                 None => end.cancelled().await,
             }
         };
-        tokio::join!(reload::run(files, reload::INTERVAL, metrics, end.clone()), issuers);
+        tokio::join!(
+            reload::run(files, reload::INTERVAL, metrics, end.clone()),
+            end.run_until_cancelled(stability.watch()),
+            issuers
+        );
         Ok(())
     }
+}
+
+/// Ends when the audit trail does, which is before its time unless the end has come.
+async fn keep_audit(audit: Option<Arc<Audit>>, end: CancellationToken) -> Result<(), Failure> {
+    match audit {
+        None => end.cancelled().await,
+        Some(audit) => {
+            if end.run_until_cancelled(audit.ended()).await.is_some() {
+                return Err("the audit trail ended".into());
+            }
+        }
+    }
+    Ok(())
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -8,9 +8,11 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    claims::{Claims, Nonce},
+    claims::{Claims, Nonce, Role, Scope},
     encoding::{push_component, push_hex, push_json},
+    verify::Presented,
 };
+use crate::clock::UnixMillis;
 
 /// An access key with its secret key's HMAC state, which is computed once and is as secret as the
 /// key itself: it is wiped on drop, and `Debug` does not show it.
@@ -97,6 +99,22 @@ impl SigningKey {
         token.push_str(prefix);
         BASE64_URL_SAFE_NO_PAD.encode_string(&*text, &mut token);
         TokenValue(Zeroizing::new(token))
+    }
+
+    /// Whether it verifies what it signs.
+    #[must_use]
+    pub fn verifies_itself(&self) -> bool {
+        let claims = Claims { scope: Scope::Sdk, role: Role::Reader, expire_at: Some(UnixMillis::EPOCH) };
+        let token = self.sign(&claims, &Nonce::random([0; 16]));
+        Presented::parse(token.expose()).is_ok_and(|read| read.is_signed_by(self))
+    }
+
+    /// Whether another key has the same access key and signs the same, in a time that does not
+    /// depend on either secret.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let tag = Tag((*other.mac).clone().chain_update("").finalize().into_bytes().into());
+        self.access_key == other.access_key && self.verifies("", &tag)
     }
 
     /// Whether `tag` is this key's MAC over `message`, in a time that does not depend on where

@@ -68,6 +68,8 @@ pub enum Error {
         /// How long to wait, if the upstream said so.
         retry_after: Option<Duration>,
     },
+    /// The time cannot be trusted, so no token can be made: nothing was sent.
+    ClockUnstable,
     /// An answer that is not what the documentation says.
     UnexpectedAnswer {
         /// Whether it may have taken effect.
@@ -92,6 +94,7 @@ impl Error {
             Self::FeatureDisabled => "feature_disabled",
             Self::QueueFull => "queue_full",
             Self::RateLimited { .. } => "rate_limited",
+            Self::ClockUnstable => "clock_unstable",
             Self::UnexpectedAnswer { .. } => "unexpected_answer",
         }
     }
@@ -110,7 +113,8 @@ impl Error {
             | Self::NotWaiting
             | Self::FeatureDisabled
             | Self::QueueFull
-            | Self::RateLimited { .. } => None,
+            | Self::RateLimited { .. }
+            | Self::ClockUnstable => None,
         }
     }
 }

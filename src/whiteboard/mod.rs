@@ -28,9 +28,9 @@ pub use self::{
     scenes::{Background, NewScene, Screenshot},
 };
 use crate::{
-    clock::Clock,
     entropy::Entropy,
     region::Region,
+    stability::Stability,
     token::{Role, SigningKey, Uuid},
 };
 
@@ -42,13 +42,15 @@ pub struct Settings {
     /// The role that switches scenes: the vendor's permission table says writer, its page of that
     /// call says admin.
     pub switch_scene_role: Role,
+    /// Whether a new key must be accepted by the API before it is used.
+    pub try_new_keys: bool,
 }
 
 impl Settings {
     /// With the defaults for all else.
     #[must_use]
     pub const fn new(base_url: Url) -> Self {
-        Self { base_url, switch_scene_role: Role::Writer }
+        Self { base_url, switch_scene_role: Role::Writer, try_new_keys: false }
     }
 }
 
@@ -118,10 +120,10 @@ impl Whiteboard {
     /// The system's CA roots cannot be read.
     pub fn new(
         settings: &Settings,
-        clock: Arc<dyn Clock>,
+        stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, reqwest::Error> {
-        let transport = Transport::new(&settings.base_url, clock, entropy)?;
+        let transport = Transport::new(&settings.base_url, stability, entropy)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }
 }

@@ -22,9 +22,10 @@ use super::{
     flights::{Change, Flights},
 };
 use crate::{
-    clock::{Clock, UnixMillis},
+    clock::UnixMillis,
     entropy::Entropy,
     region::Region,
+    stability::Stability,
     token::{Claims, Kind, Nonce, Permission, Role, Scope, TokenValue},
 };
 
@@ -43,7 +44,7 @@ struct Inner {
     base_url: String,
     host: String,
     port: u16,
-    clock: Arc<dyn Clock>,
+    stability: Arc<Stability>,
     entropy: Arc<dyn Entropy>,
     reads: Flights<Read, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
@@ -115,7 +116,7 @@ struct Signed {
 impl Transport {
     pub(super) fn new(
         base_url: &Url,
-        clock: Arc<dyn Clock>,
+        stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, reqwest::Error> {
         let builder = Client::builder()
@@ -133,7 +134,7 @@ impl Transport {
             base_url: base_url.as_str().trim_end_matches('/').to_owned(),
             host: base_url.host_str().unwrap_or_default().to_owned(),
             port: base_url.port_or_known_default().unwrap_or_default(),
-            clock,
+            stability,
             entropy,
             reads: Flights::new(),
             changes: AtomicU64::new(0),
@@ -156,9 +157,11 @@ impl Transport {
             access_key: access.key.access_key().to_owned(),
             after_change: self.0.changes.load(Ordering::SeqCst),
         };
+        // Signed before it is known whether another call's token will do: that is cheap.
+        let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
+        let call = self.0.sign(access, call)?;
         let flight = self.0.reads.join(key, || {
-            let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
-            let (inner, call) = (self.0.clone(), self.0.sign(access, call));
+            let inner = self.0.clone();
             async move { log_failure(&call.path, inner.exchange(&call).await) }.boxed()
         });
         let received = flight.await?;
@@ -189,7 +192,7 @@ impl Transport {
         call: Call<'_>,
         read: impl FnOnce(&Received, Effect) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let call = self.0.sign(access, call);
+        let call = self.0.sign(access, call)?;
         let change = Change::begin(&self.0.changes);
         let received = self.0.exchange(&call).await;
         drop(change);
@@ -208,13 +211,14 @@ fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
 
 impl Inner {
     /// Makes the weakest token that permits the call, alive for one minute.
-    fn sign(&self, access: &Access, call: Call<'_>) -> Signed {
-        let expire_at = self.clock.now().checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
+    fn sign(&self, access: &Access, call: Call<'_>) -> Result<Signed, Error> {
+        let now = self.stability.now().map_err(|_| Error::ClockUnstable)?;
+        let expire_at = now.checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
         let Call { method, path, body, authority: Authority { scope, role } } = call;
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
         let effect = if method == Method::POST { Effect::Possible } else { Effect::None };
-        Signed { method, path, body, token, region: access.region, effect }
+        Ok(Signed { method, path, body, token, region: access.region, effect })
     }
 
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.

@@ -46,7 +46,7 @@ async fn a_line_has_every_field_under_its_own_name() {
         role: Some(Role::Writer),
         uuid: "a-room",
         region: Some(Region::Eu),
-        lifetime: Some(Lifetime::ttl(Duration::from_secs(60)).unwrap()),
+        lifetime: Some(Lifetime::ttl(Duration::from_mins(1)).unwrap()),
         expire_at: UnixMillis::new(NOW + 60_000),
         grant: "classroom",
         fingerprints: &fingerprints,

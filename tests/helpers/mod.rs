@@ -13,21 +13,24 @@ use std::{
 };
 
 use inkpass::{
+    audit::{self, Audit},
     caller::Callers,
     client::{self, Client},
     clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
     entropy::CountingEntropy,
     issuer::Issuer,
-    keyring::{KeyState, Keyring, Project},
-    policy::Policy,
+    keyring::{KeyState, Keyring, LiveKeyring, Project},
+    policy::{Everyone, LiveRules, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
-    rpc::{House, METHODS},
+    reload::Reload,
+    rpc::{Desk, House, METHODS},
     server::{Error, Parts, Server},
+    stability::Stability,
     telemetry::Metrics,
     tls::Tls,
-    token::{Role, SigningKey},
+    token::{Fingerprinter, Role, SigningKey},
     watcher,
     whiteboard::{Settings, Whiteboard},
 };
@@ -81,10 +84,18 @@ pub(crate) fn key(access_key: &str) -> SigningKey {
     SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap()
 }
 
+/// Mints under a salt that does not change.
+pub(crate) fn issuer(keyring: Keyring, rules: Rules, stability: Arc<Stability>) -> Issuer {
+    let (keyring, rules) = (Arc::new(LiveKeyring::fixed(keyring)), Arc::new(LiveRules::new(rules)));
+    Issuer::new(keyring, rules, stability, Arc::new(CountingEntropy::default()), Fingerprinter::new(b"salt"))
+}
+
 /// What may differ from world to world.
 pub(crate) struct Setup {
     pub(crate) now: UnixMillis,
-    pub(crate) policy: Policy,
+    pub(crate) rules: Rules,
+    /// Where decisions are written; `None`: nowhere.
+    pub(crate) audit: Option<audit::Settings>,
     pub(crate) watch: watcher::Settings,
     pub(crate) emulator: emulator::Settings,
     pub(crate) switch_scene_role: Role,
@@ -102,7 +113,8 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             now: UnixMillis::new(NOW).unwrap(),
-            policy: Policy::DEFAULT,
+            rules: Rules::for_everyone(Everyone::Usual),
+            audit: None,
             watch: WATCH,
             emulator: emulator::Settings::default(),
             switch_scene_role: Role::Writer,
@@ -136,15 +148,21 @@ impl Setup {
             switch_scene_role: self.switch_scene_role,
             ..Settings::new(upstream.base_url().parse().unwrap())
         };
-        let whiteboard = Whiteboard::new(&settings, clock.clone(), entropy.clone()).unwrap();
-        let issuer = Issuer::new((self.keyring)(), self.policy, clock.clone(), entropy.clone());
-        let house = House::new(issuer, whiteboard, self.watch, clock.clone(), entropy.clone());
+        let stability = Arc::new(Stability::new(clock.clone()));
+        let whiteboard = Whiteboard::new(&settings, stability.clone(), entropy.clone()).unwrap();
         let metrics = Arc::new(Metrics::new(&METHODS).unwrap());
+        let issuer = issuer((self.keyring)(), self.rules, stability.clone());
+        let audit = self.audit.map(|settings| Audit::start(&settings, metrics.audit().clone()).unwrap());
+        let desk = Desk { issuer: Arc::new(issuer), audit: audit.map(Arc::new) };
+        let house = House::new(desk, whiteboard, self.watch, clock.clone(), entropy.clone());
         let (tls, callers) = match self.door {
             Some(door) => door(&clock, &metrics),
             None => (None, None),
         };
-        let parts = Parts { house, reflection: true, tls, callers, metrics, entropy };
+        let mut files: Vec<Arc<dyn Reload>> = Vec::new();
+        files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
+        files.extend(callers.iter().flat_map(|callers| callers.reloads()));
+        let parts = Parts { house, reflection: true, tls, callers, metrics, files, stability, entropy };
 
         let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
         let (grpc, admin) = server.addresses().unwrap();
@@ -170,8 +188,8 @@ impl World {
         Setup::default().start().await
     }
 
-    pub(crate) async fn with_policy(policy: Policy) -> Self {
-        Setup { policy, ..Setup::default() }.start().await
+    pub(crate) async fn with_rules(rules: Rules) -> Self {
+        Setup { rules, ..Setup::default() }.start().await
     }
 
     /// For programs of their own that use the emulator.

@@ -11,10 +11,8 @@ use std::{
 
 use inkpass::{
     clock::{Clock, UnixMillis},
-    entropy::CountingEntropy,
-    issuer::Issuer,
     keyring::{KeyState, Keyring, Project},
-    policy::Policy,
+    policy::{Everyone, Rules},
     proto::{
         BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, Role, RoomScope, SdkScope,
         Token,
@@ -22,14 +20,15 @@ use inkpass::{
         token_service_server::TokenService,
     },
     region::Region,
-    rpc::Tokens,
+    rpc::{Desk, Tokens},
+    stability::Stability,
     token::SigningKey,
 };
 use prost::Message;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::helpers::{NOW, Setup, World, assert_refused, keyring};
+use crate::helpers::{NOW, Setup, World, assert_refused, issuer, keyring};
 
 fn room(uuid: &str, access_key: &str) -> IssueTokenRequest {
     let scope = Scope::Room(RoomScope { uuid: uuid.into(), access_key: access_key.into() });
@@ -57,9 +56,10 @@ impl Clock for Ticking {
 #[tokio::test]
 async fn a_batch_has_one_reading_of_the_clock() {
     let clock = Arc::new(Ticking(AtomicU64::new(0)));
-    let issuer = Issuer::new(keyring(), Policy::DEFAULT, clock, Arc::new(CountingEntropy::default()));
+    let rules = Rules::for_everyone(Everyone::Usual);
+    let issuer = Arc::new(issuer(keyring(), rules, Arc::new(Stability::new(clock))));
     let requests = vec![room("r", ""); 3];
-    let service = Tokens::new(Arc::new(issuer));
+    let service = Tokens::new(Desk { issuer, audit: None });
     let answer = service.batch_issue_tokens(Request::new(BatchIssueTokensRequest { requests })).await;
     let tokens = answer.unwrap().into_inner().tokens;
     assert!(tokens.iter().all(|token| token.expire_time == tokens[0].expire_time), "{tokens:?}");

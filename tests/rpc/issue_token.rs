@@ -2,7 +2,7 @@
 
 use inkpass::{
     clock::UnixMillis,
-    policy::Policy,
+    policy::{Everyone, Rules},
     proto::{
         IssueTokenRequest, Role, RoomScope, SdkScope, TaskScope, Token, TokenKind,
         issue_token_request::{Scope, Validity},
@@ -71,7 +71,9 @@ async fn a_permanent_token_needs_the_policy_s_consent() {
     let status = issue(&World::start().await, permanent()).await.unwrap_err();
     assert_refused(&status, Code::PermissionDenied, "PERMANENT_TOKEN_FORBIDDEN", &[]);
 
-    let token = issue(&World::with_policy(Policy::PERMISSIVE).await, permanent()).await.unwrap();
+    let token = issue(&World::with_rules(Rules::for_everyone(Everyone::Permissive)).await, permanent())
+        .await
+        .unwrap();
     assert_eq!(token.expire_time, None);
     assert_eq!(Presented::parse(&token.value).unwrap().expire_at(), None);
 }

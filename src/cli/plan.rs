@@ -1,0 +1,175 @@
+//! Puts the service together, on the system's clock and randomness.
+
+use std::sync::Arc;
+
+use tonic::async_trait;
+
+use super::Failure;
+use crate::{
+    audit::{self, Audit},
+    caller::Callers,
+    clock::SystemClock,
+    config::{Config, known},
+    entropy::SystemEntropy,
+    issuer::Issuer,
+    keyring::{Keyring, LiveKeyring, Probe},
+    policy::{Everyone, LiveRules, PolicyFile, Rules},
+    region::Region,
+    reload::Reload,
+    rpc::{self, Desk, House},
+    server::Parts,
+    stability::Stability,
+    telemetry::Metrics,
+    tls::Tls,
+    token::{Fingerprinter, SigningKey},
+    watcher,
+    whiteboard::{self, Access, Whiteboard},
+};
+
+/// Everything that a service is made of.
+pub(super) struct Plan {
+    pub(super) keyring: Arc<LiveKeyring>,
+    pub(super) rules: Arc<LiveRules>,
+    pub(super) whiteboard: Whiteboard,
+    pub(super) watch: watcher::Settings,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// `None`: everyone is let in.
+    pub(super) callers: Option<Arc<Callers>>,
+    pub(super) audit: Option<Arc<Audit>>,
+    pub(super) fingerprinter: Fingerprinter,
+    pub(super) files: Vec<Arc<dyn Reload>>,
+    pub(super) stability: Arc<Stability>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) reflection: bool,
+}
+
+impl Plan {
+    /// `everyone`: `--insecure-allow-all`.
+    pub(super) fn of_settings(config: Config, everyone: bool) -> Result<Self, Failure> {
+        let metrics = Metrics::new(&rpc::METHODS);
+        let metrics = metrics.map_err(|error| Failure::Failed(format!("metrics: {error}")))?;
+        if everyone {
+            metrics.set_insecure_allow_all();
+            tracing::warn!(
+                callers = config.knows_callers(),
+                policy = config.policy_file.is_some(),
+                "--insecure-allow-all: what is not set is open to everyone; not for production"
+            );
+        }
+        let stability = Arc::new(Stability::new(Arc::new(SystemClock)));
+        let whiteboard = connect(&config.whiteboard, &stability)?;
+        let mut files: Vec<Arc<dyn Reload>> = Vec::new();
+
+        let tls = config.server.tls.clone().map(Tls::load).transpose().map_err(Failure::Usage)?.map(Arc::new);
+        files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
+        let callers = || Callers::new(&config.identity, Arc::new(SystemClock), &metrics);
+        let callers = config.knows_callers().then(callers).transpose().map_err(Failure::Usage)?.map(Arc::new);
+        files.extend(callers.iter().flat_map(|callers| callers.reloads()));
+
+        let projects = known(&config.projects);
+        let rules = match &config.policy_file {
+            None => Rules::for_everyone(Everyone::Usual),
+            Some(path) => Rules::load(path, Some(&projects), None)
+                .map_err(|mistakes| Failure::Usage(mistakes.iter().map(ToString::to_string).collect()))?,
+        };
+        let rules = Arc::new(LiveRules::new(rules));
+        let policy_file = |path| PolicyFile { rules: rules.clone(), path, projects };
+        files.extend(config.policy_file.map(policy_file).map(|file| Arc::new(file) as Arc<dyn Reload>));
+
+        let probe = || Arc::new(ByListing(whiteboard.clone())) as Arc<dyn Probe>;
+        let probe = config.whiteboard.try_new_keys.then(probe);
+        let keyring = Arc::new(LiveKeyring::new(config.keyring, config.projects, probe));
+        files.push(keyring.clone());
+
+        let fingerprinter = audit::fingerprinter(config.audit.salt_file.as_deref(), &SystemEntropy);
+        let fingerprinter =
+            fingerprinter.map_err(|wrong| Failure::Usage(wrong.iter().map(ToString::to_string).collect()))?;
+        let audit = Audit::start(&config.audit, metrics.audit().clone())
+            .map_err(|error| Failure::Failed(format!("the audit trail cannot be opened: {error}")))?;
+        Ok(Self {
+            keyring,
+            rules,
+            whiteboard,
+            watch: config.watch,
+            tls,
+            callers,
+            audit: Some(Arc::new(audit)),
+            fingerprinter,
+            files,
+            stability,
+            metrics: Arc::new(metrics),
+            reflection: config.server.reflection,
+        })
+    }
+
+    /// Everyone may do everything; nothing is written down and nothing changes.
+    pub(super) fn open(
+        keyring: Keyring,
+        whiteboard: &whiteboard::Settings,
+        watch: watcher::Settings,
+    ) -> Result<Self, Failure> {
+        let metrics = Metrics::new(&rpc::METHODS);
+        let metrics = metrics.map_err(|error| Failure::Failed(format!("metrics: {error}")))?;
+        let stability = Arc::new(Stability::new(Arc::new(SystemClock)));
+        Ok(Self {
+            keyring: Arc::new(LiveKeyring::fixed(keyring)),
+            rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Permissive))),
+            whiteboard: connect(whiteboard, &stability)?,
+            watch,
+            tls: None,
+            callers: None,
+            audit: None,
+            fingerprinter: throw_away_fingerprinter(),
+            files: Vec::new(),
+            stability,
+            metrics: Arc::new(metrics),
+            reflection: true,
+        })
+    }
+
+    pub(super) fn into_parts(self) -> Parts {
+        let entropy = Arc::new(SystemEntropy);
+        let (stability, fingerprinter) = (self.stability.clone(), self.fingerprinter);
+        let issuer = Issuer::new(self.keyring, self.rules, stability, entropy.clone(), fingerprinter);
+        let desk = Desk { issuer: Arc::new(issuer), audit: self.audit };
+        let house = House::new(desk, self.whiteboard, self.watch, Arc::new(SystemClock), entropy.clone());
+        Parts {
+            house,
+            reflection: self.reflection,
+            tls: self.tls,
+            callers: self.callers,
+            metrics: self.metrics,
+            files: self.files,
+            stability: self.stability,
+            entropy,
+        }
+    }
+}
+
+/// Fingerprints that can be compared within this process alone.
+pub(super) fn throw_away_fingerprinter() -> Fingerprinter {
+    use crate::entropy::Entropy;
+    Fingerprinter::new([SystemEntropy.bytes(), SystemEntropy.bytes()].as_flattened())
+}
+
+fn connect(settings: &whiteboard::Settings, stability: &Arc<Stability>) -> Result<Whiteboard, Failure> {
+    Whiteboard::new(settings, stability.clone(), Arc::new(SystemEntropy)).map_err(|error| {
+        Failure::Failed(format!("cannot make an HTTP client: {error}; are CA roots installed?"))
+    })
+}
+
+/// Whether a key is accepted is asked by listing one room.
+struct ByListing(Whiteboard);
+
+#[async_trait]
+impl Probe for ByListing {
+    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Result<(), String> {
+        match self.0.rooms(&Access { key, region }, None, 1).await {
+            Ok(_) => Ok(()),
+            Err(whiteboard::Error::CredentialsRejected { .. }) => {
+                Err("the whiteboard API does not accept it".to_owned())
+            }
+            Err(_) => Err("the whiteboard API could not be asked whether it accepts it".to_owned()),
+        }
+    }
+}

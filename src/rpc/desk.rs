@@ -1,0 +1,182 @@
+//! Decides what a call asks for, counts it, and writes it down before anything comes of it.
+//!
+//! A refusal of what would mint or change something is written here. What is allowed is written by
+//! [`Desk::allow`]: before it is sent where it goes upstream, and with its fingerprints, before the
+//! answer leaves, where it is minted here.
+
+use std::sync::Arc;
+
+use super::{Caller, Error, Reason, caller::trace_id, explain::explain};
+use crate::{
+    audit::{Audit, Decision, Line, Phase},
+    clock::UnixMillis,
+    issuer::{Ask, Issued, Issuer, Permit},
+    policy::{Rpc, WatchPlace},
+};
+
+/// What every call passes.
+#[derive(Clone)]
+pub struct Desk {
+    /// Decides, and mints.
+    pub issuer: Arc<Issuer>,
+    /// Where decisions are written; `None`: nowhere.
+    pub audit: Option<Arc<Audit>>,
+}
+
+/// What is written of a call beside who made it.
+pub(super) struct Entry<'a> {
+    pub(super) ask: Ask<'a>,
+    /// The room or task that the call names.
+    pub(super) uuid: &'a str,
+}
+
+/// Whether what a call does is written down: what mints or changes something.
+const fn is_audited(rpc: Rpc) -> bool {
+    match rpc {
+        Rpc::IssueToken
+        | Rpc::BatchIssueTokens
+        | Rpc::CreateRoom
+        | Rpc::DisableRoom
+        | Rpc::EnableRoom
+        | Rpc::AddScenes
+        | Rpc::SwitchScene
+        | Rpc::CaptureScene
+        | Rpc::CaptureSceneDir
+        | Rpc::StartConversion
+        | Rpc::CancelConversion
+        | Rpc::PrioritizeConversion => true,
+        Rpc::VerifyToken
+        | Rpc::GetRoom
+        | Rpc::ListRooms
+        | Rpc::ListScenes
+        | Rpc::GetConversion
+        | Rpc::WatchConversion
+        | Rpc::ListPendingConversions => false,
+    }
+}
+
+impl Desk {
+    /// Decides a call and counts it against its caller's quota.
+    pub(super) async fn decide(
+        &self,
+        caller: &Caller,
+        entry: &Entry<'_>,
+    ) -> Result<(Permit, WatchPlace), Error> {
+        let decided = self.issuer.decide(&caller.principal, &entry.ask).and_then(|permit| {
+            let place = self.issuer.charge(&caller.principal, entry.ask.rpc, &permit)?;
+            Ok((permit, place))
+        });
+        match decided {
+            Ok(decided) => Ok(decided),
+            Err(refusal) => Err(self.deny(caller, entry, refusal.into()).await),
+        }
+    }
+
+    /// Writes a refusal down, and gives it back. Where it cannot be written it stands all the same.
+    pub(super) async fn deny(&self, caller: &Caller, entry: &Entry<'_>, error: Error) -> Error {
+        if !is_audited(entry.ask.rpc) {
+            return error;
+        }
+        let (context, asked) = (Context::of(caller), entry.ask.mint);
+        let line = Line {
+            project: entry.ask.project,
+            access_key: entry.ask.access_key,
+            kind: asked.map(|mint| mint.kind),
+            role: asked.map(|mint| mint.role),
+            lifetime: asked.and_then(|mint| mint.lifetime),
+            region: entry.ask.region,
+            uuid: entry.uuid,
+            reason: explain(&error).0.on_the_wire().0,
+            ..context.line(self.issuer.wall_time(), entry.ask.rpc, Decision::Deny)
+        };
+        let _ = self.write(&line).await;
+        error
+    }
+
+    /// Writes down that a call is allowed.
+    pub(super) async fn allow(
+        &self,
+        caller: &Caller,
+        entry: &Entry<'_>,
+        permit: &Permit,
+        minted: &[&Issued],
+    ) -> Result<(), Error> {
+        if !is_audited(entry.ask.rpc) {
+            return Ok(());
+        }
+        let context = Context::of(caller);
+        let fingerprints: Vec<_> = minted.iter().map(|issued| issued.fingerprint).collect();
+        let creates = matches!(entry.ask.rpc, Rpc::CreateRoom | Rpc::StartConversion);
+        let line = Line {
+            phase: creates.then_some(Phase::Decision),
+            uuid: entry.uuid,
+            expire_at: if let [only] = minted { only.expire_at } else { None },
+            fingerprints: &fingerprints,
+            ..of_permit(permit, context.line(self.issuer.wall_time(), entry.ask.rpc, Decision::Allow))
+        };
+        self.write(&line).await
+    }
+
+    /// Writes down what came of a creating call: what was created and the token for it, or why not.
+    pub(super) async fn outcome(
+        &self,
+        caller: &Caller,
+        rpc: Rpc,
+        permit: &Permit,
+        outcome: Result<(&str, Option<&Issued>), Reason>,
+    ) -> Result<(), Error> {
+        let context = Context::of(caller);
+        let (uuid, issued) = outcome.unwrap_or_default();
+        let fingerprints: Vec<_> = issued.iter().map(|issued| issued.fingerprint).collect();
+        let line = Line {
+            phase: Some(Phase::Outcome),
+            uuid,
+            expire_at: issued.and_then(|issued| issued.expire_at),
+            reason: outcome.err().map(|reason| reason.on_the_wire().0).unwrap_or_default(),
+            fingerprints: &fingerprints,
+            ..of_permit(permit, context.line(self.issuer.wall_time(), rpc, Decision::Allow))
+        };
+        self.write(&line).await
+    }
+
+    async fn write(&self, line: &Line<'_>) -> Result<(), Error> {
+        let Some(audit) = &self.audit else { return Ok(()) };
+        audit.write(line).await.map_err(|_| Error::AuditUnavailable)
+    }
+}
+
+/// Who makes a call, as a line has it.
+struct Context<'a> {
+    caller: &'a Caller,
+    peer: String,
+    trace_id: String,
+}
+
+impl<'a> Context<'a> {
+    fn of(caller: &'a Caller) -> Self {
+        Self { caller, peer: caller.peer(), trace_id: trace_id() }
+    }
+
+    fn line(&self, time: UnixMillis, rpc: Rpc, decision: Decision) -> Line<'_> {
+        Line {
+            request_id: &self.caller.request_id,
+            trace_id: &self.trace_id,
+            principal: self.caller.principal.as_str(),
+            peer: &self.peer,
+            ..Line::new(time, rpc.name(), decision)
+        }
+    }
+}
+
+fn of_permit<'a>(permit: &'a Permit, line: Line<'a>) -> Line<'a> {
+    Line {
+        project: permit.project.name(),
+        access_key: permit.key.access_key(),
+        kind: permit.mint.map(|mint| mint.kind),
+        role: permit.mint.map(|mint| mint.role),
+        lifetime: permit.mint.map(|mint| mint.lifetime),
+        region: permit.region,
+        grant: permit.grant.name(),
+        ..line
+    }
+}
