@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -79,10 +80,9 @@ struct Run {
     token: String,
 }
 
-/// Serves in front of a world's emulator, creates a room with a caller's trace, and stops.
-async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
+/// `inkpass serve` in front of a world's emulator. Its files are in `directory`.
+fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
+    let path = |name: &str| directory.join(name);
     fs::write(path("access"), "active-key").unwrap();
     fs::write(path("secret"), "secret-of-active-key").unwrap();
     fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -94,14 +94,21 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
         path("secret").display()
     );
     fs::write(path("inkpass.toml"), settings).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_inkpass"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inkpass"));
+    command
         .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"])
         .arg(path("inkpass.toml"))
-        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .kill_on_drop(true);
+    command
+}
+
+/// Serves, creates a room with a caller's trace, and stops.
+async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process =
+        serve(world, directory.path(), more_settings).envs(environment.iter().copied()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
     let grpc = line.split(' ').find_map(|part| part.strip_prefix("grpc=")).unwrap();
@@ -192,6 +199,35 @@ async fn nothing_is_exported_unless_somebody_asks_for_it() {
     assert!(receiver.spans().is_empty());
     create_a_room(&world, &[], &settings).await;
     assert!(!receiver.spans().is_empty(), "the settings alone are enough");
+}
+
+#[tokio::test]
+async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_name() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
+    let refused: [(&[(&str, &str)], &str); 4] = [
+        (&[(ALL, "http/protobuf")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http/protobuf\""),
+        (&[(TRACES, "http/json")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"http/json\""),
+        (&[(ALL, "grpc"), (TRACES, "thrift")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"thrift\""),
+        (&[(ALL, "http"), (TRACES, "")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http\""),
+    ];
+    for (environment, what) in refused {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = serve(&world, directory.path(), &settings);
+        let ended = command.envs(environment.iter().copied()).output();
+        let output = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(&format!("inkpass: {what}, but traces leave by gRPC only: ")), "{error}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
+    }
+
+    // Where nothing is exported, no protocol is wrong.
+    create_a_room(&world, &[(ALL, "http/protobuf"), ("OTEL_SDK_DISABLED", "true")], &settings).await;
+    assert!(receiver.spans().is_empty());
+    create_a_room(&world, &[(ALL, "http/protobuf"), (TRACES, "GRPC")], &settings).await;
+    assert!(!receiver.spans().is_empty(), "the variable for traces goes first");
 }
 
 #[tokio::test]
