@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto features deny doc test smoke image chart e2e-if-possible
+ci: fmt clippy proto features deny doc test smoke image chart e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -57,6 +57,10 @@ chart *options: static
 e2e: image
     tests/e2e/run {{ tag }}
 
-# As CI runs it: where there is no cluster, or no time to build one, it says so
+# Where it cannot run, it says why
+e2e-refusals:
+    tests/e2e/refusals
+
+# As CI runs it: where there is no cluster, or no time for it, it says so
 e2e-if-possible: image
     tests/e2e/run {{ tag }} --if-possible

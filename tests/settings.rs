@@ -164,7 +164,10 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
         load(named, Some(&typo), false)
     );
     let stranger = POLICY.replace("\"default\"", "\"other\"");
-    assert!(load(named, Some(&stranger), false).contains("other"), "a project that there is not");
+    assert!(
+        load(named, Some(&stranger), false).contains("grants[0].projects"),
+        "a project that there is not"
+    );
 
     for (audit, mistake) in [
         ("output = 'stdout'\non_failure = 'allow'", None),

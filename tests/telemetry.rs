@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
+    path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
     time::Duration,
@@ -79,10 +80,9 @@ struct Run {
     token: String,
 }
 
-/// Serves in front of a world's emulator, creates a room with a caller's trace, and stops.
-async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name);
+/// `inkpass serve` in front of a world's emulator. Its files are in `directory`.
+fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
+    let path = |name: &str| directory.join(name);
     fs::write(path("access"), "active-key").unwrap();
     fs::write(path("secret"), "secret-of-active-key").unwrap();
     fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
@@ -94,7 +94,8 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
         path("secret").display()
     );
     fs::write(path("inkpass.toml"), settings).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_inkpass"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inkpass"));
+    command
         .args([
             "serve",
             "--insecure-allow-all",
@@ -105,11 +106,17 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
             "--config",
         ])
         .arg(path("inkpass.toml"))
-        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .kill_on_drop(true);
+    command
+}
+
+/// Serves, creates a room with a caller's trace, and stops.
+async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process =
+        serve(world, directory.path(), more_settings).envs(environment.iter().copied()).spawn().unwrap();
     let mut line = String::new();
     // Read to the end of the test: nothing is handed out that cannot be written down.
     let mut stdout = BufReader::new(process.stdout.take().unwrap());
@@ -217,6 +224,35 @@ async fn a_failure_names_its_call_however_little_is_logged() {
         assert_eq!(failure.len(), 1, "{}", run.stderr);
         assert_eq!(failure[0]["request_id"].as_str().map(str::len), Some(36), "{level}");
     }
+}
+
+#[tokio::test]
+async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_name() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
+    let refused: [(&[(&str, &str)], &str); 4] = [
+        (&[(ALL, "http/protobuf")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http/protobuf\""),
+        (&[(TRACES, "http/json")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"http/json\""),
+        (&[(ALL, "grpc"), (TRACES, "thrift")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"thrift\""),
+        (&[(ALL, "http"), (TRACES, "")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http\""),
+    ];
+    for (environment, what) in refused {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = serve(&world, directory.path(), &settings);
+        let ended = command.envs(environment.iter().copied()).output();
+        let output = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(&format!("inkpass: {what}, but traces leave by gRPC only: ")), "{error}");
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
+    }
+
+    // Where nothing is exported, no protocol is wrong.
+    create_a_room(&world, &[(ALL, "http/protobuf"), ("OTEL_SDK_DISABLED", "true")], &settings).await;
+    assert!(receiver.spans().is_empty());
+    create_a_room(&world, &[(ALL, "http/protobuf"), (TRACES, "GRPC")], &settings).await;
+    assert!(!receiver.spans().is_empty(), "the variable for traces goes first");
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::Settings;
 
+/// Which protocol is spoken: the variable for traces goes before the one for all signals.
+const PROTOCOL_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+
 /// A provider, if spans are to be exported: by the standard variables, or else by the settings.
 pub(super) fn provider(
     settings: &Settings,
@@ -29,6 +32,14 @@ pub(super) fn provider(
         || variable("OTEL_TRACES_EXPORTER") == Some("none");
     if is_off || named.or(settings.otlp_endpoint.as_deref()).is_none() {
         return Ok(None);
+    }
+    // The exporter would say nothing, and send gRPC to a port that speaks HTTP.
+    let protocol = PROTOCOL_VARIABLES.into_iter().find_map(|name| Some((name, variable(name)?)));
+    if let Some((name, value)) = protocol.filter(|(_, value)| !value.eq_ignore_ascii_case("grpc")) {
+        return Err(format!(
+            "{name} is {value:?}, but traces leave by gRPC only: set it to \"grpc\" or unset it, and name \
+             the collector's gRPC port, 4317 by default"
+        ));
     }
 
     let exporter = SpanExporter::builder().with_tonic();

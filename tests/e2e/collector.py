@@ -36,7 +36,8 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
     probe.connect((sys.argv[1], 9))
     address = probe.getsockname()[0]
-server = grpc.server(futures.ThreadPoolExecutor(4))
+# One export at a time, so that no line is printed within another.
+server = grpc.server(futures.ThreadPoolExecutor(1))
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Collector(), server)
 port = server.add_insecure_port(f"{address}:0")
 server.start()

@@ -50,6 +50,11 @@ tolerations:
   {{- end }}
 {{- end -}}
 
+{{- define "inkpass.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: inkpass
+checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
+{{- end -}}
+
 {{- define "inkpass.mounts" -}}
 - name: settings
   mountPath: /etc/inkpass/settings

@@ -15,9 +15,42 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if and (not (kindIs "invalid" $given)) (lt (int $given) $needed) -}}
 {{- $mistakes = append $mistakes (printf "terminationGracePeriodSeconds is %d, but a pod needs %d to end in order: %d (preStopSleepSeconds) + 15 (calls finish) + 10 (margin). Set it to at least %d, or leave it out." (int $given) $needed (int .Values.preStopSleepSeconds) $needed) -}}
 {{- end -}}
+{{- $env := list -}}
+{{- if .Values.telemetry.otlpEndpoint -}}
+{{- $env = include "inkpass.identityEnv" . | fromYamlArray -}}
+{{- end -}}
+{{- $repeated := list
+  (list "podLabels" (keys (default dict .Values.podLabels)) (include "inkpass.selector" (list . "server") | fromYaml | keys))
+  (list "podAnnotations" (keys (default dict .Values.podAnnotations)) (include "inkpass.podAnnotations" . | fromYaml | keys))
+  (list "extraEnv" (include "inkpass.names" .Values.extraEnv | splitList " ") (include "inkpass.names" $env | splitList " "))
+-}}
+{{- range $repeated -}}
+{{- $mistakes = append $mistakes (include "inkpass.repeated" .) -}}
+{{- end -}}
+{{- $mistakes = compact $mistakes -}}
 {{- if $mistakes -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $mistakes)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+A sentence if the chart itself sets what a value names too: pods would not fit their selector, or a key would stand there
+twice. The argument is a list: the value's name, what it names, and what the chart does.
+*/}}
+{{- define "inkpass.repeated" -}}
+{{- $value := index . 0 -}}
+{{- $own := index . 2 -}}
+{{- $both := list -}}
+{{- range sortAlpha (index . 1) -}}
+{{- if and . (has . $own) }}{{ $both = append $both . }}{{ end -}}
+{{- end -}}
+{{- if $both -}}
+{{ $value }} has {{ join " and " $both }}, which the chart itself sets: leave that out of {{ $value }}.
+{{- end -}}
+{{- end -}}
+
+{{- define "inkpass.names" -}}
+{{- range . }}{{ .name }} {{ end -}}
 {{- end -}}
 
 {{/* 15 s is how long the service lets calls finish after SIGTERM; 10 s are for the last export and for slow machines. */}}
