@@ -59,9 +59,13 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 - name: settings
   mountPath: /etc/inkpass/settings
   readOnly: true
-- name: keys
-  mountPath: /etc/inkpass/keys
+{{- range include "inkpass.projects" . | fromJsonArray }}
+{{- range .keys }}
+- name: {{ .volume }}
+  mountPath: {{ .path }}
   readOnly: true
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Directories, not single files: a single file would never be updated. */}}
@@ -69,11 +73,68 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 - name: settings
   configMap:
     name: {{ include "inkpass.name" . }}
-- name: keys
+{{- range include "inkpass.projects" . | fromJsonArray }}
+{{- range .keys }}
+{{ include "inkpass.secretVolume" (list .volume .secret) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The argument is a list: the volume's name and the Secret's. */}}
+{{- define "inkpass.secretVolume" -}}
+- name: {{ index . 0 }}
   secret:
-    secretName: {{ include "inkpass.keysSecret" . }}
+    secretName: {{ index . 1 }}
     # 0644, the default, is open to every user, and refused.
     defaultMode: 0440
+{{- end -}}
+
+{{/* What the service has beside settings and keys: the Secret of each, by the name of its volume; a JSON object. */}}
+{{- define "inkpass.serverSecrets" -}}
+{{- $secrets := dict "tls" .Values.tls.existingSecret "callers" .Values.identity.apiKeysSecret "audit" .Values.audit.saltSecret -}}
+{{- range $volume, $secret := $secrets -}}
+{{- if or (not $secret) (and (eq $volume "callers") (include "inkpass.isOpen" $)) }}{{ $_ := unset $secrets $volume }}{{ end -}}
+{{- end -}}
+{{- $secrets | toJson -}}
+{{- end -}}
+
+{{- define "inkpass.asksCluster" -}}
+{{- if and .Values.identity.kubernetes.enabled (not (include "inkpass.isOpen" .)) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "inkpass.serverMounts" -}}
+{{ include "inkpass.mounts" . }}
+{{- range $volume, $_ := include "inkpass.serverSecrets" . | fromJson }}
+- name: {{ $volume }}
+  mountPath: /etc/inkpass/{{ $volume }}
+  readOnly: true
+{{- end }}
+{{- if include "inkpass.asksCluster" . }}
+- name: cluster
+  mountPath: /etc/inkpass/cluster
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "inkpass.serverVolumes" -}}
+{{ include "inkpass.volumes" . }}
+{{- range $volume, $secret := include "inkpass.serverSecrets" . | fromJson }}
+{{ include "inkpass.secretVolume" (list $volume $secret) }}
+{{- end }}
+{{- if include "inkpass.asksCluster" . }}
+# The API server gives the public keys of its tokens to service accounts, and shows a certificate of the cluster's CA.
+- name: cluster
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - {key: ca.crt, path: ca.crt}
+{{- end }}
 {{- end -}}
 
 {{/* Who this process is, for traces. */}}

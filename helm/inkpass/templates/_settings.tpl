@@ -6,6 +6,15 @@ prints integers as floats.
 [server]
 listen = "0.0.0.0:50051"
 reflection = {{ .Values.server.reflection }}
+{{- if .Values.tls.existingSecret }}
+tls_cert_file = "/etc/inkpass/tls/tls.crt"
+tls_key_file = "/etc/inkpass/tls/tls.key"
+{{- if or .Values.identity.trustDomains .Values.identity.allowDnsSan }}
+client_ca_file = "/etc/inkpass/tls/ca.crt"
+{{- end }}
+{{- else if .Values.server.plaintext }}
+plaintext = true
+{{- end }}
 
 [admin]
 listen = "0.0.0.0:9464"
@@ -15,13 +24,45 @@ base_url = {{ include "inkpass.baseUrl" . | toJson }}
 {{- if include "inkpass.allowPlaintext" . }}
 allow_plaintext = true
 {{- end }}
-
-[projects.default]
-default = true
-{{- with .Values.whiteboard.region }}
+{{ range include "inkpass.projects" . | fromJsonArray }}
+[projects.{{ .name }}]
+default = {{ .default | default false }}
+{{- with .region }}
 region = {{ . | toJson }}
 {{- end }}
-keys = [{ access_key_file = "/etc/inkpass/keys/access-key", secret_key_file = "/etc/inkpass/keys/secret-key", state = "active" }]
+keys = [
+{{- range .keys }}
+  { access_key_file = "{{ .path }}/access-key", secret_key_file = "{{ .path }}/secret-key", state = {{ .state | toJson }} },
+{{- end }}
+]
+{{ end }}
+{{- if not (include "inkpass.isOpen" .) }}
+[identity]
+{{- with .Values.identity.apiKeysSecret }}
+api_keys_file = "/etc/inkpass/callers/callers.toml"
+{{- end }}
+trust_domains = {{ .Values.identity.trustDomains | toJson }}
+allow_dns_san = {{ .Values.identity.allowDnsSan }}
+issuers = [
+{{- with .Values.identity.kubernetes }}
+{{- if .enabled }}
+  { name = "cluster", kubernetes = true, issuer = {{ .issuer | toJson }}, audience = {{ .audience | toJson }}, jwks_url = {{ .jwksUrl | toJson }}, ca_file = "/etc/inkpass/cluster/ca.crt", jwks_token_file = "/etc/inkpass/cluster/token" },
+{{- end }}
+{{- end }}
+{{- range .Values.identity.issuers }}
+  { name = {{ .name | toJson }}, issuer = {{ .issuer | toJson }}, audience = {{ .audience | toJson }}, jwks_url = {{ .jwksUrl | toJson }} },
+{{- end }}
+]
+{{ end }}
+{{- if .Values.policy.grants }}
+[policy]
+file = "/etc/inkpass/settings/policy.toml"
+{{ end }}
+[audit]
+on_failure = {{ .Values.audit.onFailure | toJson }}
+{{- with .Values.audit.saltSecret }}
+salt_file = "/etc/inkpass/audit/salt"
+{{- end }}
 
 [telemetry]
 log_format = {{ .Values.telemetry.logFormat | toJson }}
@@ -52,4 +93,32 @@ https://api.netless.link
 {{- define "inkpass.float" -}}
 {{- $text := toString (float64 .) -}}
 {{- if regexMatch "[.e]" $text }}{{ $text }}{{ else }}{{ $text }}.0{{ end -}}
+{{- end -}}
+
+{{/*
+The projects, with each key's Secret, the volume that it is in and where that is mounted: a JSON array.
+*/}}
+{{- define "inkpass.projects" -}}
+{{- $projects := list -}}
+{{- range $index, $project := .Values.projects -}}
+{{- $keys := list -}}
+{{- range $number, $key := $project.keys -}}
+{{- $volume := printf "keys-%d-%d" $index $number -}}
+{{- $keys = append $keys (dict "secret" $key.existingSecret "state" $key.state "volume" $volume "path" (printf "/etc/inkpass/%s" $volume)) -}}
+{{- end -}}
+{{- $projects = append $projects (dict "name" $project.name "default" $project.default "region" $project.region "keys" $keys) -}}
+{{- end -}}
+{{- if not $projects -}}
+{{- $key := dict "secret" (include "inkpass.keysSecret" .) "state" "active" "volume" "keys" "path" "/etc/inkpass/keys" -}}
+{{- $projects = list (dict "name" "default" "default" true "region" .Values.whiteboard.region "keys" (list $key)) -}}
+{{- end -}}
+{{- $projects | toJson -}}
+{{- end -}}
+
+{{/*
+Whether everyone may do everything: where that is asked for, and in a trial with throw-away keys whose policy is empty.
+*/}}
+{{- define "inkpass.isOpen" -}}
+{{- $isTrial := and .Values.emulator.enabled (not .Values.keys.existingSecret) (not .Values.projects) (not .Values.whiteboard.baseUrl) -}}
+{{- if or .Values.insecureAllowAll (and $isTrial (not .Values.policy.grants)) -}}true{{- end -}}
 {{- end -}}

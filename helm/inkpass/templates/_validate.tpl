@@ -4,8 +4,31 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- define "inkpass.validate" -}}
 {{- $mistakes := list -}}
 {{- $ownUpstream := and .Values.emulator.enabled (not .Values.whiteboard.baseUrl) -}}
-{{- if not (or .Values.keys.existingSecret $ownUpstream) -}}
+{{- if not (or .Values.keys.existingSecret .Values.projects $ownUpstream) -}}
 {{- $mistakes = append $mistakes "keys.existingSecret is empty: make a Secret with the data access-key and secret-key and name it, or, to try without an account, set emulator.enabled=true and leave whiteboard.baseUrl empty." -}}
+{{- end -}}
+{{- $identity := .Values.identity -}}
+{{- $byCertificate := or $identity.trustDomains $identity.allowDnsSan -}}
+{{- $byBearer := or $identity.kubernetes.enabled $identity.issuers $identity.apiKeysSecret -}}
+{{- if not (include "inkpass.isOpen" .) -}}
+{{- if not (or $byBearer $byCertificate) -}}
+{{- $mistakes = append $mistakes "identity says of nobody who it is, so nobody could call: set identity.kubernetes.enabled=true, identity.issuers, identity.apiKeysSecret or identity.trustDomains, or, for a trial, insecureAllowAll=true." -}}
+{{- end -}}
+{{- if and $byBearer (not .Values.tls.existingSecret) (not .Values.server.plaintext) -}}
+{{- $mistakes = append $mistakes "tls.existingSecret is empty, and callers' tokens would cross the network in the clear: make a Secret with the data tls.crt, tls.key and ca.crt and name it, or set server.plaintext=true where a mesh encrypts." -}}
+{{- end -}}
+{{- if and $byCertificate (not .Values.tls.existingSecret) -}}
+{{- $mistakes = append $mistakes "identity.trustDomains and identity.allowDnsSan are about callers' certificates: name a Secret in tls.existingSecret, whose ca.crt says which are good." -}}
+{{- end -}}
+{{- if not .Values.policy.grants -}}
+{{- $mistakes = append $mistakes "policy.grants is empty, so nobody could do anything: add grants as docs/policy.md explains them, or, for a trial, set insecureAllowAll=true." -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.server.plaintext .Values.tls.existingSecret -}}
+{{- $mistakes = append $mistakes "server.plaintext and tls.existingSecret exclude each other: leave one of them out." -}}
+{{- end -}}
+{{- if and .Values.projects .Values.keys.existingSecret -}}
+{{- $mistakes = append $mistakes "projects and keys.existingSecret exclude each other: move the key into projects." -}}
 {{- end -}}
 {{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
 {{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
