@@ -19,6 +19,12 @@ class Cluster:
         need(not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
         return done.stdout if done.returncode == 0 else ""
 
+    def complaint(self, *command):
+        """What a command that must fail says."""
+        done = subprocess.run(self.inside(*command), capture_output=True, text=True, timeout=60)
+        need(done.returncode == 1, f"{' '.join(command)} was to fail:\n{done.stdout}{done.stderr}")
+        return done.stderr
+
     def start(self, *command, on_line=None):
         return Running(self.inside(*command), on_line)
 

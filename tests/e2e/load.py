@@ -1,6 +1,6 @@
-"""load.py NAMESPACE RATE: IssueToken, RATE times a second by four callers in all, until standard input ends.
+"""load.py NAMESPACE RATE CA TOKEN: IssueToken, RATE times a second by four callers in all, until standard input ends.
 
-Two callers balance over the pods by themselves, two take the Service's address; one of each tries a call that was
+CA and TOKEN are files: whom the server's certificate must be from, and what callers show. Two callers balance over the pods by themselves, two take the Service's address; one of each tries a call that was
 UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from there. It prints `ready`
 once every caller had an answer, and at the end one JSON object.
 """
@@ -9,6 +9,7 @@ import collections
 import json
 import sys
 import time
+from pathlib import Path
 
 import grpc
 from inkpass.v1 import common_pb2, token_service_pb2, token_service_pb2_grpc
@@ -36,11 +37,11 @@ ONE_RETRY = {
 
 
 class Caller:
-    def __init__(self, target, policy, retry):
+    def __init__(self, target, policy, retry, credentials):
         method = {"name": [{}], **({"retryPolicy": ONE_RETRY} if retry else {})}
         config = {"loadBalancingConfig": [{policy: {}}], "methodConfig": [method]}
         options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
-        self.stub = token_service_pb2_grpc.TokenServiceStub(grpc.aio.insecure_channel(target, options))
+        self.stub = token_service_pb2_grpc.TokenServiceStub(grpc.aio.secure_channel(target, credentials, options))
         self.calls = []  # begin, end, code
         self.first_failure = None
 
@@ -83,13 +84,19 @@ class Caller:
         }
 
 
-async def main(namespace, rate):
+def shown(ca, token):
+    tls = grpc.ssl_channel_credentials(Path(ca).read_bytes())
+    return grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(Path(token).read_text()))
+
+
+async def main(namespace, rate, ca, token):
+    credentials = shown(ca, token)
     domain = f"{namespace}.svc.cluster.local:50051"
     callers = {
-        "headless": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", False),
-        "headless, one retry": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", True),
-        "service": Caller(f"dns:///inkpass.{domain}", "pick_first", False),
-        "service, one retry": Caller(f"dns:///inkpass.{domain}", "pick_first", True),
+        "headless": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", False, credentials),
+        "headless, one retry": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", True, credentials),
+        "service": Caller(f"dns:///inkpass.{domain}", "pick_first", False, credentials),
+        "service, one retry": Caller(f"dns:///inkpass.{domain}", "pick_first", True, credentials),
     }
     for caller in callers.values():
         await caller.call(wait_for_ready=True)
@@ -112,4 +119,4 @@ async def main(namespace, rate):
     print(json.dumps({name: caller.report(event) for name, caller in callers.items()}))
 
 
-asyncio.run(main(sys.argv[1], float(sys.argv[2])))
+asyncio.run(main(sys.argv[1], float(sys.argv[2]), *sys.argv[3:]))

@@ -12,8 +12,9 @@ from processes import need, say
 
 DIRECTORY = Path(__file__).parent.parent.parent / "target/e2e"
 POLL_S = 2
-# Beside them, the secret key itself: what every token begins with, and what the text in each begins with.
-FORBIDDEN = "NETLESS", "YWs9"
+# Beside the secret key itself: what every token begins with, what the text in each begins with, and what a JWT begins
+# with.
+FORBIDDEN = "NETLESS", "YWs9", "eyJhbGciOi"
 
 
 class Logs:

@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from checks import calls, metrics, node_loss, rollouts, traces
+from checks import callers, calls, keys, metrics, node_loss, rollouts, traces
 from cluster import Cluster
 from logs import Logs
 from processes import say, wait_for
@@ -19,12 +19,14 @@ from trial import Trial
 COLLECTOR = str(Path(__file__).parent / "collector.py")
 CHECKS = [
     calls.are_answered,
+    callers.are_known,
     traces.one_arrives_whole,
     metrics.are_told,
     rollouts.a_rolling_restart,
     rollouts.a_helm_upgrade,
     node_loss.a_node_is_cut_off,
     node_loss.a_node_loses_power,
+    keys.are_rotated,
 ]
 
 

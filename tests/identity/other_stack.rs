@@ -1,6 +1,6 @@
 //! Callers of another TLS stack: Python's grpcio.
 
-use std::process::Command;
+use std::{ffi::OsString, process::Command};
 
 use super::{House, ID};
 
@@ -22,14 +22,19 @@ with grpc.secure_channel(target, credentials) as channel:
         print(error.code().name)
 "#;
 
+/// `INKPASS_PYTHON`, or the first in PATH.
+fn python() -> OsString {
+    std::env::var_os("INKPASS_PYTHON").unwrap_or_else(|| "python3".into())
+}
+
 fn has_grpcio() -> bool {
-    Command::new("python3").args(["-c", "import grpc"]).output().is_ok_and(|output| output.status.success())
+    Command::new(python()).args(["-c", "import grpc"]).output().is_ok_and(|output| output.status.success())
 }
 
 #[tokio::test]
 async fn python_s_grpcio_is_let_in_by_certificate_and_by_api_key_and_not_without() {
     if !has_grpcio() {
-        println!("skipped: python3 has no grpcio (pip install grpcio)");
+        println!("skipped: neither INKPASS_PYTHON nor python3 has grpcio (pip install grpcio)");
         assert!(std::env::var_os("CI").is_none(), "CI installs grpcio");
         return;
     }
@@ -43,7 +48,7 @@ async fn python_s_grpcio_is_let_in_by_certificate_and_by_api_key_and_not_without
         (vec!["key".to_owned(), path("api-key")], "OK"),
         (vec!["nothing".to_owned()], "UNAUTHENTICATED"),
     ] {
-        let mut command = tokio::process::Command::new("python3");
+        let mut command = tokio::process::Command::new(python());
         let output = command.args(["-c", CALLER, &server, &path("ca.crt")]).args(&arguments).output().await;
         let output = output.unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);

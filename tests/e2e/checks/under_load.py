@@ -10,7 +10,8 @@ RATE = 50
 
 def under_load(trial, event, condition):
     """By caller, with times from the event on. The load goes on until the condition returns."""
-    load = trial.cluster.start(trial.python, LOAD, trial.cluster.namespace, str(RATE))
+    shown = (trial.release.credentials.ca, trial.release.token_file)
+    load = trial.cluster.start(trial.python, LOAD, trial.cluster.namespace, str(RATE), *shown)
     load.first_line()
     load.say("event")
     event()
