@@ -147,3 +147,14 @@ async fn every_shape_of_a_failure_s_code_is_read_and_a_5xx_to_a_post_is_never_ha
         assert_refused(&refused, code, reason, &[]);
     }
 }
+
+#[tokio::test]
+async fn the_upstream_s_clock_is_held_against_ours() {
+    let mut upstream = Scripted::new(200, room("r1"));
+    // NOW is 2026-09-21T14:13:20Z.
+    upstream.headers.insert("date", "Mon, 21 Sep 2026 14:14:02 GMT".parse().unwrap());
+    let world = upstream.start().await;
+    world.client.rooms().get_room(GetRoomRequest { uuid: "r1".into(), ..Default::default() }).await.unwrap();
+    let metrics = world.metrics().await;
+    assert!(metrics.contains("\ninkpass_upstream_clock_skew_seconds 42\n"), "{metrics}");
+}

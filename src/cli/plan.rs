@@ -57,7 +57,7 @@ impl Plan {
             );
         }
         let stability = Arc::new(Stability::new(Arc::new(SystemClock)));
-        let whiteboard = connect(&config.whiteboard, &stability)?;
+        let whiteboard = connect(&config.whiteboard, &stability, &metrics)?;
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
 
         let tls = config.server.tls.clone().map(Tls::load).transpose().map_err(Failure::Usage)?.map(Arc::new);
@@ -114,7 +114,7 @@ impl Plan {
         Ok(Self {
             keyring: Arc::new(LiveKeyring::fixed(keyring)),
             rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Permissive))),
-            whiteboard: connect(whiteboard, &stability)?,
+            whiteboard: connect(whiteboard, &stability, &metrics)?,
             watch,
             tls: None,
             callers: None,
@@ -152,8 +152,13 @@ pub(super) fn throw_away_fingerprinter() -> Fingerprinter {
     Fingerprinter::new([SystemEntropy.bytes(), SystemEntropy.bytes()].as_flattened())
 }
 
-fn connect(settings: &whiteboard::Settings, stability: &Arc<Stability>) -> Result<Whiteboard, Failure> {
-    Whiteboard::new(settings, stability.clone(), Arc::new(SystemEntropy)).map_err(|error| {
+fn connect(
+    settings: &whiteboard::Settings,
+    stability: &Arc<Stability>,
+    metrics: &Metrics,
+) -> Result<Whiteboard, Failure> {
+    let skew = metrics.upstream_clock_skew();
+    Whiteboard::new(settings, stability.clone(), Arc::new(SystemEntropy), skew).map_err(|error| {
         Failure::Failed(format!("cannot make an HTTP client: {error}; are CA roots installed?"))
     })
 }

@@ -10,6 +10,7 @@
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 //! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
 //! | `inkpass_insecure_allow_all` | | 1 where `--insecure-allow-all` was given |
+//! | `inkpass_upstream_clock_skew_seconds` | | how far the whiteboard API's clock is ahead of ours, by its last answer |
 //! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |
 //! | `inkpass_jwks_fetched_timestamp_seconds` | `issuer` | when they were last fetched; 0: never |
 //! | `inkpass_reloads_total` | `what`, `result` | changed files that were read: `ok` or `failed` |
@@ -57,6 +58,7 @@ pub struct Metrics {
     methods: HashMap<&'static str, CallMetrics>,
     other: CallMetrics,
     insecure_allow_all: IntGaugeVec,
+    upstream_clock_skew: IntGauge,
     callers_unknown: IntCounterVec,
     jwks_fetches: IntCounterVec,
     jwks_last: IntGaugeVec,
@@ -134,6 +136,11 @@ impl Metrics {
         };
         let insecure_allow_all =
             gauge("inkpass_insecure_allow_all", "1 where --insecure-allow-all was given.", &[])?;
+        let upstream_clock_skew = IntGauge::new(
+            "inkpass_upstream_clock_skew_seconds",
+            "How far the whiteboard API's clock is ahead of ours, by its last answer.",
+        )?;
+        registry.register(Box::new(upstream_clock_skew.clone()))?;
         let callers_unknown = counter(
             "inkpass_callers_unknown_total",
             "Calls whose caller could not be identified, by cause.",
@@ -187,6 +194,7 @@ impl Metrics {
             methods,
             other,
             insecure_allow_all,
+            upstream_clock_skew,
             callers_unknown,
             jwks_fetches,
             jwks_last,
@@ -205,6 +213,12 @@ impl Metrics {
     /// Says that `--insecure-allow-all` was given.
     pub fn set_insecure_allow_all(&self) {
         self.insecure_allow_all.with_label_values::<&str>(&[]).set(1);
+    }
+
+    /// How far the whiteboard API's clock is ahead of ours, in seconds.
+    #[must_use]
+    pub fn upstream_clock_skew(&self) -> IntGauge {
+        self.upstream_clock_skew.clone()
     }
 
     /// Counts callers that could not be identified for this cause, one of a closed set.

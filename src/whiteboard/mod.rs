@@ -15,6 +15,7 @@ mod transport;
 
 use std::sync::Arc;
 
+use prometheus::IntGauge;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -114,7 +115,7 @@ fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
 }
 
 impl Whiteboard {
-    /// Makes a client; connects to nothing yet.
+    /// Makes a client; connects to nothing yet. `skew` is told how far the API's clock is ahead.
     ///
     /// # Errors
     /// The system's CA roots cannot be read.
@@ -122,8 +123,9 @@ impl Whiteboard {
         settings: &Settings,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
+        skew: IntGauge,
     ) -> Result<Self, reqwest::Error> {
-        let transport = Transport::new(&settings.base_url, stability, entropy)?;
+        let transport = Transport::new(&settings.base_url, stability, entropy, skew)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }
 }

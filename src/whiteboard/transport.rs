@@ -5,11 +5,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use futures_util::FutureExt;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header::DATE};
+use prometheus::IntGauge;
 use reqwest::{Client, Method, redirect};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -46,6 +47,7 @@ struct Inner {
     port: u16,
     stability: Arc<Stability>,
     entropy: Arc<dyn Entropy>,
+    skew: IntGauge,
     reads: Flights<Read, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
@@ -118,6 +120,7 @@ impl Transport {
         base_url: &Url,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
+        skew: IntGauge,
     ) -> Result<Self, reqwest::Error> {
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
@@ -136,6 +139,7 @@ impl Transport {
             port: base_url.port_or_known_default().unwrap_or_default(),
             stability,
             entropy,
+            skew,
             reads: Flights::new(),
             changes: AtomicU64::new(0),
         })))
@@ -210,6 +214,16 @@ fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
 }
 
 impl Inner {
+    /// Our clock decides when tokens expire, and theirs whether they have.
+    fn note_skew(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let theirs = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        if let Some(theirs) = theirs.and_then(|theirs| i64::try_from(theirs.as_secs()).ok()) {
+            let ours = self.stability.wall_time().get() / 1000;
+            self.skew.set(theirs - ours.cast_signed());
+        }
+    }
+
     /// Makes the weakest token that permits the call, alive for one minute.
     fn sign(&self, access: &Access, call: Call<'_>) -> Result<Signed, Error> {
         let now = self.stability.now().map_err(|_| Error::ClockUnstable)?;
@@ -255,6 +269,7 @@ impl Inner {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let mut response = request.send().await.map_err(|error| answer::broken(&error, effect))?;
+        self.note_skew(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| answer::broken(&error, effect))? {
             if body.len() + chunk.len() > LONGEST_ANSWER {

@@ -149,8 +149,9 @@ impl Setup {
             ..Settings::new(upstream.base_url().parse().unwrap())
         };
         let stability = Arc::new(Stability::new(clock.clone()));
-        let whiteboard = Whiteboard::new(&settings, stability.clone(), entropy.clone()).unwrap();
         let metrics = Arc::new(Metrics::new(&METHODS).unwrap());
+        let skew = metrics.upstream_clock_skew();
+        let whiteboard = Whiteboard::new(&settings, stability.clone(), entropy.clone(), skew).unwrap();
         let issuer = issuer((self.keyring)(), self.rules, stability.clone());
         let audit = self.audit.map(|settings| Audit::start(&settings, metrics.audit().clone()).unwrap());
         let desk = Desk { issuer: Arc::new(issuer), audit: audit.map(Arc::new) };
