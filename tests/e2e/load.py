@@ -1,11 +1,14 @@
 """load.py NAMESPACE RATE CA TOKEN: IssueToken, RATE times a second by four callers in all, until standard input ends.
 
-CA and TOKEN are files: whom the server's certificate must be from, and what callers show. Two callers balance over the pods by themselves, two take the Service's address; one of each tries a call that was
-UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from there. It prints `ready`
+CA and TOKEN are files: whom the server's certificate must be from, and what callers show. Two callers balance over the
+pods by themselves, two take the Service's address, over as many connections as that many processes would have; one of
+each tries a call that was UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from
+there. It prints `ready`
 once every caller had an answer, and at the end one JSON object.
 """
 import asyncio
 import collections
+import itertools
 import json
 import sys
 import time
@@ -17,6 +20,7 @@ from inkpass.v1 import common_pb2, token_service_pb2, token_service_pb2_grpc
 DEADLINE_S = 5
 LINGER_S = 5  # how long calls go on after standard input ended
 LONGEST_S = 300
+SERVICE_CONNECTIONS = 6  # each goes to one pod only, whichever
 OPTIONS = [
     # A peer that has gone without a word is found out within two seconds of the next call, and by a ping without one.
     ("grpc.keepalive_time_ms", 5000),
@@ -37,21 +41,28 @@ ONE_RETRY = {
 
 
 class Caller:
-    def __init__(self, target, policy, retry, credentials):
+    def __init__(self, credentials, target, policy, retry, connections=1):
         method = {"name": [{}], **({"retryPolicy": ONE_RETRY} if retry else {})}
         config = {"loadBalancingConfig": [{policy: {}}], "methodConfig": [method]}
         options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
-        self.stub = token_service_pb2_grpc.TokenServiceStub(grpc.aio.secure_channel(target, credentials, options))
+        channels = [grpc.aio.secure_channel(target, credentials, options) for _ in range(connections)]
+        self.stubs = [token_service_pb2_grpc.TokenServiceStub(channel) for channel in channels]
         self.calls = []  # begin, end, code
         self.first_failure = None
 
-    async def call(self, wait_for_ready=False):
+    async def connect(self):
+        for stub in self.stubs:
+            await self.call(stub, wait_for_ready=True)
+        assert all(code == "OK" for _, _, code in self.calls), self.first_failure
+        self.calls.clear()
+
+    async def call(self, stub, wait_for_ready=False):
         request = token_service_pb2.IssueTokenRequest(
             room=token_service_pb2.RoomScope(uuid="load"), role=common_pb2.ROLE_WRITER
         )
         begin = time.monotonic()
         try:
-            await self.stub.IssueToken(request, timeout=DEADLINE_S, wait_for_ready=wait_for_ready)
+            await stub.IssueToken(request, timeout=DEADLINE_S, wait_for_ready=wait_for_ready)
             code = "OK"
         except grpc.aio.AioRpcError as error:
             code = error.code().name
@@ -61,8 +72,10 @@ class Caller:
     async def call_at(self, rate, stop):
         """Calls begin on time, however long the others take."""
         under_way, due = set(), time.monotonic()
-        while not stop.is_set():
-            task = asyncio.create_task(self.call())
+        for stub in itertools.cycle(self.stubs):
+            if stop.is_set():
+                break
+            task = asyncio.create_task(self.call(stub))
             under_way.add(task)
             task.add_done_callback(under_way.discard)
             due += 1 / rate
@@ -93,14 +106,13 @@ async def main(namespace, rate, ca, token):
     credentials = shown(ca, token)
     domain = f"{namespace}.svc.cluster.local:50051"
     callers = {
-        "headless": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", False, credentials),
-        "headless, one retry": Caller(f"dns:///inkpass-headless.{domain}", "round_robin", True, credentials),
-        "service": Caller(f"dns:///inkpass.{domain}", "pick_first", False, credentials),
-        "service, one retry": Caller(f"dns:///inkpass.{domain}", "pick_first", True, credentials),
+        "headless": Caller(credentials, f"dns:///inkpass-headless.{domain}", "round_robin", False),
+        "headless, one retry": Caller(credentials, f"dns:///inkpass-headless.{domain}", "round_robin", True),
+        "service": Caller(credentials, f"dns:///inkpass.{domain}", "pick_first", False, SERVICE_CONNECTIONS),
+        "service, one retry": Caller(credentials, f"dns:///inkpass.{domain}", "pick_first", True, SERVICE_CONNECTIONS),
     }
     for caller in callers.values():
-        await caller.call(wait_for_ready=True)
-        assert caller.calls.pop()[2] == "OK"
+        await caller.connect()
 
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
