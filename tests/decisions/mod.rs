@@ -2,7 +2,11 @@
 //! and the clock as the service has them wired.
 
 mod every_rpc;
+mod keys;
 mod policy;
+mod program;
+mod quotas;
+mod reload;
 mod tokens;
 
 use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
