@@ -72,6 +72,14 @@ impl Desk {
         }
     }
 
+    /// The time to sign by. That it cannot be signed by is a refusal like any other.
+    pub(super) async fn now(&self, caller: &Caller, entry: &Entry<'_>) -> Result<UnixMillis, Error> {
+        match self.issuer.now() {
+            Ok(now) => Ok(now),
+            Err(refusal) => Err(self.deny(caller, entry, refusal.into()).await),
+        }
+    }
+
     /// Writes a refusal down, and gives it back. Where it cannot be written it stands all the same.
     pub(super) async fn deny(&self, caller: &Caller, entry: &Entry<'_>, error: Error) -> Error {
         if !is_audited(entry.ask.rpc) {
