@@ -125,16 +125,18 @@ impl Desk {
         self.write(&line).await
     }
 
-    /// Writes down what came of a creating call: what was created and the token for it, or why not.
+    /// Writes down what came of a creating call: what was created, if anything was, and the token for
+    /// it or why there is none.
     pub(super) async fn outcome(
         &self,
         caller: &Caller,
         rpc: Rpc,
         permit: &Permit,
-        outcome: Result<(&str, Option<&Issued>), Reason>,
+        uuid: &str,
+        outcome: Result<Option<&Issued>, Reason>,
     ) -> Result<(), Error> {
         let context = Context::of(caller);
-        let (uuid, issued) = outcome.unwrap_or_default();
+        let issued = outcome.unwrap_or_default();
         let fingerprints: Vec<_> = issued.iter().map(|issued| issued.fingerprint).collect();
         let line = Line {
             phase: Some(Phase::Outcome),
