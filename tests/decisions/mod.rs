@@ -1,6 +1,7 @@
 //! What becomes of a decision, from the wire to the answer: policy, quotas, the audit trail, keys
 //! and the clock as the service has them wired.
 
+mod clock;
 mod every_rpc;
 mod keys;
 mod policy;
