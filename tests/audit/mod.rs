@@ -162,7 +162,7 @@ impl Pipe {
     }
 }
 
-fn hostile() -> String {
+pub(crate) fn hostile() -> String {
     let mut text = String::new();
     let pieces = [
         "\n",

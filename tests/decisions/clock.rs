@@ -66,7 +66,7 @@ async fn a_second_s_step_changes_nothing() {
 async fn a_step_while_a_room_is_created_withholds_its_token_and_the_trail_names_the_room() {
     let house = House::audited(POLICY).await;
     let teacher = house.teacher().await;
-    let slow = serde_json::json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 });
+    let slow = serde_json::json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
     house.world.upstream.fault(slow).await;
     let created = tokio::spawn(async move { create(&teacher, with_token()).await });
     while house.sent().await == 0 {

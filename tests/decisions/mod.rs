@@ -1,6 +1,8 @@
 //! What becomes of a decision, from the wire to the answer: policy, quotas, the audit trail, keys
 //! and the clock as the service has them wired.
 
+mod audit;
+mod audit_faults;
 mod clock;
 mod every_rpc;
 mod keys;
@@ -13,7 +15,7 @@ mod tokens;
 use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
 
 use inkpass::{
-    audit::{self, OnFailure, Output},
+    audit::{OnFailure, Output, Settings as AuditSettings},
     caller::{Callers, NewKey, Settings},
     client::{Client, CredentialFile, Options},
     entropy::SystemEntropy,
@@ -72,7 +74,7 @@ impl House {
     async fn with(policy: &str, callers: &[&str], audit: Option<(PathBuf, OnFailure)>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let api_keys_file = Some(write_keys(&directory, callers));
-        let audit = audit.map(|(path, on_failure)| audit::Settings {
+        let audit = audit.map(|(path, on_failure)| AuditSettings {
             output: Output::File(directory.path().join(path)),
             on_failure,
             salt_file: None,
