@@ -6,6 +6,7 @@ mod architecture;
 mod audit;
 mod caller;
 mod command_line;
+mod decisions;
 mod emulator;
 mod helpers;
 mod identity;

@@ -24,13 +24,14 @@ pub(super) async fn issue(
             return Err(desk.deny(caller, &entry, error).await);
         }
     };
-    let now = desk.issuer.now()?;
+    // The line has the first order's particulars, and every token's fingerprint.
+    let (first, permit) = orders.first().zip(permits.first()).ok_or(Error::Internal("an empty batch"))?;
+    let entry = first.entry(Rpc::BatchIssueTokens);
+    let now = desk.now(caller, &entry).await?;
     let issued = orders.iter().zip(&permits).map(|(order, permit)| order.sign(&desk.issuer, permit, now));
     let issued = issued.collect::<Result<Vec<_>, _>>()?;
     let all: Vec<_> = issued.iter().collect();
-    // The line has the first order's particulars, and every token's fingerprint.
-    let (first, permit) = orders.first().zip(permits.first()).ok_or(Error::Internal("an empty batch"))?;
-    desk.allow(caller, &first.entry(Rpc::BatchIssueTokens), permit, &all).await?;
+    desk.allow(caller, &entry, permit, &all).await?;
     let tokens = orders.iter().zip(&issued).zip(&permits);
     Ok(tokens.map(|((order, issued), permit)| order.token(issued, permit)).collect())
 }

@@ -72,6 +72,14 @@ impl Desk {
         }
     }
 
+    /// The time to sign by. That it cannot be signed by is a refusal like any other.
+    pub(super) async fn now(&self, caller: &Caller, entry: &Entry<'_>) -> Result<UnixMillis, Error> {
+        match self.issuer.now() {
+            Ok(now) => Ok(now),
+            Err(refusal) => Err(self.deny(caller, entry, refusal.into()).await),
+        }
+    }
+
     /// Writes a refusal down, and gives it back. Where it cannot be written it stands all the same.
     pub(super) async fn deny(&self, caller: &Caller, entry: &Entry<'_>, error: Error) -> Error {
         if !is_audited(entry.ask.rpc) {
@@ -117,16 +125,18 @@ impl Desk {
         self.write(&line).await
     }
 
-    /// Writes down what came of a creating call: what was created and the token for it, or why not.
+    /// Writes down what came of a creating call: what was created, if anything was, and the token for
+    /// it or why there is none.
     pub(super) async fn outcome(
         &self,
         caller: &Caller,
         rpc: Rpc,
         permit: &Permit,
-        outcome: Result<(&str, Option<&Issued>), Reason>,
+        uuid: &str,
+        outcome: Result<Option<&Issued>, Reason>,
     ) -> Result<(), Error> {
         let context = Context::of(caller);
-        let (uuid, issued) = outcome.unwrap_or_default();
+        let issued = outcome.unwrap_or_default();
         let fingerprints: Vec<_> = issued.iter().map(|issued| issued.fingerprint).collect();
         let line = Line {
             phase: Some(Phase::Outcome),

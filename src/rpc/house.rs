@@ -15,7 +15,7 @@ use super::{
 use crate::{
     clock::Clock,
     entropy::Entropy,
-    issuer::{Ask, Permit, Refusal},
+    issuer::{Ask, Issued, Minting, Permit, Refusal},
     outcome::{InMemory, Key, Outcomes},
     policy::{Mint, Rpc, WatchPlace},
     proto::{Token, TokenGrant},
@@ -115,24 +115,43 @@ impl House {
             Ok(created) => created,
             Err(error) => {
                 // It stands whether or not it could be written.
-                let reason = explain(&error).0;
-                let _ = self.desk.outcome(caller, rpc, permit, Err(reason)).await;
+                let _ = self.desk.outcome(caller, rpc, permit, "", Err(explain(&error).0)).await;
                 return Err(error);
             }
         };
         let (uuid, access_key) = identity(&created);
         let Some(minting) = permit.mint else {
             // Without a token nothing need be withheld: the room or conversion exists already.
-            let _ = self.desk.outcome(caller, rpc, permit, Ok((&uuid, None))).await;
+            let _ = self.desk.outcome(caller, rpc, permit, &uuid, Ok(None)).await;
             return Ok((created, None));
         };
-        let id = Uuid::new(&uuid).ok_or(Error::Internal("the upstream created something without a uuid"))?;
+        match self.mint_beside(permit, minting, &uuid, &access_key) {
+            Ok((issued, token)) => {
+                self.desk.outcome(caller, rpc, permit, &uuid, Ok(Some(&issued))).await?;
+                Ok((created, Some(token)))
+            }
+            Err(error) => {
+                // What was created stands in the trail, though its token was never made.
+                let _ = self.desk.outcome(caller, rpc, permit, &uuid, Err(explain(&error).0)).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The token for what was created, by the key that created it.
+    fn mint_beside(
+        &self,
+        permit: &Permit,
+        minting: Minting,
+        uuid: &str,
+        access_key: &str,
+    ) -> Result<(Issued, Token), Error> {
+        let id = Uuid::new(uuid).ok_or(Error::Internal("the upstream created something without a uuid"))?;
         let scope = if minting.kind == Kind::Room { Scope::Room(id) } else { Scope::Task(id) };
-        let key = permit.project.signing_key(&access_key).ok_or(Refusal::AccessKeyUnknown)?;
+        let key = permit.project.signing_key(access_key).ok_or(Refusal::AccessKeyUnknown)?;
         let issued = self.desk.issuer.sign(minting, key, scope, self.desk.issuer.now()?);
-        self.desk.outcome(caller, rpc, permit, Ok((&uuid, Some(&issued)))).await?;
-        let token = convert::token(&issued, scope, minting.role, &access_key);
-        Ok((created, Some(token)))
+        let token = convert::token(&issued, scope, minting.role, access_key);
+        Ok((issued, token))
     }
 
     async fn act_once<R, T>(

@@ -43,7 +43,7 @@ impl TokenService for Tokens {
         let order = violations.unless_any(order)?;
         let entry = order.entry(Rpc::IssueToken);
         let (permit, _) = self.desk.decide(&caller, &entry).await?;
-        let now = self.desk.issuer.now().map_err(Error::from)?;
+        let now = self.desk.now(&caller, &entry).await?;
         let issued = order.sign(&self.desk.issuer, &permit, now)?;
         self.desk.allow(&caller, &entry, &permit, &[&issued]).await?;
         let token = order.token(&issued, &permit);

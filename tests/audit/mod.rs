@@ -72,7 +72,7 @@ fn parse(text: &str) -> Vec<Value> {
 }
 
 #[track_caller]
-fn read(path: &Path) -> Vec<Value> {
+pub(crate) fn read(path: &Path) -> Vec<Value> {
     parse(&fs::read_to_string(path).unwrap())
 }
 
@@ -162,7 +162,7 @@ impl Pipe {
     }
 }
 
-fn hostile() -> String {
+pub(crate) fn hostile() -> String {
     let mut text = String::new();
     let pieces = [
         "\n",

@@ -48,7 +48,12 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut process = inkpass(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Self::logging(arguments, Stdio::null())
+    }
+
+    /// Its log goes there.
+    pub(crate) fn logging(arguments: &[&str], log: impl Into<Stdio>) -> Self {
+        let mut process = inkpass(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

@@ -1,0 +1,215 @@
+//! Who did what: the line that each decision on minting or changing something has, read in the moment
+//! that the answer is there.
+
+use inkpass::{
+    policy::Rpc,
+    proto::{
+        BatchIssueTokensRequest, CreateRoomRequest, IssueTokenRequest, Region, Role, RoomScope, TokenGrant,
+        issue_token_request::Scope,
+    },
+};
+use serde_json::{Value, json};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+use super::{
+    House, POLICY, batch, create,
+    every_rpc::{Texts, call},
+    issue, room, ttl,
+};
+use crate::{audit::hostile, helpers::assert_refused};
+
+/// The teacher may do everything.
+const EVERYTHING: &str = r#"[[grants]]
+name = "everything"
+principals = ["key:teacher"]
+rpcs = ["inkpass.v1.TokenService/*", "inkpass.v1.RoomService/*", "inkpass.v1.SceneService/*", "inkpass.v1.ConversionService/*"]
+projects = ["default"]
+regions = ["us-sv"]
+tokens = [{ kind = "sdk", strongest_role = "reader" }, { kind = "room", strongest_role = "reader" }]
+"#;
+
+/// How many lines an allowed call has: reading has none, creating has two.
+fn lines_of(rpc: Rpc) -> usize {
+    let method = rpc.name().split('/').next_back().unwrap();
+    match method {
+        "CreateRoom" | "StartConversion" => 2,
+        _ if ["Get", "List", "Watch", "Verify"].iter().any(|reads| method.starts_with(reads)) => 0,
+        _ => 1,
+    }
+}
+
+#[tokio::test]
+async fn every_call_that_mints_or_changes_has_its_lines_and_reading_has_none() {
+    let house = House::audited(EVERYTHING).await;
+    let (teacher, stranger) = (house.teacher().await, house.client("key:stranger").await);
+    let texts = Texts { uuid: "a-room", ..Texts::default() };
+    for rpc in Rpc::ALL {
+        let before = house.lines().len();
+        if let Err(status) = call(&teacher, rpc, texts).await {
+            assert_eq!(status.code(), Code::NotFound, "{rpc:?}: only the upstream refuses: {status:?}");
+        }
+        let lines = house.lines().split_off(before);
+        assert_eq!(lines.len(), lines_of(rpc), "{rpc:?}: {lines:?}");
+        for line in &lines {
+            let told = ["decision", "principal", "peer", "rpc", "project", "access_key", "grant"];
+            let expected =
+                ["allow", "key:teacher", "127.0.0.1", rpc.name(), "default", "active-key", "everything"];
+            assert_eq!(told.map(|name| &line[name]), expected, "{line}");
+            assert_eq!(line["region"].is_string(), rpc.goes_upstream(), "{line}");
+            assert_eq!(line["fingerprint"].is_string(), rpc.can_mint(inkpass::token::Kind::Sdk), "{line}");
+        }
+
+        let before = house.lines().len();
+        let refused = call(&stranger, rpc, Texts { project: "default", ..texts }).await.unwrap_err();
+        assert_refused(&refused, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
+        let lines = house.lines().split_off(before);
+        assert_eq!(lines.len(), lines_of(rpc).min(1), "{rpc:?}: {lines:?}");
+        for line in &lines {
+            let told = ["decision", "reason", "principal", "peer", "rpc", "project"];
+            let expected = ["deny", "PROJECT_UNKNOWN", "key:stranger", "127.0.0.1", rpc.name(), "default"];
+            assert_eq!(told.map(|name| &line[name]), expected, "{line}");
+            assert!(line["fingerprint"].is_null() && line["grant"].is_null(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_line_says_what_was_minted_for_whom_and_names_the_token_as_its_answer_does() {
+    let house = House::audited(POLICY).await;
+    let teacher = house.teacher().await;
+    let mut request =
+        Request::new(IssueTokenRequest { validity: Some(ttl(60_000)), ..room("a room", Role::Writer) });
+    request.metadata_mut().insert("x-request-id", "a-request".parse().unwrap());
+    let answer = teacher.tokens().issue_token(request).await.unwrap();
+    assert_eq!(answer.metadata().get("x-request-id").unwrap(), "a-request");
+    let token = answer.into_inner().token.unwrap();
+    let expected = json!({
+        "time": "2026-09-21T14:13:20.000Z", "decision": "allow", "principal": "key:teacher",
+        "peer": "127.0.0.1", "rpc": "inkpass.v1.TokenService/IssueToken", "project": "default",
+        "access_key": "active-key", "kind": "room", "role": "writer", "uuid": "a room", "ttl_ms": 60_000,
+        "expire_time": "2026-09-21T14:14:20.000Z", "grant": "classroom", "request_id": "a-request",
+        "fingerprint": token.fingerprint,
+    });
+    assert_eq!(house.lines(), [expected]);
+    let text = std::fs::read_to_string(house.directory.path().join("audit.log")).unwrap();
+    assert!(!text.contains(&token.value) && !text.contains("NETLESS"), "never the token");
+
+    let refused = issue(&teacher, room("a room", Role::Admin)).await.unwrap_err();
+    let line = house.lines().pop().unwrap();
+    let told = ["decision", "reason", "kind", "role", "uuid"].map(|name| &line[name]);
+    assert_eq!(told, ["deny", "POLICY_DENIED", "room", "admin", "a room"]);
+    assert_eq!(line["request_id"], refused.metadata().get("x-request-id").unwrap().to_str().unwrap());
+}
+
+#[tokio::test]
+async fn a_batch_has_one_line_with_every_fingerprint() {
+    let house = House::audited(POLICY).await;
+    let teacher = house.teacher().await;
+    let tokens = batch(&teacher, vec![room("a", Role::Writer), room("b", Role::Reader)]).await.unwrap();
+    let lines = house.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let fingerprints: Vec<_> = tokens.iter().map(|token| token.fingerprint.clone()).collect();
+    assert_eq!(lines[0]["fingerprints"], json!(fingerprints));
+    assert_eq!(lines[0]["rpc"], "inkpass.v1.TokenService/BatchIssueTokens");
+    let most = BatchIssueTokensRequest { requests: vec![room("a", Role::Reader); 1000] };
+    let tokens = teacher.tokens().batch_issue_tokens(most).await.unwrap().into_inner().tokens;
+    let line = house.lines().pop().unwrap();
+    let named: Vec<_> = line["fingerprints"].as_array().unwrap().iter().map(Value::as_str).collect();
+    assert_eq!(named.len(), 1000);
+    for (token, named) in tokens.iter().zip(named) {
+        assert!(token.fingerprint.starts_with(named.unwrap()), "cut, to fit into a line, and no other's");
+    }
+}
+
+#[tokio::test]
+async fn a_creation_has_a_line_before_the_post_and_one_with_what_came_of_it() {
+    let house = House::audited(POLICY).await;
+    let teacher = house.teacher().await;
+    let request = CreateRoomRequest {
+        region: Region::Eu.into(),
+        token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
+        ..Default::default()
+    };
+    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+    house.world.upstream.fault(slow).await;
+    let creating = tokio::spawn({
+        let (teacher, request) = (teacher.clone(), request.clone());
+        async move { create(&teacher, request).await }
+    });
+    while house.sent().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    let decision = house.lines();
+    assert_eq!(decision.len(), 1, "the POST was received, so its line is there");
+    let created = creating.await.unwrap().unwrap();
+    let (room, token) = (created.room.unwrap(), created.token.unwrap());
+    let lines = house.lines();
+    assert_eq!((lines.len(), &lines[0]), (2, &decision[0]));
+    let alike = ["decision", "rpc", "request_id", "principal", "region", "kind", "role", "ttl_ms", "grant"];
+    assert_eq!(alike.map(|name| &lines[0][name]), alike.map(|name| &lines[1][name]));
+    assert_eq!(
+        alike[4..].iter().map(|name| &lines[0][*name]).collect::<Vec<_>>(),
+        [&json!("eu"), &json!("room"), &json!("reader"), &json!(600_000), &json!("classroom")]
+    );
+    assert_eq!((&lines[0]["phase"], &lines[0]["uuid"]), (&json!("decision"), &Value::Null));
+    assert!(lines[0]["fingerprint"].is_null());
+    assert_eq!((&lines[1]["phase"], &lines[1]["uuid"]), (&json!("outcome"), &json!(room.uuid)));
+    assert_eq!(lines[1]["fingerprint"], token.fingerprint);
+
+    // One that fails has its reason in the second line.
+    house.world.upstream.fail_once("/v5/rooms", 500).await;
+    let failed = create(&teacher, request).await.unwrap_err();
+    let reason = failed.get_error_details().error_info().unwrap().reason.clone();
+    let line = house.lines().pop().unwrap();
+    assert_eq!([&line["phase"], &line["reason"]], ["outcome", "UPSTREAM_OUTCOME_UNKNOWN"]);
+    assert_eq!((house.lines().len(), &*reason), (4, "UPSTREAM_OUTCOME_UNKNOWN"));
+}
+
+/// Row 50 of the fault cases: whatever a caller writes into a request.
+#[tokio::test]
+async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
+    let house = House::audited(EVERYTHING).await;
+    let teacher = house.teacher().await;
+    let text = hostile();
+    // What a uuid to mint for may hold: no control characters.
+    let uuid = "\"}{\\\"\u{2028}\u{2029}\u{202e}\u{feff}é🎨</script>%0a${x}";
+    let minted = |project: &str, access_key: &str| {
+        let scope = Scope::Room(RoomScope { uuid: uuid.to_owned(), access_key: access_key.to_owned() });
+        let project = project.to_owned();
+        IssueTokenRequest { project, scope: Some(scope), role: Role::Reader.into(), ..Default::default() }
+    };
+    for (project, access_key, decision) in
+        [("", "", "allow"), ("", &*text, "deny"), (&text, "", "deny"), (&text, &text, "deny")]
+    {
+        let before = house.lines().len();
+        assert_eq!(issue(&teacher, minted(project, access_key)).await.is_ok(), decision == "allow");
+        assert_eq!(batch(&teacher, vec![minted(project, access_key)]).await.is_ok(), decision == "allow");
+        let lines = house.lines().split_off(before);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        for line in &lines {
+            assert_eq!([&line["decision"], &line["uuid"]], [decision, uuid]);
+            let whole = |asked: &str, name: &str| asked.starts_with(line[name].as_str().unwrap());
+            assert!(project.is_empty() || whole(project, "project"), "its beginning, as it was: {line}");
+            assert!(access_key.is_empty() || whole(access_key, "access_key"), "{line}");
+        }
+    }
+    for rpc in Rpc::ALL {
+        let before = house.lines().len();
+        for texts in [
+            Texts { project: &text, access_key: &text, uuid: "r" },
+            Texts { project: "", access_key: &text, uuid: "r" },
+            Texts { project: "", access_key: "", uuid: &text },
+        ] {
+            // Whether or not it is refused is another test's.
+            let _ = call(&teacher, rpc, texts).await;
+        }
+        assert!(house.lines().len() - before <= 6, "{rpc:?}: no text makes lines of its own");
+    }
+    let log = std::fs::read(house.directory.path().join("audit.log")).unwrap();
+    for line in log.split_inclusive(|byte| *byte == b'\n') {
+        assert!(
+            line.len() <= 16 * 1024 && line[..line.len() - 1].iter().all(|byte| (b' '..0x7f).contains(byte))
+        );
+    }
+}

@@ -1,0 +1,190 @@
+//! Nothing is handed out or sent that could not be written down: row 41 of the fault cases.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{ErrorKind, PipeReader, Read, Write},
+    os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use inkpass::{
+    audit::OnFailure,
+    client::Client,
+    proto::{CreateRoomRequest, DisableRoomRequest, GetRoomRequest, Role, TokenGrant, VerifyTokenRequest},
+};
+use rustix::fs::OFlags;
+use serde_json::json;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::{CALLERS, House, POLICY, batch, create, issue, room};
+use crate::helpers::assert_refused;
+
+const ROOM: &str = "a-room";
+
+fn with_token() -> CreateRoomRequest {
+    let token_grant = Some(TokenGrant { role: Role::Reader.into(), validity: None });
+    CreateRoomRequest { token_grant, ..Default::default() }
+}
+
+#[track_caller]
+fn assert_unavailable(refused: &Status) {
+    assert_refused(refused, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
+    assert!(refused.get_error_details().retry_info().is_some(), "another replica may take it");
+}
+
+/// Everything that is written down is refused, in good time, and nothing is sent.
+async fn assert_nothing_goes(house: &House, teacher: &Client) {
+    let before = house.sent().await;
+    let began = Instant::now();
+    assert_unavailable(&issue(teacher, room(ROOM, Role::Reader)).await.unwrap_err());
+    assert_unavailable(&batch(teacher, vec![room(ROOM, Role::Reader)]).await.unwrap_err());
+    assert_unavailable(&create(teacher, CreateRoomRequest::default()).await.unwrap_err());
+    assert_unavailable(&create(teacher, with_token()).await.unwrap_err());
+    let disable = DisableRoomRequest { uuid: ROOM.into(), ..Default::default() };
+    assert_unavailable(&teacher.rooms().disable_room(disable).await.unwrap_err());
+    assert!(began.elapsed() < Duration::from_secs(2), "100 ms each at most: {:?}", began.elapsed());
+    assert_eq!(house.sent().await, before, "nothing is sent");
+
+    // What is refused for another reason is told that, and what is not written down goes on.
+    let denied = issue(teacher, room(ROOM, Role::Admin)).await.unwrap_err();
+    assert_refused(&denied, Code::PermissionDenied, "POLICY_DENIED", &[]);
+    let look = GetRoomRequest { uuid: ROOM.into(), ..Default::default() };
+    let missing = teacher.rooms().get_room(look).await.unwrap_err();
+    assert_refused(&missing, Code::NotFound, "ROOM_NOT_FOUND", &[]);
+    let request = VerifyTokenRequest { token: "NETLESSSDK_x".into(), ..Default::default() };
+    house.client("key:verifier").await.tokens().verify_token(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn with_a_full_disk_nothing_is_minted_or_sent() {
+    let house = House::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Deny))).await;
+    assert_nothing_goes(&house, &house.teacher().await).await;
+}
+
+#[tokio::test]
+async fn with_on_failure_allow_calls_go_on_though_nothing_can_be_written() {
+    let house = House::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Allow))).await;
+    let teacher = house.teacher().await;
+    issue(&teacher, room(ROOM, Role::Reader)).await.unwrap();
+    batch(&teacher, vec![room(ROOM, Role::Reader)]).await.unwrap();
+    assert!(create(&teacher, with_token()).await.unwrap().token.is_some());
+    let failures = house.world.metrics().await;
+    let counted = |line: &str| line.starts_with("inkpass_audit_failures_total") && line.ends_with(" 4");
+    assert!(failures.lines().any(counted), "each line that is missing is counted: {failures}");
+}
+
+/// A pipe whose reader reads only when it is told to.
+struct Pipe {
+    reader: PipeReader,
+    path: PathBuf,
+    /// Writes without waiting; keeps the pipe open.
+    filler: File,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let path: PathBuf = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let filler = OpenOptions::new().write(true).custom_flags(flags).open(&path).unwrap();
+        drop(writer);
+        Self { reader, path, filler }
+    }
+
+    /// Until there is no room for another byte.
+    fn fill(&mut self) {
+        for size in [4096, 1] {
+            loop {
+                match self.filler.write(&vec![b'\n'; size]) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+
+    /// Reads from now on, in a thread that ends with the last writer.
+    fn drain(self) {
+        let mut reader = self.reader;
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()).unwrap());
+    }
+
+    /// The next line that is not empty.
+    fn line(&mut self) -> serde_json::Value {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while byte != *b"\n" || line.is_empty() {
+            self.reader.read_exact(&mut byte).unwrap();
+            if byte != *b"\n" {
+                line.push(byte[0]);
+            }
+        }
+        serde_json::from_slice(&line).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_that_nobody_reads_holds_nobody_up_for_long_and_stops_nothing_for_ever() {
+    let mut pipe = Pipe::new();
+    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = house.teacher().await;
+    issue(&teacher, room(ROOM, Role::Reader)).await.unwrap();
+    pipe.fill();
+    assert_nothing_goes(&house, &teacher).await;
+    pipe.drain();
+    while let Err(refused) = issue(&teacher, room(ROOM, Role::Reader)).await {
+        assert_unavailable(&refused);
+    }
+}
+
+#[tokio::test]
+async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_found_again() {
+    let mut pipe = Pipe::new();
+    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = house.teacher().await;
+    // The pipe is full as soon as the POST is there, so that the second line finds no room.
+    let mut create_and_fill = async |request: CreateRoomRequest| {
+        let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+        house.world.upstream.fault(slow).await;
+        let before = house.sent().await;
+        let teacher = teacher.clone();
+        let creating = tokio::spawn(async move { create(&teacher, request).await });
+        while house.sent().await == before {
+            tokio::task::yield_now().await;
+        }
+        let decision = pipe.line();
+        assert_eq!([&decision["decision"], &decision["phase"]], ["allow", "decision"]);
+        pipe.fill();
+        creating.await.unwrap()
+    };
+    let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
+    let request = CreateRoomRequest { request_id, ..with_token() };
+    assert_unavailable(&create_and_fill(request.clone()).await.unwrap_err());
+    pipe.drain();
+    let found = loop {
+        match create(&teacher, request.clone()).await {
+            Ok(found) => break found,
+            Err(refused) => assert_unavailable(&refused),
+        }
+    };
+    assert_eq!((found.room.is_some(), found.token.is_some()), (true, true));
+    assert_eq!(house.sent().await, 1, "the room was created once");
+}
+
+#[tokio::test]
+async fn a_room_without_a_token_is_told_though_its_outcome_cannot_be_written() {
+    let mut pipe = Pipe::new();
+    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = house.teacher().await;
+    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+    house.world.upstream.fault(slow).await;
+    let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
+    while house.sent().await == 0 {
+        tokio::task::yield_now().await;
+    }
+    pipe.fill();
+    assert!(creating.await.unwrap().unwrap().room.is_some(), "nothing need be withheld");
+}

@@ -1,0 +1,161 @@
+//! What becomes of a decision, from the wire to the answer: policy, quotas, the audit trail, keys
+//! and the clock as the service has them wired.
+
+mod audit;
+mod audit_faults;
+mod clock;
+mod every_rpc;
+mod keys;
+mod policy;
+mod program;
+mod quotas;
+mod reload;
+mod tokens;
+
+use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
+
+use inkpass::{
+    audit::{OnFailure, Output, Settings as AuditSettings},
+    caller::{Callers, NewKey, Settings},
+    client::{Client, CredentialFile, Options},
+    entropy::SystemEntropy,
+    proto::{
+        BatchIssueTokensRequest, CreateRoomRequest, CreateRoomResponse, IssueTokenRequest, Role, RoomScope,
+        SdkScope, Token,
+        issue_token_request::{Scope, Validity},
+    },
+};
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::Status;
+
+use crate::{
+    helpers::{Setup, World},
+    policy::rules,
+};
+
+/// Callers of the tests. The policies below know the first two.
+const CALLERS: [&str; 3] = ["key:teacher", "key:verifier", "key:stranger"];
+
+/// What most tests let the teacher do.
+const POLICY: &str = r#"[[grants]]
+name = "classroom"
+principals = ["key:teacher"]
+rpcs = ["inkpass.v1.TokenService/IssueToken", "inkpass.v1.TokenService/BatchIssueTokens", "inkpass.v1.RoomService/*"]
+projects = ["default"]
+regions = ["us-sv", "eu"]
+tokens = [
+    { kind = "room", strongest_role = "writer", default_ttl = "10m", max_ttl = "2h", permanent = false },
+    { kind = "sdk", strongest_role = "admin", default_ttl = "1m", max_ttl = "1h", permanent = true },
+]
+[[grants]]
+name = "verifier"
+principals = ["key:verifier"]
+rpcs = ["inkpass.v1.TokenService/VerifyToken"]
+projects = ["default"]
+"#;
+
+/// A service that knows callers by API key.
+struct House {
+    directory: TempDir,
+    world: World,
+}
+
+impl House {
+    async fn start(policy: &str) -> Self {
+        Self::with(policy, &CALLERS, None).await
+    }
+
+    /// With an audit trail in a file of its directory.
+    async fn audited(policy: &str) -> Self {
+        Self::with(policy, &CALLERS, Some((PathBuf::from("audit.log"), OnFailure::Deny))).await
+    }
+
+    async fn with(policy: &str, callers: &[&str], audit: Option<(PathBuf, OnFailure)>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let api_keys_file = Some(write_keys(&directory, callers));
+        let audit = audit.map(|(path, on_failure)| AuditSettings {
+            output: Output::File(directory.path().join(path)),
+            on_failure,
+            salt_file: None,
+        });
+        let setup = Setup {
+            rules: rules(policy),
+            audit,
+            door: Some(Box::new(move |clock, metrics| {
+                let settings = Settings { api_keys_file, ..Settings::default() };
+                (None, Some(Arc::new(Callers::new(&settings, clock.clone(), metrics).unwrap())))
+            })),
+            ..Setup::default()
+        };
+        Self { world: setup.start().await, directory }
+    }
+
+    async fn client(&self, caller: &str) -> Client {
+        connect(&self.directory, format!("http://{}", self.world.grpc), caller).await
+    }
+
+    async fn teacher(&self) -> Client {
+        self.client("key:teacher").await
+    }
+
+    /// How many calls the upstream has received.
+    async fn sent(&self) -> usize {
+        self.world.upstream.requests().await.len()
+    }
+
+    /// Every line of the audit trail; each must be whole.
+    fn lines(&self) -> Vec<Value> {
+        crate::audit::read(&self.directory.path().join("audit.log"))
+    }
+}
+
+/// A key for each caller, in a file named after it; gives the file of their digests.
+fn write_keys(directory: &TempDir, callers: &[&str]) -> PathBuf {
+    let mut digests = String::new();
+    for caller in callers {
+        let NewKey { key, digest } = NewKey::draw(&SystemEntropy);
+        fs::write(directory.path().join(caller), key.as_bytes()).unwrap();
+        writeln!(digests, "[[api_keys]]\nprincipal = '{caller}'\nsha256 = '{digest}'").unwrap();
+    }
+    let path = directory.path().join("callers.toml");
+    fs::write(&path, digests).unwrap();
+    path
+}
+
+async fn connect(directory: &TempDir, server: String, caller: &str) -> Client {
+    let credential = Some(CredentialFile::ApiKey(directory.path().join(caller)));
+    Client::connect_with(Options { server, credential, ..Options::default() }).await.unwrap()
+}
+
+fn room(uuid: &str, role: Role) -> IssueTokenRequest {
+    let scope = Scope::Room(RoomScope { uuid: uuid.to_owned(), access_key: String::new() });
+    IssueTokenRequest { scope: Some(scope), role: role.into(), ..Default::default() }
+}
+
+fn sdk() -> IssueTokenRequest {
+    let scope = Some(Scope::Sdk(SdkScope {}));
+    IssueTokenRequest { scope, role: Role::Reader.into(), ..Default::default() }
+}
+
+fn millis(millis: i64) -> prost_types::Duration {
+    let nanos = i32::try_from(millis % 1000).unwrap() * 1_000_000;
+    prost_types::Duration { seconds: millis / 1000, nanos }
+}
+
+fn ttl(of: i64) -> Validity {
+    Validity::Ttl(millis(of))
+}
+
+async fn issue(client: &Client, request: IssueTokenRequest) -> Result<Token, Status> {
+    Ok(client.tokens().issue_token(request).await?.into_inner().token.unwrap())
+}
+
+async fn batch(client: &Client, requests: Vec<IssueTokenRequest>) -> Result<Vec<Token>, Status> {
+    let request = BatchIssueTokensRequest { requests };
+    Ok(client.tokens().batch_issue_tokens(request).await?.into_inner().tokens)
+}
+
+async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoomResponse, Status> {
+    Ok(client.rooms().create_room(request).await?.into_inner())
+}

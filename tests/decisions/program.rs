@@ -1,0 +1,199 @@
+//! `inkpass serve` on real files: a mounted Secret, a policy, API keys; its upstream is an emulator.
+
+use std::{
+    fs,
+    future::pending,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use inkpass::{
+    client::Client,
+    clock::SystemClock,
+    emulator::{self, Emulator},
+    entropy::SystemEntropy,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{CALLERS, connect, write_keys};
+use crate::{
+    command_line::Served,
+    helpers::{ANY_PORT, key},
+};
+
+/// The keys that the emulator accepts.
+pub(super) const ACCEPTED: [&str; 3] = ["first-key", "second-key", "third-key"];
+
+pub(super) struct Program {
+    directory: TempDir,
+    served: Served,
+}
+
+impl Program {
+    /// `whiteboard`: more of that section of the settings. It begins with the first of [`ACCEPTED`].
+    pub(super) async fn start(policy: &str, whiteboard: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        write_keys(&directory, &CALLERS);
+        for name in ["keys", "policy"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        fs::write(path("policy/policy.toml"), policy).unwrap();
+        swap(&path("keys"), "..1", &Files::of(ACCEPTED[0]));
+        for name in ["access", "secret"] {
+            symlink(Path::new("..data").join(name), path("keys").join(name)).unwrap();
+        }
+        let settings = "[whiteboard]\nbase_url = 'http://UPSTREAM'\n[policy]\nfile = 'DIR/policy/policy.toml'\n\
+             [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'DIR/audit.log'\n\
+             [projects.default]\nregion = 'us-sv'\n\
+             keys = [{ access_key_file = 'DIR/keys/access', secret_key_file = 'DIR/keys/secret', state = 'active' }]\n"
+            .replace("UPSTREAM", &emulator().await)
+            .replace("DIR", directory.path().to_str().unwrap())
+            .replace("[whiteboard]\n", &format!("[whiteboard]\n{whiteboard}\n"));
+        fs::write(path("inkpass.toml"), settings).unwrap();
+
+        let (config, log) = (path("inkpass.toml"), fs::File::create(path("log")).unwrap());
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"];
+        let served = Served::logging(&[&arguments[..], &[config.to_str().unwrap()]].concat(), log);
+        Self { directory, served }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) async fn client(&self, caller: &str) -> Client {
+        connect(&self.directory, self.served.server(), caller).await
+    }
+
+    /// As the kubelet puts other content into a mounted Secret.
+    pub(super) fn mount(&self, version: &str, files: &Files) {
+        swap(&self.path("keys"), version, files);
+    }
+
+    /// As a careful writer does: nobody ever sees half of it.
+    pub(super) fn write_policy(&self, policy: &str) {
+        fs::write(self.path("policy/.new"), policy).unwrap();
+        fs::rename(self.path("policy/.new"), self.path("policy/policy.toml")).unwrap();
+    }
+
+    /// How many lines of the log have this in them.
+    pub(super) fn logged(&self, text: &str) -> usize {
+        let log = fs::read_to_string(self.path("log")).unwrap();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until `/metrics` has this line.
+    pub(super) async fn until_metric(&self, line: &str) {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let url = format!("http://{}/metrics", self.served.part("admin"));
+        until(line, async || {
+            let text = http.get(&url).send().await.unwrap().text().await.unwrap();
+            text.lines().any(|one| one == line)
+        })
+        .await;
+    }
+}
+
+/// What a Secret holds.
+pub(super) struct Files {
+    pub(super) access: Option<Vec<u8>>,
+    pub(super) secret: Option<Vec<u8>>,
+    /// The mode of the secret key's file.
+    pub(super) mode: u32,
+}
+
+impl Files {
+    /// Of a key as [`key`] makes it.
+    pub(super) fn of(access_key: &str) -> Self {
+        let secret = format!("secret-of-{access_key}").into_bytes();
+        Self { access: Some(access_key.into()), secret: Some(secret), mode: 0o440 }
+    }
+}
+
+/// Everything anew in another directory, and then one rename.
+fn swap(place: &Path, version: &str, files: &Files) {
+    let path = place.join(version);
+    fs::create_dir(&path).unwrap();
+    for (name, content, mode) in [("access", &files.access, 0o444), ("secret", &files.secret, files.mode)] {
+        if let Some(content) = content {
+            fs::write(path.join(name), content).unwrap();
+            fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+    symlink(version, place.join("..data_tmp")).unwrap();
+    let before = fs::read_link(place.join("..data"));
+    fs::rename(place.join("..data_tmp"), place.join("..data")).unwrap();
+    if let Ok(before) = before {
+        fs::remove_dir_all(place.join(before)).unwrap();
+    }
+}
+
+/// An emulator that knows the keys of [`ACCEPTED`]; gives its address.
+async fn emulator() -> String {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let keys = ACCEPTED.map(|name| Arc::new(key(name))).to_vec();
+    let project = emulator::Project { name: "default".to_owned(), keys };
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let emulator = Emulator::new(vec![project], clock, entropy, emulator::Settings::default());
+    tokio::spawn(async move { emulator.serve(listener, pending()).await });
+    address
+}
+
+/// Waits for what must come, and not for ever.
+pub(super) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "it never was so: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Calls that go on, several at a time, until they are asked to end; each must be right.
+pub(super) struct Load {
+    calls: JoinSet<()>,
+    stop: Arc<AtomicBool>,
+    made: Arc<AtomicUsize>,
+}
+
+impl Load {
+    pub(super) fn new() -> Self {
+        Self { calls: JoinSet::new(), stop: Arc::default(), made: Arc::default() }
+    }
+
+    /// A caller that calls again and again; `call` panics where an answer is wrong.
+    pub(super) fn add<C, F>(&mut self, call: C)
+    where
+        C: Fn() -> F + Send + 'static,
+        F: Future<Output = ()> + Send,
+    {
+        let (stop, made) = (self.stop.clone(), self.made.clone());
+        self.calls.spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                call().await;
+                made.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+
+    /// Waits until so many more calls were made.
+    pub(super) async fn go_on(&self, calls: usize) {
+        let enough = self.made.load(Ordering::SeqCst) + calls;
+        until("the load goes on", async || self.made.load(Ordering::SeqCst) >= enough).await;
+    }
+
+    /// That every call was right.
+    pub(super) async fn end(mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        while let Some(ended) = self.calls.join_next().await {
+            ended.unwrap();
+        }
+    }
+}
