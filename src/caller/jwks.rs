@@ -92,10 +92,10 @@ impl Jwks {
                 number = Some(fetches.begun);
                 return false;
             }
-            let is_new = !fetches.wanted && fetches.last.is_none_or(|last| now.saturating_sub(last) >= PAUSE);
-            fetches.wanted |= is_new;
+            let is_allowed = fetches.last.is_none_or(|last| now.saturating_sub(last) >= PAUSE);
+            fetches.wanted |= is_allowed;
             number = fetches.wanted.then_some(fetches.begun + 1);
-            is_new
+            is_allowed
         });
         if let Some(number) = number {
             let mut fetches = self.fetches.subscribe();

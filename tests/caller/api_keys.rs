@@ -11,6 +11,7 @@ use inkpass::{
 use tempfile::TempDir;
 
 use super::World;
+use crate::helpers::until;
 
 /// A file of API keys.
 pub(super) struct KeyFile(TempDir);
@@ -152,25 +153,20 @@ async fn keys_come_and_go_with_the_file_and_survive_a_bad_one() {
     let knows = async |key: &str| world.identify(&[("x-api-key", key)]).await.is_ok();
 
     let second = file.add("key:second");
-    while !knows(&second).await {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        world.clock.advance(Duration::from_millis(100));
-    }
+    until(async || knows(&second).await).await;
     assert!(knows(&first).await);
 
     file.write("[[api_keys]]\nprincipal = 'key:half'\nsha2");
-    while !metrics.render().contains("inkpass_reload_failing{what=\"api_keys\"} 1") {
+    until(async || {
         assert!(knows(&first).await && knows(&second).await);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+        metrics.render().contains("inkpass_reload_failing{what=\"api_keys\"} 1")
+    })
+    .await;
     assert!(knows(&first).await && knows(&second).await);
 
     fs::remove_file(file.path()).unwrap();
     let third = file.add("key:third");
-    while !knows(&third).await {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        world.clock.advance(Duration::from_millis(100));
-    }
+    until(async || knows(&third).await).await;
     assert!(!knows(&first).await, "it is in the file no more");
     world.end.cancel();
     run.await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use inkpass::caller::{Settings, Unknown};
 use serde_json::json;
 
-use super::{Issuer, World, api_keys::KeyFile, but, certificates::certificate, claims, issuer::EC};
+use super::{Issuer, Signer, World, api_keys::KeyFile, but, certificates::certificate, claims, issuer::EC};
 
 /// The burst of the bucket that all unknown callers share.
 const BURST: usize = 100;
@@ -51,7 +51,7 @@ async fn an_empty_bucket_ends_look_ups_and_locks_out_nobody() {
     assert!(world.by_token(&good).await.is_ok());
     assert!(world.identify(&[("x-api-key", &key)]).await.is_ok());
     assert!(world.by_certificate(&certificate(&["spiffe://example.org/api"])).await.is_ok());
-    let forged = format!("{}A", &good[..good.len() - 1]);
+    let forged = Signer::ec(EC.kid).sign(&claims(&issuer));
     assert_eq!(world.by_token(&forged).await, Err(Unknown));
     assert_eq!(world.identify(&[("x-api-key", "ik_guess")]).await, Err(Unknown));
     assert_eq!(world.count("api_key_unknown"), 1);

@@ -93,10 +93,6 @@ impl Issuer {
     /// Publishes these keys.
     pub(super) async fn start(signers: &[&Signer]) -> Self {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-        Self::on(listener, signers)
-    }
-
-    pub(super) fn on(listener: TcpListener, signers: &[&Signer]) -> Self {
         let issuer = Self {
             address: listener.local_addr().unwrap(),
             answer: Arc::default(),

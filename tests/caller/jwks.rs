@@ -16,10 +16,10 @@ use tokio_rustls::{
 };
 
 use super::{
-    AUDIENCE, Issuer, IssuerSettings, World, but, claims,
+    Issuer, IssuerSettings, World, but, claims,
     issuer::{EC, RSA, Signer},
 };
-use crate::helpers::ANY_PORT;
+use crate::helpers::{ANY_PORT, until};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -61,9 +61,7 @@ async fn all_who_ask_for_a_new_key_wait_for_one_fetch() {
     world.clock.advance(Duration::from_secs(30));
     issuer.open(false);
     let opened = async {
-        while issuer.requests() < 2 {
-            tokio::task::yield_now().await;
-        }
+        until(async || issuer.requests() == 2).await;
         // Meanwhile nobody else waits.
         assert!(world.by_token(&EC.sign(&claims(&issuer))).await.is_ok());
         issuer.open(true);
@@ -158,32 +156,33 @@ async fn what_is_no_set_of_keys_replaces_nothing() {
 
 #[tokio::test]
 async fn a_start_without_keys_fails_closed_until_they_come() {
-    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let settings = IssuerSettings {
-        name: "cluster".to_owned(),
-        kubernetes: true,
-        issuer: format!("http://{address}"),
-        audience: AUDIENCE.to_owned(),
-        jwks_url: format!("http://{address}/keys").parse().unwrap(),
-        ca_file: None,
-        jwks_token_file: None,
-    };
-    let world = World::start(&Settings { issuers: vec![settings], ..Settings::default() });
+    let issuer = Issuer::start(&[&EC]).await;
+    issuer.answer(503, "");
+    let world = World::start(&Settings { issuers: vec![issuer.settings()], ..Settings::default() });
     world.fetched("failed", 1).await;
-    let last = "inkpass_jwks_fetched_timestamp_seconds{issuer=\"cluster\"}";
+    let (last, token) =
+        ("inkpass_jwks_fetched_timestamp_seconds{issuer=\"cluster\"}", EC.sign(&claims(&issuer)));
     assert_eq!(world.metric(last), 0);
-
-    let issuer = Issuer::on(TcpListener::bind(address).await.unwrap(), &[&EC]);
-    let token = EC.sign(&claims(&issuer));
     let before = world.count("keys_unavailable");
     let result = world.by_token(&token).await;
     world.assert_unknown("before", &result, "keys_unavailable", before);
     // It is tried again by itself.
+    issuer.publish(&[&EC]);
     world.fetched("ok", 1).await;
     assert!(world.by_token(&token).await.is_ok());
     assert_eq!(world.metric(last), crate::helpers::NOW / 1000);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_not_there_vouches_for_nobody() {
+    let issuer = Issuer::start(&[&EC]).await;
+    // Nobody listens there.
+    let jwks_url = "http://127.0.0.1:1/keys".parse().unwrap();
+    let settings = IssuerSettings { jwks_url, ..issuer.settings() };
+    let world = World::start(&Settings { issuers: vec![settings], ..Settings::default() });
+    world.fetched("failed", 1).await;
+    let result = world.by_token(&EC.sign(&claims(&issuer))).await;
+    world.assert_unknown("away", &result, "keys_unavailable", 0);
 }
 
 #[tokio::test]

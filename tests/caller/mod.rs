@@ -12,7 +12,7 @@ use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::helpers::NOW;
+use crate::helpers::{NOW, until};
 
 mod api_keys;
 mod certificates;
@@ -67,9 +67,7 @@ impl World {
     /// Waits until the first issuer's keys were fetched so often with this result.
     async fn fetched(&self, result: &str, times: u64) {
         let name = format!("inkpass_jwks_fetches_total{{issuer=\"cluster\",result=\"{result}\"}}");
-        while self.metric(&name) < times {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        until(async || self.metric(&name) >= times).await;
     }
 
     fn metric(&self, name: &str) -> u64 {

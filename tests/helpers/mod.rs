@@ -219,6 +219,16 @@ impl World {
     }
 }
 
+/// Waits for something that must become true soon.
+pub(crate) async fn until(is_true: impl AsyncFn() -> bool) {
+    let becomes = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), becomes).await.expect("it becomes true");
+}
+
 /// Code, reason, and the fields of all violations.
 #[track_caller]
 pub(crate) fn assert_refused(status: &Status, code: Code, reason: &str, fields: &[&str]) {
