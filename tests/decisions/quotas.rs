@@ -110,7 +110,9 @@ async fn a_watch_counts_for_as_long_as_it_is_open() {
 }
 
 async fn conversion(house: &House) -> String {
-    let format = inkpass::proto::start_conversion_request::Format::DynamicFormat(Default::default());
+    let format = inkpass::proto::start_conversion_request::Format::DynamicFormat(
+        inkpass::proto::DynamicFormat::default(),
+    );
     let request = inkpass::proto::StartConversionRequest {
         resource: "https://example.com/slides.pptx".into(),
         format: Some(format),

@@ -21,7 +21,7 @@ def are_rotated(trial):
     def signs_with_it(pod):
         request = {"room": {"uuid": "r"}, "role": "ROLE_WRITER"}
         address = f"{pod['status']['podIP']}:50051"
-        return release.grpcurl("TokenService/IssueToken", request, address=address)["token"]["access_key"] == access_key
+        return release.grpcurl("TokenService/IssueToken", request, address=address)["token"]["accessKey"] == access_key
 
     def all_do():
         pods = release.servers()
