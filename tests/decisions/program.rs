@@ -9,7 +9,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use inkpass::{
@@ -21,7 +20,7 @@ use inkpass::{
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{CALLERS, connect, write_keys};
+use super::{CALLERS, connect, until, write_keys};
 use crate::{
     command_line::Served,
     helpers::{ANY_PORT, key},
@@ -145,15 +144,6 @@ async fn emulator() -> String {
     let emulator = Emulator::new(vec![project], clock, entropy, emulator::Settings::default());
     tokio::spawn(async move { emulator.serve(listener, pending()).await });
     address
-}
-
-/// Waits for what must come, and not for ever.
-pub(super) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "it never was so: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Calls that go on, several at a time, until they are asked to end; each must be right.
