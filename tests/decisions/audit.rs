@@ -137,9 +137,7 @@ async fn a_creation_has_a_line_before_the_post_and_one_with_what_came_of_it() {
         let (teacher, request) = (teacher.clone(), request.clone());
         async move { create(&teacher, request).await }
     });
-    while house.sent().await == 0 {
-        tokio::task::yield_now().await;
-    }
+    house.until_sent(1).await;
     let decision = house.lines();
     assert_eq!(decision.len(), 1, "the POST was received, so its line is there");
     let created = creating.await.unwrap().unwrap();

@@ -69,9 +69,7 @@ async fn a_step_while_a_room_is_created_withholds_its_token_and_the_trail_names_
     let slow = serde_json::json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
     house.world.upstream.fault(slow).await;
     let created = tokio::spawn(async move { create(&teacher, with_token()).await });
-    while house.sent().await == 0 {
-        tokio::task::yield_now().await;
-    }
+    house.until_sent(1).await;
     house.world.clock.step(HOUR);
     let refused = created.await.unwrap().unwrap_err();
     assert_refused(&refused, Code::Unavailable, "CLOCK_UNSTABLE", &[]);

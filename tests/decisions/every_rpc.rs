@@ -43,8 +43,11 @@ pub(super) async fn call(client: &Client, rpc: Rpc, texts: Texts<'_>) -> Result<
         }
         Rpc::BatchIssueTokens => {
             let request = inkpass::proto::IssueTokenRequest { project, ..room(&uuid, Role::Reader) };
-            let request = BatchIssueTokensRequest { requests: vec![request] };
-            client.tokens().batch_issue_tokens(request).await.map(|_| ())
+            client
+                .tokens()
+                .batch_issue_tokens(BatchIssueTokensRequest { requests: vec![request] })
+                .await
+                .map(|_| ())
         }
         Rpc::VerifyToken => {
             send!(tokens.verify_token(VerifyTokenRequest { project, token: "NETLESSSDK_x".into() }))

@@ -14,7 +14,7 @@ use inkpass::{
 use super::{
     POLICY, create, issue,
     program::{ACCEPTED, Files, Load, Program},
-    room,
+    room, until,
 };
 use crate::helpers::key;
 
@@ -64,7 +64,7 @@ async fn keys_swapped_under_load_fail_no_call_and_the_old_one_signs_nothing_afte
     for (swaps, name) in ACCEPTED.iter().enumerate() {
         if swaps > 0 {
             program.mount(&format!("..swap{swaps}"), &Files::of(name));
-            super::program::until(name, async || newest.load(Ordering::SeqCst) == swaps).await;
+            until(name, async || newest.load(Ordering::SeqCst) == swaps).await;
         }
         load.go_on(50).await;
     }
@@ -100,7 +100,7 @@ async fn files_that_hold_no_good_key_replace_none() {
     }
     assert_eq!(program.logged("secret-of-"), 0);
     program.mount("..last", &good());
-    super::program::until("the next good key is used", async || {
+    until("the next good key is used", async || {
         signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()) == 1
     })
     .await;
@@ -120,7 +120,7 @@ async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_
     // The right access key with another's secret, as when one of two files is forgotten.
     let half = Files { secret: Files::of(ACCEPTED[0]).secret, ..Files::of(ACCEPTED[1]) };
     program.mount("..half", &half);
-    super::program::until("it is refused too", async || {
+    until("it is refused too", async || {
         program.logged("access key second-key: the whiteboard API does not accept it") == 1
     })
     .await;

@@ -12,7 +12,13 @@ mod quotas;
 mod reload;
 mod tokens;
 
-use std::{fmt::Write, fs, path::PathBuf, sync::Arc};
+use std::{
+    fmt::Write,
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use inkpass::{
     audit::{OnFailure, Output, Settings as AuditSettings},
@@ -104,6 +110,11 @@ impl House {
         self.world.upstream.requests().await.len()
     }
 
+    /// Waits until the upstream has received so many.
+    async fn until_sent(&self, calls: usize) {
+        until("the upstream has received it", async || self.sent().await == calls).await;
+    }
+
     /// Every line of the audit trail; each must be whole.
     fn lines(&self) -> Vec<Value> {
         crate::audit::read(&self.directory.path().join("audit.log"))
@@ -158,4 +169,13 @@ async fn batch(client: &Client, requests: Vec<IssueTokenRequest>) -> Result<Vec<
 
 async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoomResponse, Status> {
     Ok(client.rooms().create_room(request).await?.into_inner())
+}
+
+/// Waits for what must come, and not for ever.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "it never was so: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

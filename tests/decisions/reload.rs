@@ -7,8 +7,8 @@ use tonic::Code;
 
 use super::{
     POLICY, issue,
-    program::{Load, Program, until},
-    room,
+    program::{Load, Program},
+    room, until,
 };
 use crate::helpers::assert_refused;
 
