@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto features deny doc test smoke image chart e2e-refusals e2e-if-possible
+ci: fmt clippy proto features deny doc test constant-time smoke image chart e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -36,6 +36,10 @@ doc:
 # The README's test command
 test:
     .ci/readme test
+
+# Comparing a signature takes as many instructions wherever it is wrong
+constant-time:
+    .ci/constant-time
 
 # The README's run command and first calls
 smoke:

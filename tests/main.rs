@@ -5,6 +5,7 @@
 mod architecture;
 mod audit;
 mod caller;
+mod canary;
 mod command_line;
 mod decisions;
 mod emulator;

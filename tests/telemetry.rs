@@ -30,7 +30,7 @@ use crate::helpers::{ANY_PORT, World};
 
 /// Keeps every span that it is sent.
 #[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
+pub(crate) struct Receiver(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
 
 #[async_trait]
 impl TraceService for Receiver {
@@ -44,7 +44,7 @@ impl TraceService for Receiver {
 }
 
 impl Receiver {
-    async fn start(&self) -> String {
+    pub(crate) async fn start(&self) -> String {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = TraceServiceServer::new(self.clone());
@@ -59,7 +59,7 @@ impl Receiver {
         resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
     }
 }

@@ -9,6 +9,7 @@ mod check;
 mod conversion;
 mod dev;
 mod emulator;
+mod hardening;
 mod health;
 mod input;
 mod output;
@@ -150,6 +151,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
+    // Before any key is read.
+    hardening::harden()?;
     match command {
         Command::Dev(dev) => dev.run().await,
         Command::Serve(serve) => serve.run().await,

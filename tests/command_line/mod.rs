@@ -7,6 +7,7 @@ use std::{
 
 mod api_key;
 mod calls;
+pub(crate) mod hardening;
 mod hostile;
 mod policy;
 mod serving;

@@ -1,6 +1,7 @@
 //! A whole service in the test's own process: gRPC, admin and emulator on free ports of loopback,
 //! a clock that stands still, and two projects.
 
+pub(crate) mod canary;
 pub(crate) mod log;
 pub(crate) mod scripted;
 pub(crate) mod upstream;

@@ -1,0 +1,145 @@
+//! What of a running process can be seen from outside: row 43 of the fault cases.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+/// A user and group with no rights to anything.
+const NOBODY: &str = "65534";
+
+/// A directory of everybody's with a copy of the program in it.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_inkpass"), directory.path().join("inkpass")).unwrap();
+        Self { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Starts a shell's command line here, where core dumps would be made; waits for its first line.
+    fn start(&self, prefix: &[&str], command: &str) -> Child {
+        let shell = format!("ulimit -c unlimited; exec {command}");
+        let mut arguments = prefix.to_vec();
+        arguments.extend(["sh", "-c", &shell]);
+        let mut process = Command::new(arguments[0]);
+        process.args(&arguments[1..]).current_dir(self.path()).env("TMPDIR", self.path());
+        let mut process = process.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        process.stdout = Some(stdout.into_inner());
+        process
+    }
+
+    fn dev(&self, prefix: &[&str]) -> Child {
+        let any = "127.0.0.1:0";
+        self.start(
+            prefix,
+            &format!("./inkpass dev --listen {any} --admin-listen {any} --emulator-listen {any}"),
+        )
+    }
+
+    /// A process that nothing was done to.
+    fn open(&self, prefix: &[&str]) -> Child {
+        self.start(prefix, "sh -c 'echo ready; exec sleep 100'")
+    }
+
+    fn core_files(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("core")).collect()
+    }
+}
+
+fn end(mut process: Child, signal: &str) -> ExitStatus {
+    Command::new("kill").args([&format!("-{signal}"), &process.id().to_string()]).status().unwrap();
+    if signal == "SEGV" {
+        // Rust's own handler, which looks for a stack overflow, lets the first one that is none pass.
+        while process.try_wait().unwrap().is_none() {
+            Command::new("kill")
+                .args(["-SEGV", &process.id().to_string()])
+                .stderr(Stdio::null())
+                .status()
+                .unwrap();
+        }
+    }
+    process.wait().unwrap()
+}
+
+#[test]
+fn a_process_that_is_aborted_leaves_no_core_dump() {
+    let place = Place::new();
+    for signal in ["ABRT", "SEGV"] {
+        let dev = place.dev(&["env"]);
+        let limits = fs::read_to_string(format!("/proc/{}/limits", dev.id())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
+        let status = end(dev, signal);
+        assert!(status.signal().is_some() && !status.core_dumped(), "{signal}: {status}");
+        assert_eq!(place.core_files(), [] as [PathBuf; 0], "{signal}");
+    }
+    // Where a core dump can be made at all, the test could have failed.
+    if !end(place.open(&["env"]), "ABRT").core_dumped() {
+        eprintln!("in part: no process dumps core on this machine");
+    }
+}
+
+/// What happens if a user opens a file of a process.
+fn open_as_nobody(process: &Child, file: &str) -> bool {
+    let path = format!("/proc/{}/{file}", process.id());
+    let shell = format!("exec 3<{path}");
+    let mut command = as_nobody();
+    command.extend(["sh", "-c", &shell]);
+    Command::new(command[0]).args(&command[1..]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+fn as_nobody() -> Vec<&'static str> {
+    vec!["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]
+}
+
+#[test]
+fn its_memory_and_environment_are_closed_to_its_own_user() {
+    let can_change_user = Command::new("setpriv").args(&as_nobody()[1..]).arg("true").output();
+    if !can_change_user.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no other user can be taken: run as root, with setpriv");
+        return;
+    }
+    let place = Place::new();
+    let open = place.open(&as_nobody());
+    let control: Vec<_> = ["mem", "environ"].map(|file| open_as_nobody(&open, file)).to_vec();
+    end(open, "KILL");
+    if control != [true, true] {
+        eprintln!("in part: this machine closes every process's memory: {control:?}");
+    }
+
+    let dev = place.dev(&as_nobody());
+    for file in ["mem", "environ", "maps", "auxv"] {
+        assert!(!open_as_nobody(&dev, file), "{file}");
+    }
+    assert!(open_as_nobody(&dev, "status"), "the process is there");
+    assert!(end(dev, "TERM").success());
+}
+
+/// What a process has in memory and could change; what cannot be read is passed over.
+pub(crate) fn read_memory(process: u32) -> io::Result<Vec<u8>> {
+    let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
+    let mut memory = File::open(format!("/proc/{process}/mem"))?;
+    let mut bytes = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).unwrap().starts_with("rw")) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
+        memory.seek(SeekFrom::Start(start))?;
+        let _ = memory.by_ref().take(end - start).read_to_end(&mut bytes);
+    }
+    Ok(bytes)
+}
