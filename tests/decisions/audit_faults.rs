@@ -113,11 +113,14 @@ impl Pipe {
     }
 
     /// The next line that is not empty.
-    fn line(&mut self) -> serde_json::Value {
+    fn line(&self) -> serde_json::Value {
+        // One that is not there is a mistake, and not waited for.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut reader = OpenOptions::new().read(true).custom_flags(flags).open(&self.path).unwrap();
         let mut line = Vec::new();
         let mut byte = [0];
         while byte != *b"\n" || line.is_empty() {
-            self.reader.read_exact(&mut byte).unwrap();
+            reader.read_exact(&mut byte).unwrap();
             if byte != *b"\n" {
                 line.push(byte[0]);
             }

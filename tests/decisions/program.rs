@@ -1,4 +1,6 @@
 //! `inkpass serve` on real files: a mounted Secret, a policy, API keys; its upstream is an emulator.
+//! Calls go on where the disk is too slow for the audit trail, because a failed call means another
+//! thing in the tests that use it.
 
 use std::{
     fs,

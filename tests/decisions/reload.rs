@@ -52,7 +52,6 @@ async fn a_policy_changes_under_load_without_a_failed_call_and_a_bad_one_changes
         assert!(may().await, "{what}: the last good one holds");
         assert_eq!(program.logged("files cannot be used"), index + 1, "{what}: it is logged once");
     }
-    assert_eq!(program.logged("ERROR"), 4);
 
     program.write_policy(POLICY);
     until("the grant is gone", async || !may().await).await;
