@@ -7,9 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, is_the_one_asked_for, or_default,
-    transport::{Authority, Call},
-    uuid,
+    Access, Error, PathUuid, Whiteboard, authority::Authority, is_the_one_asked_for, or_default,
+    transport::Call, uuid,
 };
 use crate::token::Permission;
 

@@ -7,8 +7,10 @@
 //! Source: the vendor's "Interactive Whiteboard REST API".
 
 mod answer;
+mod authority;
 mod conversions;
 mod flights;
+mod path;
 mod rooms;
 mod scenes;
 mod transport;

@@ -7,9 +7,8 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, is_the_one_asked_for, or_default,
-    transport::{Authority, Call},
-    uuid,
+    Access, Error, PathUuid, Whiteboard, authority::Authority, is_the_one_asked_for, or_default,
+    transport::Call, uuid,
 };
 use crate::{clock::UnixMillis, token::Permission};
 

@@ -5,10 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{
-    Access, Error, PathUuid, Whiteboard,
-    transport::{Authority, Call},
-};
+use super::{Access, Error, PathUuid, Whiteboard, authority::Authority, transport::Call};
 use crate::token::Permission;
 
 /// A scene to add.

@@ -18,16 +18,18 @@ use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use super::{
-    Access, Error, PathUuid,
-    answer::{self, Effect, Names, Received},
+    Access, Error,
+    answer::{self, Effect, Received},
+    authority::Authority,
     flights::{Change, Flights},
+    path::{names, template},
 };
 use crate::{
     clock::UnixMillis,
     entropy::Entropy,
     region::Region,
     stability::Stability,
-    token::{Claims, Kind, Nonce, Permission, Role, Scope, TokenValue},
+    token::{Claims, Nonce, TokenValue},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -71,38 +73,6 @@ pub(super) struct Call<'a> {
     pub(super) path: String,
     pub(super) body: Option<Value>,
     pub(super) authority: Authority<'a>,
-}
-
-/// What a call's token must permit.
-#[derive(Clone, Copy)]
-pub(super) struct Authority<'a> {
-    scope: Scope<'a>,
-    role: Role,
-}
-
-impl<'a> Authority<'a> {
-    /// The weakest token that permits something on no room or task in particular. Only for
-    /// constants: what is bound to a room or task fails the build.
-    pub(super) const fn of(permission: Permission) -> Self {
-        match permission.weakest_token() {
-            (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },
-            (Kind::Room | Kind::Task, _) => panic!("needs a room or task"),
-        }
-    }
-
-    /// The weakest token that permits something on a room or task.
-    pub(super) const fn on(permission: Permission, uuid: PathUuid<'a>) -> Self {
-        match permission.weakest_token() {
-            (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },
-            (Kind::Room, role) => Self { scope: Scope::Room(uuid.0), role },
-            (Kind::Task, role) => Self { scope: Scope::Task(uuid.0), role },
-        }
-    }
-
-    /// At least this role.
-    pub(super) fn at_least(self, role: Role) -> Self {
-        Self { role: self.role.min(role), ..self }
-    }
 }
 
 /// A call whose token was made.
@@ -283,31 +253,6 @@ impl Inner {
         let retry_after = retry_after.and_then(answer::retry_after);
         let received = Received { status: response.status(), retry_after, body: body.into() };
         answer::check(received, effect, names(&call.path))
-    }
-}
-
-/// A path without its query, and with `{uuid}` in place of a room's or task's: few names for many
-/// calls.
-fn template(path: &str) -> String {
-    let path = path.split('?').next().unwrap_or_default();
-    for collection in ["/v5/rooms/", "/v5/projector/tasks/"] {
-        if let Some(rest) = path.strip_prefix(collection) {
-            let after = rest.find('/').map_or("", |at| &rest[at..]);
-            return format!("{collection}{{uuid}}{after}");
-        }
-    }
-    path.to_owned()
-}
-
-/// What a path names, or the body that goes with it.
-fn names(path: &str) -> Names {
-    let template = template(path);
-    if template.contains("{uuid}/scene") || template.contains("{uuid}/screenshot") {
-        Names::Scene
-    } else if template.contains("{uuid}") || path.contains("beginUUID=") {
-        Names::Something
-    } else {
-        Names::Nothing
     }
 }
 
