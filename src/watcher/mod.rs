@@ -1,22 +1,23 @@
 //! Follows conversions: one poller a conversion, whoever and however many watch it.
 
+mod poller;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, sleep},
-};
+use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
+use self::poller::Poller;
+pub use self::poller::Watch;
 use crate::{
     entropy::Entropy,
     region::Region,
-    whiteboard::{Access, Conversion, Error, PathUuid, Whiteboard},
+    whiteboard::{Access, PathUuid, Whiteboard},
 };
 
 /// The longest pause between two polls.
@@ -55,26 +56,6 @@ struct Key {
     signer: String,
     region: Region,
     uuid: String,
-}
-
-/// Reads one conversion, again and again.
-#[derive(Default)]
-struct Poller {
-    known: watch::Sender<Known>,
-    /// Asks for a read before the pause is over.
-    wake: Notify,
-    /// When the last watch began.
-    joined_at: Mutex<Option<Instant>>,
-}
-
-/// What a poller has seen.
-#[derive(Default)]
-struct Known {
-    reads: u64,
-    read_at: Option<Instant>,
-    /// Counts what is told to the watches; 0: nothing yet.
-    changes: u64,
-    state: Option<Result<Conversion, Error>>,
 }
 
 impl Watcher {
@@ -156,48 +137,6 @@ impl Key {
     }
 }
 
-impl Poller {
-    /// What was read a moment ago is told at once; what is older is read anew.
-    fn watch(&self, fresh: Duration) -> Watch {
-        *self.joined_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let known = self.known.subscribe();
-        let (reads, is_fresh) = {
-            let known = known.borrow();
-            let is_fresh = known.read_at.is_some_and(|at| at.elapsed() <= fresh || known.is_last());
-            (known.reads, is_fresh)
-        };
-        if !is_fresh {
-            self.wake.notify_one();
-        }
-        Watch { known, reads_awaited: if is_fresh { reads } else { reads + 1 }, told: 0, is_over: false }
-    }
-
-    /// Tells the watches what is new to them; whether anything was.
-    fn tell(&self, read: Result<Conversion, Error>) -> bool {
-        let mut moved = false;
-        self.known.send_modify(|known| {
-            known.reads += 1;
-            known.read_at = Some(Instant::now());
-            moved = match (&known.state, &read) {
-                (Some(Ok(before)), Ok(now)) => before != now,
-                (Some(_), Err(error)) => !may_pass(error),
-                (None, _) | (Some(Err(_)), Ok(_)) => true,
-            };
-            if moved {
-                known.changes += 1;
-                known.state = Some(read);
-            }
-        });
-        moved
-    }
-}
-
-impl Known {
-    fn is_last(&self) -> bool {
-        self.state.as_ref().is_some_and(is_last)
-    }
-}
-
 /// A poller among the others: it leaves them when this is dropped, however its task ends.
 struct Entry<'a> {
     watcher: &'a Watcher,
@@ -234,15 +173,6 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// A hiccup of the upstream, which does not end a watch that has begun.
-fn may_pass(error: &Error) -> bool {
-    matches!(error, Error::Unreachable { .. } | Error::RateLimited { .. } | Error::UnexpectedAnswer { .. })
-}
-
-fn is_last(state: &Result<Conversion, Error>) -> bool {
-    state.as_ref().map_or(true, |conversion| conversion.known_status().is_final())
-}
-
 fn slower(pause: Duration) -> Duration {
     (pause * 3 / 2).min(LONGEST_PAUSE.max(pause))
 }
@@ -250,43 +180,6 @@ fn slower(pause: Duration) -> Duration {
 /// Up to a fifth longer, never shorter.
 fn with_jitter(pause: Duration, entropy: &dyn Entropy) -> Duration {
     pause + pause / 5 * u32::from(entropy.bytes()[0]) / 255
-}
-
-/// One watch of a conversion.
-pub struct Watch {
-    known: watch::Receiver<Known>,
-    /// Nothing is told before so many reads.
-    reads_awaited: u64,
-    /// The change that was told last.
-    told: u64,
-    is_over: bool,
-}
-
-impl Watch {
-    /// The conversion as it is, at first; then each change. `None` after the last, or after an
-    /// error, which is final.
-    pub async fn next(&mut self) -> Option<Result<Conversion, Error>> {
-        while !self.is_over {
-            if let Some(state) = self.news() {
-                self.is_over = is_last(&state);
-                return Some(state);
-            }
-            if self.known.changed().await.is_err() {
-                self.is_over = true;
-                return Some(Err(Error::Unreachable { detail: "the poller ended".to_owned() }));
-            }
-        }
-        None
-    }
-
-    fn news(&mut self) -> Option<Result<Conversion, Error>> {
-        let known = self.known.borrow_and_update();
-        if known.reads < self.reads_awaited || known.changes == self.told {
-            return None;
-        }
-        self.told = known.changes;
-        known.state.clone()
-    }
 }
 
 #[cfg(test)]
