@@ -9,8 +9,10 @@ use crate::{
     caller::Principal,
     clock::UnixMillis,
     entropy::Entropy,
-    keyring::{LiveKeyring, Project},
-    policy::{Cost, Denial, Grant, LiveRules, Mint, Missing, QuotaExceeded, Rpc, WatchPlace, charge_batch},
+    keyring::{Keyring, LiveKeyring, Project},
+    policy::{
+        Cost, Denial, Grant, LiveRules, Mint, Missing, QuotaExceeded, Rpc, Rules, WatchPlace, charge_batch,
+    },
     region::Region,
     stability::{Stability, Unstable},
     token::{
@@ -129,25 +131,20 @@ impl Issuer {
     /// [`Refusal`]: the first in the order of its variants, but that nothing of a project is looked
     /// at before the project is allowed.
     pub fn decide(&self, caller: &Principal, ask: &Ask<'_>) -> Result<Permit, Refusal> {
-        let keyring = self.keyring.now();
-        let project = keyring.project(ask.project).ok_or(Denial::ProjectUnknown)?;
-        let rules = self.rules.now();
-        let admitted = rules.admit(caller.as_str(), project.name())?;
-        let region = match ask.region.or(project.region()) {
-            Some(region) if ask.rpc.goes_upstream() => Some(region),
-            None if ask.rpc.goes_upstream() => return Err(Refusal::RegionRequired),
-            _ => None,
-        };
-        let decision = admitted.decide(ask.rpc, region, ask.mint)?;
-        let key = project.signing_key(ask.access_key).ok_or(Refusal::AccessKeyUnknown)?;
-        let mint = ask.mint.zip(decision.lifetime);
-        Ok(Permit {
-            project: project.clone(),
-            key: key.clone(),
-            region,
-            grant: decision.grant.clone(),
-            mint: mint.map(|(Mint { kind, role, .. }, lifetime)| Minting { kind, role, lifetime }),
-        })
+        decide(&self.keyring.now(), &self.rules.now(), caller, ask)
+    }
+
+    /// The same for all of a batch, by the keys and rules of one moment.
+    ///
+    /// # Errors
+    /// Which is refused first, and why.
+    pub fn decide_all(&self, caller: &Principal, asks: &[Ask<'_>]) -> Result<Vec<Permit>, (usize, Refusal)> {
+        let (keyring, rules) = (self.keyring.now(), self.rules.now());
+        let permits = asks
+            .iter()
+            .enumerate()
+            .map(|(index, ask)| decide(&keyring, &rules, caller, ask).map_err(|refusal| (index, refusal)));
+        permits.collect()
     }
 
     /// Counts an allowed call against its caller's quota. The place is to be kept for as long as
@@ -239,4 +236,24 @@ impl Issuer {
         let bad = keyring.projects().flat_map(|project| project.keys()).find(|key| !key.verifies_itself());
         bad.map_or(Ok(()), |key| Err(key.access_key().to_owned()))
     }
+}
+
+fn decide(keyring: &Keyring, rules: &Rules, caller: &Principal, ask: &Ask<'_>) -> Result<Permit, Refusal> {
+    let project = keyring.project(ask.project).ok_or(Denial::ProjectUnknown)?;
+    let admitted = rules.admit(caller.as_str(), project.name())?;
+    let region = match ask.region.or(project.region()) {
+        Some(region) if ask.rpc.goes_upstream() => Some(region),
+        None if ask.rpc.goes_upstream() => return Err(Refusal::RegionRequired),
+        _ => None,
+    };
+    let decision = admitted.decide(ask.rpc, region, ask.mint)?;
+    let key = project.signing_key(ask.access_key).ok_or(Refusal::AccessKeyUnknown)?;
+    let mint = ask.mint.zip(decision.lifetime);
+    Ok(Permit {
+        project: project.clone(),
+        key: key.clone(),
+        region,
+        grant: decision.grant.clone(),
+        mint: mint.map(|(Mint { kind, role, .. }, lifetime)| Minting { kind, role, lifetime }),
+    })
 }

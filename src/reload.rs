@@ -143,10 +143,10 @@ impl Part {
 
 /// SHA-256 over what some files hold, or why they cannot be read.
 #[derive(PartialEq, Eq)]
-struct Content([u8; 32]);
+pub(crate) struct Content([u8; 32]);
 
 impl Content {
-    fn of(files: &[PathBuf]) -> Self {
+    pub(crate) fn of(files: &[PathBuf]) -> Self {
         let mut all = Sha256::new();
         for file in files {
             match digest(file) {

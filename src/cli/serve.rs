@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failure, args::ConfigArgs, output::print, plan::Plan, signals::until_terminated};
 use crate::{
@@ -31,6 +31,8 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        // Before there is a file that somebody could rotate.
+        let hang_ups = signal(SignalKind::hangup())?;
         let everyone = self.insecure_allow_all;
         let sources = Sources {
             listen: self.listen,
@@ -54,7 +56,7 @@ impl Serve {
         });
         let result = tokio::select! {
             result = until_end => result,
-            failed = reopen_at_hang_up(audit.as_deref()) => failed,
+            failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
         };
         if let Some(audit) = audit
             && let Err(error) = audit.close().await
@@ -67,8 +69,7 @@ impl Serve {
 }
 
 /// SIGHUP: the file of the audit trail was renamed.
-async fn reopen_at_hang_up(audit: Option<&Audit>) -> Result<(), Failure> {
-    let mut hang_ups = signal(SignalKind::hangup())?;
+async fn reopen_at_hang_up(mut hang_ups: Signal, audit: Option<&Audit>) -> Result<(), Failure> {
     while hang_ups.recv().await.is_some() {
         if let Some(audit) = audit {
             audit.reopen();

@@ -1,12 +1,20 @@
 //! The keyring that holds now, and the way to another: a bad file never replaces a good key.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::time::timeout;
 use tonic::async_trait;
 
 use super::{KeyState, Keyring, Project, ProjectSettings};
-use crate::{region::Region, reload::Reload, token::SigningKey};
+use crate::{
+    region::Region,
+    reload::{Content, Reload},
+    token::SigningKey,
+};
+
+/// How long a new key may take to be tried out: other files wait to be read.
+const LONGEST_TRIAL: Duration = Duration::from_secs(5);
 
 /// Asks whoever takes tokens whether a key's are taken. Handed in from above.
 #[async_trait]
@@ -44,7 +52,7 @@ impl LiveKeyring {
         self.current.load()
     }
 
-    /// What a new active key must do before it is used.
+    /// What a new key must do before it is used.
     async fn try_out(&self, project: &Project, key: &Arc<SigningKey>) -> Result<(), String> {
         let about =
             |what: &str| format!("projects.{}: access key {}: {what}", project.name(), key.access_key());
@@ -52,10 +60,14 @@ impl LiveKeyring {
             return Err(about("does not verify what it signed"));
         }
         match (&self.probe, project.region()) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(about("cannot be tried out: the project has no default region")),
             (Some(probe), Some(region)) => {
-                probe.accepts(key.clone(), region).await.map_err(|what| about(&what))
+                let answer = timeout(LONGEST_TRIAL, probe.accepts(key.clone(), region)).await;
+                let answer =
+                    answer.unwrap_or_else(|_| Err("nobody answered whether it is accepted".to_owned()));
+                answer.map_err(|what| about(&what))
             }
-            _ => Ok(()),
         }
     }
 }
@@ -72,6 +84,7 @@ impl Reload for LiveKeyring {
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
+        let content = Content::of(&self.files());
         let mistakes = std::sync::Mutex::new(Vec::new());
         let keyring = Keyring::load(&self.settings, |path, what| {
             if let Ok(mut mistakes) = mistakes.lock() {
@@ -80,11 +93,15 @@ impl Reload for LiveKeyring {
         });
         let mut mistakes = mistakes.into_inner().unwrap_or_default();
         let Some(keyring) = keyring else { return Err(mistakes) };
+        // Else an access key could be paired with another one's secret key.
+        if Content::of(&self.files()) != content {
+            return Err(vec!["the keys' files changed while they were read; they are read again".to_owned()]);
+        }
         let before = self.current.load_full();
         for project in keyring.projects() {
             for (state, key) in project.keys_with_states() {
                 let is_new = before.find(key.access_key()).is_none_or(|(_, known)| !known.is_same_as(key));
-                if is_new && state == KeyState::Active {
+                if is_new && state != KeyState::VerifyOnly {
                     mistakes.extend(self.try_out(project, key).await.err());
                 }
             }

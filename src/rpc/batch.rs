@@ -1,6 +1,6 @@
 //! `BatchIssueTokens`: all or nothing, from one reading of the clock, in one line of the audit trail.
 
-use super::{Caller, Desk, Error, tokens::Order, violations::Violations};
+use super::{Caller, Desk, Error, desk::same, tokens::Order, violations::Violations};
 use crate::{
     issuer::Permit,
     policy::Rpc,
@@ -24,25 +24,21 @@ pub(super) async fn issue(
             return Err(desk.deny(caller, &entry, error).await);
         }
     };
-    // The line has the first order's particulars, and every token's fingerprint.
-    let (first, permit) = orders.first().zip(permits.first()).ok_or(Error::Internal("an empty batch"))?;
-    let entry = first.entry(Rpc::BatchIssueTokens);
-    let now = desk.now(caller, &entry).await?;
+    let first = orders.first().ok_or(Error::Internal("an empty batch"))?;
+    let now = desk.now(caller, &first.entry(Rpc::BatchIssueTokens)).await?;
     let issued = orders.iter().zip(&permits).map(|(order, permit)| order.sign(&desk.issuer, permit, now));
     let issued = issued.collect::<Result<Vec<_>, _>>()?;
-    let all: Vec<_> = issued.iter().collect();
-    desk.allow(caller, &entry, permit, &all).await?;
+    let uuid = same(orders.iter().map(Order::uuid)).unwrap_or_default();
+    desk.allow_batch(caller, uuid, &permits, &issued).await?;
     let tokens = orders.iter().zip(&issued).zip(&permits);
     Ok(tokens.map(|((order, issued), permit)| order.token(issued, permit)).collect())
 }
 
 /// Permits for all, or which is refused first, and why.
 fn decide(desk: &Desk, caller: &Caller, orders: &[Order<'_>]) -> Result<Vec<Permit>, (usize, Error)> {
-    let mut permits = Vec::with_capacity(orders.len());
-    for (index, order) in orders.iter().enumerate() {
-        let permit = desk.issuer.decide(&caller.principal, &order.entry(Rpc::BatchIssueTokens).ask);
-        permits.push(permit.map_err(|refusal| (index, Error::RefusedInBatch(index, refusal)))?);
-    }
+    let asks: Vec<_> = orders.iter().map(|order| order.entry(Rpc::BatchIssueTokens).ask).collect();
+    let permits = desk.issuer.decide_all(&caller.principal, &asks);
+    let permits = permits.map_err(|(index, refusal)| (index, Error::RefusedInBatch(index, refusal)))?;
     // Of what is refused as a whole, the first stands for all.
     desk.issuer.charge_batch(&caller.principal, &permits).map_err(|refusal| (0, refusal.into()))?;
     Ok(permits)

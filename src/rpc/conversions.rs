@@ -53,7 +53,7 @@ impl ConversionService for Conversions {
             Ok(describe(conversion, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let creation = Creation { caller: &caller, rpc, permit: &permit, request_id };
+        let creation = Creation { caller, rpc, permit, request_id };
         let identity = |made: &proto::Conversion| (made.uuid.clone(), made.access_key.clone());
         let (conversion, token) = house.create(creation, request, act.boxed(), identity).await?;
         Ok(Response::new(StartConversionResponse { conversion: Some(conversion), token }))

@@ -4,7 +4,7 @@
 //! [`Desk::allow`]: before it is sent where it goes upstream, and with its fingerprints, before the
 //! answer leaves, where it is minted here.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Caller, Error, Reason, caller::trace_id, explain::explain};
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     clock::UnixMillis,
     issuer::{Ask, Issued, Issuer, Permit},
     policy::{Rpc, WatchPlace},
+    token::Lifetime,
 };
 
 /// What every call passes.
@@ -95,6 +96,7 @@ impl Desk {
             region: entry.ask.region,
             uuid: entry.uuid,
             reason: explain(&error).0.on_the_wire().0,
+            grant: error.grant().unwrap_or_default(),
             ..context.line(self.issuer.wall_time(), entry.ask.rpc, Decision::Deny)
         };
         let _ = self.write(&line).await;
@@ -107,7 +109,7 @@ impl Desk {
         caller: &Caller,
         entry: &Entry<'_>,
         permit: &Permit,
-        minted: &[&Issued],
+        minted: Option<&Issued>,
     ) -> Result<(), Error> {
         if !is_audited(entry.ask.rpc) {
             return Ok(());
@@ -118,9 +120,37 @@ impl Desk {
         let line = Line {
             phase: creates.then_some(Phase::Decision),
             uuid: entry.uuid,
-            expire_at: if let [only] = minted { only.expire_at } else { None },
+            expire_at: minted.and_then(|issued| issued.expire_at),
             fingerprints: &fingerprints,
             ..of_permit(permit, context.line(self.issuer.wall_time(), entry.ask.rpc, Decision::Allow))
+        };
+        self.write(&line).await
+    }
+
+    /// Writes down that a batch is allowed, in one line: what its tokens have in common, the strongest
+    /// role and the longest life among them, and every fingerprint.
+    pub(super) async fn allow_batch(
+        &self,
+        caller: &Caller,
+        uuid: &str,
+        permits: &[Permit],
+        minted: &[Issued],
+    ) -> Result<(), Error> {
+        let context = Context::of(caller);
+        let fingerprints: Vec<_> = minted.iter().map(|issued| issued.fingerprint).collect();
+        let mints = || permits.iter().filter_map(|permit| permit.mint);
+        let length = |lifetime: &Lifetime| lifetime.as_duration().unwrap_or(Duration::MAX);
+        let line = Line {
+            project: same(permits.iter().map(|permit| permit.project.name())).unwrap_or_default(),
+            access_key: same(permits.iter().map(|permit| permit.key.access_key())).unwrap_or_default(),
+            grant: same(permits.iter().map(|permit| permit.grant.name())).unwrap_or_default(),
+            kind: same(mints().map(|mint| mint.kind)),
+            role: mints().map(|mint| mint.role).min(),
+            lifetime: mints().map(|mint| mint.lifetime).max_by_key(length),
+            uuid,
+            expire_at: same(minted.iter().map(|issued| issued.expire_at)).flatten(),
+            fingerprints: &fingerprints,
+            ..context.line(self.issuer.wall_time(), Rpc::BatchIssueTokens, Decision::Allow)
         };
         self.write(&line).await
     }
@@ -153,6 +183,12 @@ impl Desk {
         let Some(audit) = &self.audit else { return Ok(()) };
         audit.write(line).await.map_err(|_| Error::AuditUnavailable)
     }
+}
+
+/// What all have in common.
+pub(super) fn same<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|next| next == first).then_some(first)
 }
 
 /// Who makes a call, as a line has it.

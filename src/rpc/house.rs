@@ -7,6 +7,7 @@ use prost::{Message, Name};
 use sha2::{Digest, Sha256};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Request;
+use tracing::Instrument;
 
 use super::{
     Caller, Desk, Error, convert, desk::Entry, explain::explain, status::Missing, target::Target,
@@ -41,10 +42,10 @@ pub struct House {
 }
 
 /// A creating call under way.
-pub(super) struct Creation<'a> {
-    pub(super) caller: &'a Caller,
+pub(super) struct Creation {
+    pub(super) caller: Caller,
     pub(super) rpc: Rpc,
-    pub(super) permit: &'a Permit,
+    pub(super) permit: Permit,
     pub(super) request_id: String,
 }
 
@@ -77,7 +78,7 @@ impl House {
     ) -> Result<(Permit, Access, WatchPlace), Error> {
         let (permit, place) = self.desk.decide(caller, entry).await?;
         let region = permit.region.ok_or(Error::Internal("a call upstream was allowed without a region"))?;
-        self.desk.allow(caller, entry, &permit, &[]).await?;
+        self.desk.allow(caller, entry, &permit, None).await?;
         let access = Access { key: permit.key.clone(), region };
         Ok((permit, access, place))
     }
@@ -98,19 +99,38 @@ impl House {
 
     /// Creates something, once for a caller's request id, without one always; and mints the token
     /// that was asked for beside it, with the key that created. What came of it is written down
-    /// before it is told.
+    /// before it is told. Once begun it goes on to its end: a caller that leaves takes nothing out of
+    /// the audit trail.
     pub(super) async fn create<R, T>(
-        &self,
-        creation: Creation<'_>,
+        self: &Arc<Self>,
+        creation: Creation,
         request: R,
         act: BoxFuture<'static, Result<T, whiteboard::Error>>,
-        identity: impl FnOnce(&T) -> (String, String),
+        identity: fn(&T) -> (String, String),
+    ) -> Result<(T, Option<Token>), Error>
+    where
+        R: Message + 'static,
+        T: Message + Name + Default + Send + 'static,
+    {
+        let house = self.clone();
+        let work = async move { house.create_and_record(creation, request, act, identity).await };
+        let done = self.tasks.spawn(work.in_current_span()).await;
+        done.unwrap_or(Err(Error::Internal("a creating call broke off")))
+    }
+
+    async fn create_and_record<R, T>(
+        &self,
+        creation: Creation,
+        request: R,
+        act: BoxFuture<'static, Result<T, whiteboard::Error>>,
+        identity: fn(&T) -> (String, String),
     ) -> Result<(T, Option<Token>), Error>
     where
         R: Message,
         T: Message + Name + Default + Send + 'static,
     {
         let Creation { caller, rpc, permit, request_id } = creation;
+        let (caller, permit) = (&caller, &permit);
         let created = match self.act_once(caller, rpc, request_id, request, act).await {
             Ok(created) => created,
             Err(error) => {

@@ -51,7 +51,7 @@ impl RoomService for Rooms {
             Ok(convert::room(room, access.region, access.key.access_key()))
         };
         let request_id = std::mem::take(&mut request.request_id);
-        let creation = Creation { caller: &caller, rpc, permit: &permit, request_id };
+        let creation = Creation { caller, rpc, permit, request_id };
         let identity = |room: &Room| (room.uuid.clone(), room.access_key.clone());
         let (room, token) = house.create(creation, request, act.boxed(), identity).await?;
         Ok(Response::new(CreateRoomResponse { room: Some(room), token }))

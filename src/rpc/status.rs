@@ -67,6 +67,15 @@ impl Error {
         Self::Invalid(vec![FieldViolation::new(field, description)])
     }
 
+    /// The grant whose quota is used up.
+    pub(super) fn grant(&self) -> Option<&str> {
+        match self {
+            Self::Refused(Refusal::QuotaExceeded(exceeded))
+            | Self::RefusedInBatch(_, Refusal::QuotaExceeded(exceeded)) => Some(&exceeded.grant),
+            _ => None,
+        }
+    }
+
     fn details(&self, reason: &'static str) -> ErrorDetails {
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, self.metadata());
         match self {

@@ -45,7 +45,7 @@ impl TokenService for Tokens {
         let (permit, _) = self.desk.decide(&caller, &entry).await?;
         let now = self.desk.now(&caller, &entry).await?;
         let issued = order.sign(&self.desk.issuer, &permit, now)?;
-        self.desk.allow(&caller, &entry, &permit, &[&issued]).await?;
+        self.desk.allow(&caller, &entry, &permit, Some(&issued)).await?;
         let token = order.token(&issued, &permit);
         Ok(Response::new(IssueTokenResponse { token: Some(token) }))
     }
@@ -91,9 +91,14 @@ impl<'a> Order<'a> {
     }
 
     pub(super) fn entry(&self, rpc: Rpc) -> Entry<'a> {
-        let Self { project, access_key, scope, mint } = *self;
+        let Self { project, access_key, mint, .. } = *self;
         let ask = Ask { rpc, project, access_key, region: None, mint: Some(mint) };
-        Entry { ask, uuid: scope.uuid().unwrap_or_default() }
+        Entry { ask, uuid: self.uuid() }
+    }
+
+    /// Of the room or task; empty for an SDK token.
+    pub(super) fn uuid(&self) -> &'a str {
+        self.scope.uuid().unwrap_or_default()
     }
 
     pub(super) fn sign(&self, issuer: &Issuer, permit: &Permit, now: UnixMillis) -> Result<Issued, Error> {

@@ -10,6 +10,9 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $identity := .Values.identity -}}
 {{- $byCertificate := or $identity.trustDomains $identity.allowDnsSan -}}
 {{- $byBearer := or $identity.kubernetes.enabled $identity.issuers $identity.apiKeysSecret -}}
+{{- if and .Values.insecureAllowAll (or $byCertificate $identity.issuers $identity.apiKeysSecret) -}}
+{{- $mistakes = append $mistakes "insecureAllowAll lets everyone in, whatever identity says: leave out either." -}}
+{{- end -}}
 {{- if not (include "inkpass.isOpen" .) -}}
 {{- if not (or $byBearer $byCertificate) -}}
 {{- $mistakes = append $mistakes "identity says of nobody who it is, so nobody could call: set identity.kubernetes.enabled=true, identity.issuers, identity.apiKeysSecret or identity.trustDomains, or, for a trial, insecureAllowAll=true." -}}
