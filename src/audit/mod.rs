@@ -46,7 +46,8 @@ use crate::telemetry::AuditMetrics;
 /// How long a call waits for its line.
 pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
-/// How many bytes of lines may wait to be written.
+/// How many bytes of lines may wait to be written. Refusals get half of it: whoever is refused as
+/// often as it can must not keep others from what they may do.
 const CAPACITY: usize = 8 * 1024 * 1024;
 
 /// Why a line is not known to be written.
@@ -120,9 +121,10 @@ impl Audit {
     /// # Errors
     /// [`Unavailable`], after at most [`LONGEST_WAIT`]; never with [`OnFailure::Allow`].
     pub fn write(&self, line: &Line<'_>) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
+        let capacity = if line.decision == Decision::Deny { CAPACITY / 2 } else { CAPACITY };
         let line = line.render();
         async move {
-            let result = self.hand_over(line).await;
+            let result = self.hand_over(line, capacity).await;
             if let Err(why) = result {
                 self.failures.report(why);
             }
@@ -133,9 +135,9 @@ impl Audit {
         }
     }
 
-    async fn hand_over(&self, line: Vec<u8>) -> Result<(), Unavailable> {
+    async fn hand_over(&self, line: Vec<u8>, capacity: usize) -> Result<(), Unavailable> {
         let deadline = Instant::now() + LONGEST_WAIT;
-        let room = Room::take(&self.waiting, line.len(), CAPACITY).ok_or(Unavailable::Full)?;
+        let room = Room::take(&self.waiting, line.len(), capacity).ok_or(Unavailable::Full)?;
         let (answer, mut answered) = oneshot::channel();
         let entry = Entry::new(line, room, answer, deadline);
         self.messages.send(Message::Line(entry)).map_err(|_| Unavailable::Ended)?;

@@ -37,6 +37,9 @@ pub(super) struct ServerArgs {
     /// Holds your token, such as a projected service account token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Show either over http:// too, off this machine: where a mesh encrypts
+    #[arg(long)]
+    plaintext: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
@@ -49,6 +52,7 @@ impl ServerArgs {
             tls_ca_file: self.tls_ca.clone(),
             tls_identity_files: self.tls_cert.clone().zip(self.tls_key.clone()),
             credential: token.or(self.api_key_file.clone().map(CredentialFile::ApiKey)),
+            plaintext: self.plaintext,
         };
         Client::connect_with(options).await.map_err(|error| match error {
             ConnectError::InvalidServer | ConnectError::PlaintextServer => {

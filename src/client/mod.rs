@@ -18,11 +18,11 @@ mod credentials;
 mod refusal;
 mod watch;
 
-use std::{error::Error, fmt, fs, io, path::PathBuf, time::Duration};
+use std::{error::Error, fmt, fs, io, net::IpAddr, path::PathBuf, time::Duration};
 
 use tonic::{
     service::interceptor::InterceptedService,
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri},
 };
 
 pub use self::{
@@ -57,6 +57,8 @@ pub struct Options {
     pub tls_identity_files: Option<(PathBuf, PathBuf)>,
     /// What is shown with each call.
     pub credential: Option<CredentialFile>,
+    /// Shows it over `http://` too, off loopback: where a mesh encrypts.
+    pub plaintext: bool,
 }
 
 /// Why there is no connection.
@@ -64,7 +66,8 @@ pub struct Options {
 pub enum ConnectError {
     /// The server's URL is neither `http://host:port` nor `https://host:port`.
     InvalidServer,
-    /// TLS was asked for, and the URL is an `http://` one.
+    /// TLS was asked for, or a credential would cross a network in the clear, and the URL is an
+    /// `http://` one.
     PlaintextServer,
     /// A file of the options cannot be read.
     File(PathBuf, io::Error),
@@ -76,7 +79,10 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidServer => f.write_str("a server's URL is http://host:port or https://host:port"),
-            Self::PlaintextServer => f.write_str("TLS needs an https:// URL of the server"),
+            Self::PlaintextServer => f.write_str(
+                "a credential or TLS needs an https:// URL of the server; a credential also goes to loopback, and \
+                 with consent (--plaintext) where a mesh encrypts",
+            ),
             Self::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Unreachable(error) => {
                 write!(f, "{error}")?;
@@ -112,7 +118,7 @@ impl Client {
         if is_https {
             let tls = tls(&options)?;
             endpoint = endpoint.tls_config(tls).map_err(ConnectError::Unreachable)?;
-        } else if options.tls_ca_file.is_some() || options.tls_identity_files.is_some() {
+        } else if options.needs_tls(endpoint.uri()) {
             return Err(ConnectError::PlaintextServer);
         }
         let credentials = Credentials::new(options.credential)?;
@@ -158,6 +164,19 @@ impl Client {
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
+}
+
+impl Options {
+    /// Whether it would be wrong to speak in the clear.
+    fn needs_tls(&self, server: &Uri) -> bool {
+        let is_betrayed = self.credential.is_some() && !self.plaintext && !is_loopback(server);
+        self.tls_ca_file.is_some() || self.tls_identity_files.is_some() || is_betrayed
+    }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn endpoint(server: &str) -> Result<Endpoint, ConnectError> {

@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 use super::{
     House, POLICY, batch, create,
     every_rpc::{Texts, call},
-    issue, room, ttl,
+    issue, room, ttl, until,
 };
 use crate::{audit::hostile, helpers::assert_refused};
 
@@ -112,6 +112,25 @@ async fn a_batch_has_one_line_with_every_fingerprint() {
     let fingerprints: Vec<_> = tokens.iter().map(|token| token.fingerprint.clone()).collect();
     assert_eq!(lines[0]["fingerprints"], json!(fingerprints));
     assert_eq!(lines[0]["rpc"], "inkpass.v1.TokenService/BatchIssueTokens");
+    // What they have in common, and the strongest of what they differ in.
+    let told = ["project", "access_key", "kind", "role", "uuid", "grant"].map(|name| &lines[0][name]);
+    assert_eq!(
+        told,
+        [
+            &json!("default"),
+            &json!("active-key"),
+            &json!("room"),
+            &json!("writer"),
+            &Value::Null,
+            &json!("classroom")
+        ]
+    );
+    let longer = IssueTokenRequest { validity: Some(ttl(7_200_000)), ..room("a", Role::Reader) };
+    batch(&teacher, vec![room("a", Role::Reader), longer]).await.unwrap();
+    let line = house.lines().pop().unwrap();
+    let told = ["role", "uuid", "ttl_ms", "expire_time"].map(|name| &line[name]);
+    assert_eq!(told, [&json!("reader"), &json!("a"), &json!(7_200_000), &Value::Null]);
+
     let most = BatchIssueTokensRequest { requests: vec![room("a", Role::Reader); 1000] };
     let tokens = teacher.tokens().batch_issue_tokens(most).await.unwrap().into_inner().tokens;
     let line = house.lines().pop().unwrap();
@@ -120,6 +139,22 @@ async fn a_batch_has_one_line_with_every_fingerprint() {
     for (token, named) in tokens.iter().zip(named) {
         assert!(token.fingerprint.starts_with(named.unwrap()), "cut, to fit into a line, and no other's");
     }
+}
+
+#[tokio::test]
+async fn what_came_of_a_creation_is_written_though_its_caller_left() {
+    let house = House::audited(POLICY).await;
+    let teacher = house.teacher().await;
+    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+    house.world.upstream.fault(slow).await;
+    let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
+    house.until_sent(1).await;
+    creating.abort();
+    assert!(creating.await.unwrap_err().is_cancelled());
+    until("the outcome is written", async || house.lines().len() == 2).await;
+    let line = house.lines().pop().unwrap();
+    assert_eq!((&line["phase"], &line["decision"]), (&json!("outcome"), &json!("allow")));
+    assert!(line["uuid"].as_str().is_some_and(|uuid| uuid.len() == 32), "{line}");
 }
 
 #[tokio::test]

@@ -178,3 +178,26 @@ async fn request_ids_of_different_callers_are_different_requests() {
     }
     assert_eq!((rooms[0] == rooms[2], rooms[0] == rooms[1]), (true, false));
 }
+
+#[tokio::test]
+async fn a_credential_leaves_in_the_clear_only_for_loopback_or_with_consent() {
+    let ca = Ca::new("one");
+    ca.write("api-key", "ik_whatever");
+    let options = |server: &str, plaintext| Options {
+        server: server.to_owned(),
+        credential: Some(CredentialFile::ApiKey(ca.path("api-key"))),
+        plaintext,
+        ..Options::default()
+    };
+    // Nobody answers there: what matters is whether it is tried.
+    for (server, plaintext, is_tried) in [
+        ("http://inkpass.invalid:1", false, false),
+        ("http://192.0.2.1:1", false, false),
+        ("http://127.0.0.1:1", false, true),
+        ("http://[::1]:1", false, true),
+        ("http://inkpass.invalid:1", true, true),
+    ] {
+        let error = Client::connect_with(options(server, plaintext)).await.unwrap_err();
+        assert_eq!(matches!(error, ConnectError::Unreachable(_)), is_tried, "{server}: {error}");
+    }
+}
