@@ -3,8 +3,7 @@
 CA and TOKEN are files: whom the server's certificate must be from, and what callers show. Two callers balance over the
 pods by themselves, two take the Service's address, over as many connections as that many processes would have; one of
 each tries a call that was UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from
-there. It prints `ready`
-once every caller had an answer, and at the end one JSON object.
+there. It prints `ready` once every caller had an answer, and at the end one JSON object.
 """
 import asyncio
 import collections

@@ -69,7 +69,8 @@ class Logs:
         told = sum("TokenService/IssueToken" in line for line in lines)
         # A node that lost power took its last lines along.
         need(told > 0.99 * answered, f"the logs tell of {told} IssueTokens, and {answered} were answered")
-        say(f"no token and no key in {len(lines)} lines of {len(self.threads)} pods and helm's test; {told} tell of an IssueToken, and {answered} were answered")
+        say(f"no token and no key in {len(lines)} lines of {len(self.threads)} pods and helm's test")
+        say(f"{told} of the lines tell of an IssueToken, and {answered} were answered")
 
     def end(self):
         """Leaves them all in a directory, for whoever wants to know more."""
