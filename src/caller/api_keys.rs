@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::task::spawn_blocking;
 use tonic::async_trait;
 use zeroize::Zeroizing;
 
@@ -72,7 +73,9 @@ impl Reload for ApiKeys {
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
-        self.keys.store(Arc::new(api_key_file::read(&self.path)?));
+        let path = self.path.clone();
+        let read = spawn_blocking(move || api_key_file::read(&path)).await;
+        self.keys.store(Arc::new(read.map_err(|error| vec![error.to_string()])??));
         Ok(())
     }
 }
