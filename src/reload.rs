@@ -166,10 +166,11 @@ fn digest(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?.take(LONGEST_FILE);
     // Keys pass through it.
     let mut buffer = Zeroizing::new([0; 4096]);
-    let mut digest = Sha256::new();
+    // Boxed and reset, not moved: a hasher keeps a block of what it read, which may be a secret.
+    let mut digest = Box::new(Sha256::new());
     loop {
         match file.read(&mut *buffer)? {
-            0 => return Ok(digest.finalize().into()),
+            0 => return Ok(digest.finalize_reset().into()),
             read => digest.update(&buffer[..read]),
         }
     }

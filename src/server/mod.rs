@@ -235,7 +235,9 @@ fn describe(ended: Result<Result<(), Failure>, JoinError>) -> String {
     match ended {
         Ok(Ok(())) => "it stopped listening".to_owned(),
         Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
+        // A panic's own words may hold the value that it is about.
+        Err(error) if error.is_panic() => "it panicked".to_owned(),
+        Err(_) => "it was cancelled".to_owned(),
     }
 }
 
