@@ -25,6 +25,7 @@ use http::HeaderMap;
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::settings::is_loopback;
 pub use self::{
     api_keys::{ApiKeys, Digest, NewKey},
     principal::{NotAPrincipal, Principal},

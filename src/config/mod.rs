@@ -11,7 +11,7 @@ mod source;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use url::{Host, Url};
+use url::Url;
 
 pub use self::{decisions::known, projects::load_projects, section::Mistakes};
 use self::{
@@ -164,7 +164,7 @@ fn read_whiteboard(section: &mut Section<'_>, mistakes: &Mistakes) -> Option<whi
     let base_url = section.take("base_url").or_else(|| Url::parse(VENDOR).ok());
     let allow_plaintext = section.take("allow_plaintext").unwrap_or(false);
     let base_url = base_url?;
-    if base_url.scheme() == "http" && !allow_plaintext && !is_loopback(&base_url) {
+    if base_url.scheme() == "http" && !allow_plaintext && !caller::is_loopback(&base_url) {
         mistakes.add(
             "whiteboard.base_url",
             "http:// would send tokens in the clear; use https://, or set whiteboard.allow_plaintext = true",
@@ -216,15 +216,6 @@ fn read_watch(
             .add("watch.max_duration", "must be 1s to 4m, so that a watch ends before its connection does");
     }
     watcher::Settings { max_duration, poll_interval }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// The role of `whiteboard.switch_scene_role`.

@@ -170,12 +170,6 @@ impl Keyring {
         self.projects.get(name)
     }
 
-    /// The name of the default project, if there is one.
-    #[must_use]
-    pub fn default_project(&self) -> Option<&str> {
-        self.default.as_deref()
-    }
-
     /// All projects, by name.
     pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
         self.projects.values()
