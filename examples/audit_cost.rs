@@ -1,7 +1,8 @@
 //! What an audit line costs a call: by the trail, and by a write of its own.
 //!
 //! `audit_cost FILE [CALLS]` prints, for 1, 64 and 1,000 callers at once, how long a call takes, how
-//! much processor time, and how many calls share a write.
+//! much processor time, and how many calls share a write. The trail also makes its lines, which the
+//! others find made.
 
 use std::{
     fs::{File, OpenOptions, read, read_to_string},
@@ -29,6 +30,8 @@ async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let path = PathBuf::from(arguments.next().ok_or("audit_cost FILE [CALLS]")?);
     let calls = arguments.next().map_or(Ok(200_000), |calls| calls.parse())?;
+    let fingerprint = Fingerprinter::new(b"a salt of some bytes").of("a token");
+    let rendered = render(&line(&[fingerprint])).await?;
     println!("| callers | who writes | a call | processor time | calls a write |\n|---|---|---|---|---|");
     for callers in [1, 64, 1000] {
         let metrics = Metrics::new(&[])?.audit().clone();
@@ -39,7 +42,7 @@ async fn main() -> Result<(), Failure> {
             let audit = audit.clone();
             move || {
                 let audit = audit.clone();
-                async move { Ok(audit.write(&line(&[fingerprint()])).await?) }
+                async move { Ok(audit.write(&line(&[fingerprint])).await?) }
             }
         });
         println!(
@@ -49,8 +52,7 @@ async fn main() -> Result<(), Failure> {
         );
         audit.close().await?;
 
-        let length = read(&path)?.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let file = Arc::new((OpenOptions::new().append(true).open(&path)?, vec![b'x'; length]));
+        let file = Arc::new((OpenOptions::new().append(true).open(&path)?, rendered.clone()));
         let cost = measure(callers, calls, {
             let file = file.clone();
             move || {
@@ -73,8 +75,15 @@ fn write((file, text): &(File, Vec<u8>)) -> Result<(), Failure> {
     Ok(file.write_all(text)?)
 }
 
-fn fingerprint() -> Fingerprint {
-    Fingerprinter::new(b"a salt of some bytes").of("a token")
+/// A line as the trail writes it.
+async fn render(line: &Line<'_>) -> Result<Vec<u8>, Failure> {
+    let file = tempfile::NamedTempFile::new()?;
+    let output = Output::File(file.path().into());
+    let audit =
+        Audit::start(&Settings { output, ..Settings::default() }, Metrics::new(&[])?.audit().clone())?;
+    audit.write(line).await?;
+    audit.close().await?;
+    Ok(read(file.path())?)
 }
 
 /// As `IssueToken` writes it.

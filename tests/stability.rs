@@ -22,6 +22,9 @@ use crate::helpers::NOW;
 
 const HOUR: i64 = 3_600_000;
 
+/// A tick before the clock is used again.
+const ALMOST_SETTLED: Duration = SETTLING.saturating_sub(TICK);
+
 fn world() -> (Arc<ManualClock>, Stability) {
     let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
     (clock.clone(), Stability::new(clock))
@@ -45,7 +48,7 @@ fn an_hour_s_step_stops_signing_at_once_and_until_the_clock_was_stable_for_a_whi
         assert_eq!(stability.now(), Err(Unstable), "before any tick has seen it");
         assert!(!stability.is_stable());
         stability.tick();
-        pass(&clock, &stability, SETTLING.saturating_sub(TICK));
+        pass(&clock, &stability, ALMOST_SETTLED);
         assert_eq!(stability.now(), Err(Unstable), "{step}");
         pass(&clock, &stability, TICK);
         assert_eq!(stability.now(), Ok(clock.now()), "{step}");
@@ -99,6 +102,7 @@ fn small_steps_in_a_row_count_as_one_and_far_apart_as_none() {
     let (clock, stability) = world();
     for _ in 0..10 {
         clock.step(4000);
+        assert_eq!(stability.now(), Ok(clock.now()));
         pass(&clock, &stability, Duration::from_mins(1));
         assert_eq!(stability.now(), Ok(clock.now()));
     }
@@ -112,7 +116,7 @@ fn another_step_begins_the_wait_anew() {
     pass(&clock, &stability, SETTLING / 2);
     clock.step(-HOUR);
     stability.tick();
-    pass(&clock, &stability, SETTLING.saturating_sub(TICK));
+    pass(&clock, &stability, ALMOST_SETTLED);
     assert_eq!(stability.now(), Err(Unstable));
     pass(&clock, &stability, TICK);
     assert_eq!(stability.now(), Ok(clock.now()));

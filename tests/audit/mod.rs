@@ -24,6 +24,7 @@ use crate::helpers::NOW;
 mod faults;
 mod group;
 mod lines;
+mod lookup;
 mod rotation;
 mod stdout;
 

@@ -54,6 +54,24 @@ async fn a_file_that_cannot_be_opened_anew_is_gone_on_with() {
     assert_eq!(identity(&read(&path)[0]), ("0".to_owned(), 2));
 }
 
+#[tokio::test]
+async fn what_was_truncated_is_repeated_and_what_was_renamed_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.log");
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    fs::rename(&path, directory.path().join("audit.log.1")).unwrap();
+    trail.audit.reopen();
+    trail.write("0", 1).await.unwrap();
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+    trail.write("0", 2).await.unwrap();
+    trail.audit.close().await.unwrap();
+    let lines = read(&path);
+    let again: Vec<_> =
+        lines.iter().filter(|line| is_marked(line, "again")).map(|line| identity(line).1).collect();
+    assert_eq!((identity(&lines[0]).1, again), (2, vec![1, 2]));
+}
+
 /// The lines of a copy, but for half a line at its end: it was copied while that was written.
 fn whole_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
@@ -83,6 +101,12 @@ async fn a_file_that_is_copied_and_truncated_under_load_loses_nothing() {
         load.go_on(&trail.metrics, 100).await;
         OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
         files.push(copy);
+    }
+    // Before the next of many lines, not only when there is nothing else to do.
+    let began = Instant::now();
+    while !whole_lines(&path).iter().any(|line| is_marked(line, "again")) {
+        assert!(began.elapsed() < Duration::from_secs(5), "nothing is repeated under load");
+        load.go_on(&trail.metrics, 10).await;
     }
     let expected = load.end().await.into_iter().sum();
 

@@ -1,0 +1,102 @@
+//! The queries of docs/audit.md, as they are written there.
+
+use std::{fs, path::Path, process::Command};
+
+use inkpass::{
+    audit::{Decision, Line, OnFailure},
+    token::{Fingerprint, Fingerprinter},
+};
+use serde_json::Value;
+
+use super::{Trail, line, parse};
+
+/// The commands that contain this, each in a directory with such a trail as its `audit.log`.
+fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
+    if Command::new("jq").arg("--version").output().is_err() {
+        eprintln!("skipped: there is no jq");
+        return None;
+    }
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md")).unwrap();
+    let commands = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let [command] = commands.filter(|command| command.contains(containing)).collect::<Vec<_>>()[..] else {
+        panic!("docs/audit.md has not one command with {containing:?}");
+    };
+    let command = more.iter().fold(command.to_owned(), |command, (from, to)| command.replace(from, to));
+    let output = Command::new("sh").args(["-ec", &command]).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn objects(printed: &str) -> Vec<Value> {
+    serde_json::Deserializer::from_str(printed).into_iter().map(Result::unwrap).collect()
+}
+
+fn fingerprints(count: usize) -> Vec<Fingerprint> {
+    let fingerprinter = Fingerprinter::new(b"a-salt-of-enough-bytes");
+    (0..count).map(|number| fingerprinter.of(&format!("token {number}"))).collect()
+}
+
+#[tokio::test]
+async fn a_token_s_line_is_found_by_its_fingerprint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.log");
+    fs::write(&path, "{\"time\":\"half a li").unwrap();
+    let trail = Trail::start(&path, OnFailure::Deny);
+    let tokens = fingerprints(1020);
+    let minted =
+        [("alone", &tokens[..1]), ("some", &tokens[1..10]), ("many", &tokens[10..1010]), ("no", &[])];
+    for (principal, fingerprints) in minted {
+        trail.audit.write(&Line { principal, fingerprints, ..line() }).await.unwrap();
+    }
+    for (token, principal) in [(0, "alone"), (5, "some"), (10, "many"), (1009, "many")] {
+        let fingerprint = tokens[token].to_string();
+        let query = [("0de366455960c8c75f509a6cad159567", &*fingerprint)];
+        let Some(found) = run("--arg token", directory.path(), &query) else { return };
+        let found = objects(&found);
+        assert_eq!((found.len(), &found[0]["principal"]), (1, &principal.into()), "{token}");
+    }
+    let none = run(
+        "--arg token",
+        directory.path(),
+        &[("0de366455960c8c75f509a6cad159567", &tokens[1015].to_string())],
+    );
+    assert_eq!(none.as_deref(), Some(""));
+}
+
+#[tokio::test]
+async fn denials_are_found_by_their_caller() {
+    let directory = tempfile::tempdir().unwrap();
+    let trail = Trail::start(directory.path().join("audit.log"), OnFailure::Deny);
+    for decision in [Decision::Allow, Decision::Deny] {
+        for principal in ["k8s:classroom/api", "another"] {
+            trail.audit.write(&Line { decision, principal, ..line() }).await.unwrap();
+        }
+    }
+    let Some(found) = run("\"deny\"", directory.path(), &[]) else { return };
+    let found = objects(&found);
+    assert_eq!((found.len(), &found[0]["principal"]), (1, &"k8s:classroom/api".into()));
+}
+
+#[test]
+fn what_was_withheld_is_left_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let trail = "{\"time\":\"1\"}\n{\"time\":\"12\"}\n{\"mark\":\"withheld\",\"time\":\"12\"}\n{\"mark\":\"again\",\"time\":\"1\"}\n";
+    fs::write(directory.path().join("audit.log"), trail).unwrap();
+    let Some(found) = run("withheld", directory.path(), &[]) else { return };
+    assert_eq!(objects(&found), [parse(trail)[0].clone(), parse(trail)[3].clone()]);
+}
+
+#[test]
+fn a_fingerprint_is_made_of_a_token_and_the_salt_by_openssl_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let salt = directory.path().join("salt");
+    fs::write(&salt, "a-salt-of-enough-bytes").unwrap();
+    let Some(openssl) = Command::new("openssl").arg("version").output().ok() else {
+        eprintln!("skipped: there is no openssl");
+        return;
+    };
+    assert!(openssl.status.success());
+    let places = [("/etc/inkpass/audit-salt", salt.to_str().unwrap()), ("$TOKEN", "token 0")];
+    let Some(found) = run("openssl", directory.path(), &places) else { return };
+    assert_eq!(found.trim(), fingerprints(1)[0].to_string());
+}
