@@ -3,13 +3,11 @@
 //! A changed file is found in two ways: its directory is watched, so that Kubernetes' swap of the
 //! `..data` symlink in a mounted Secret or `ConfigMap` is seen at once, and every file is read from
 //! time to time, so that nothing is missed where watching is not possible. Either way only its
-//! content counts.
+//! content and its mode count.
 
 mod directories;
 
 use std::{
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,10 +21,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
-use zeroize::Zeroizing;
 
 use self::directories::Directories;
-use crate::telemetry::{Metrics, ReloadMetrics};
+use crate::{
+    file::{FileError, OpenFile},
+    telemetry::{Metrics, ReloadMetrics},
+    token::wiping_stack,
+};
 
 /// How often files are read whether or not a change was seen.
 pub const INTERVAL: Duration = Duration::from_secs(30);
@@ -60,8 +61,8 @@ pub trait Reload: Send + Sync + 'static {
 /// Keeps everything as its files are, until `end`. What changed since the parts were first read,
 /// before this began, is not missed: each is read once at the beginning.
 ///
-/// What failed is tried again when its content changes, and at each `interval`, because a file can
-/// be gone in the moment of reading; it is logged and counted again only if something is new.
+/// What failed is tried again at each change in its directory and at each `interval`, because a file
+/// can be gone in the moment of reading; it is logged and counted again only if something is new.
 pub async fn run(
     parts: Vec<Arc<dyn Reload>>,
     interval: Duration,
@@ -89,7 +90,7 @@ async fn keep(mut parts: Vec<Part>, period: Duration) {
             directories.watch(parts.iter().flat_map(|part| part.inner.files()));
         }
         for part in &mut parts {
-            part.check(is_tick).await;
+            part.check().await;
         }
     }
 }
@@ -111,12 +112,10 @@ impl Part {
         Self { metrics: metrics.reload(inner.name()), inner, tried: None }
     }
 
-    async fn check(&mut self, retry: bool) {
+    async fn check(&mut self) {
         let files = self.inner.files();
         let Ok(content) = spawn_blocking(move || Content::of(&files)).await else { return };
-        let is_done =
-            |(tried, result): &(Content, Result<_, _>)| *tried == content && (result.is_ok() || !retry);
-        if self.tried.as_ref().is_some_and(is_done) {
+        if self.tried.as_ref().is_some_and(|(tried, result)| *tried == content && result.is_ok()) {
             return;
         }
         let result = self.inner.reload().await;
@@ -141,7 +140,7 @@ impl Part {
     }
 }
 
-/// SHA-256 over what some files hold, or why they cannot be read.
+/// SHA-256 over what some files hold and who may read them, or why they cannot be read.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Content([u8; 32]);
 
@@ -158,20 +157,10 @@ impl Content {
     }
 }
 
-fn digest(path: &Path) -> io::Result<[u8; 32]> {
-    // Asked before it is opened, because opening a pipe waits for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let mut file = File::open(path)?.take(LONGEST_FILE);
-    // Keys pass through it.
-    let mut buffer = Zeroizing::new([0; 4096]);
-    // Boxed and reset, not moved: a hasher keeps a block of what it read, which may be a secret.
-    let mut digest = Box::new(Sha256::new());
-    loop {
-        match file.read(&mut *buffer)? {
-            0 => return Ok(digest.finalize_reset().into()),
-            read => digest.update(&buffer[..read]),
-        }
-    }
+fn digest(path: &Path) -> Result<[u8; 32], FileError> {
+    let file = OpenFile::open(path)?;
+    let mode = file.mode().to_le_bytes();
+    let content = file.read(LONGEST_FILE)?;
+    // A hasher keeps a block of what it read, which may be a secret.
+    Ok(wiping_stack(|| Sha256::new().chain_update(mode).chain_update(&*content).finalize().into()))
 }

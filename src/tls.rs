@@ -3,24 +3,31 @@
 
 use std::{
     fmt::Display,
-    fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use arc_swap::ArcSwap;
 use rustls::{
-    RootCertStore, ServerConfig,
+    Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 use tonic::async_trait;
+use zeroize::{Zeroize, Zeroizing};
 
-use crate::reload::Reload;
+use crate::{
+    file::{FileError, OpenFile},
+    reload::Reload,
+};
+
+/// The longest file, in bytes: some hundred CAs.
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// The TLS files of `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +75,9 @@ impl Reload for Tls {
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
-        self.current.store(build(&self.settings)?);
+        let settings = self.settings.clone();
+        let built = spawn_blocking(move || build(&settings)).await;
+        self.current.store(built.map_err(|error| vec![error.to_string()])??);
         Ok(())
     }
 }
@@ -91,8 +100,12 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<String>> {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
     };
-    let config = builder.with_single_cert(chain, key);
-    let mut config = config.map_err(|error| vec![about(&settings.key_file, error)])?;
+    let key = CertifiedKey::new(chain, key);
+    match key.keys_match() {
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(error) => return Err(vec![about(&settings.key_file, error)]),
+    }
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -108,25 +121,30 @@ fn about(path: &Path, what: impl Display) -> String {
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match certificates {
+    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST_FILE));
+    let content = content.map_err(|error| about(path, error))?;
+    match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
         Ok(none) if none.is_empty() => Err(about(path, "holds no certificate in PEM form")),
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(about(path, format_args!("cannot be read as PEM certificates: {error}"))),
     }
 }
 
-fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let metadata =
-        fs::metadata(path).map_err(|error| about(path, format_args!("cannot be read: {error}")))?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o007 != 0 {
-        let advice = "chmod 0440 it, or set the volume's defaultMode: 0440";
-        return Err(about(path, format_args!("is open to other users (mode {mode:04o}): {advice}")));
-    }
+/// The key as it signs: what it was read from is wiped.
+fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, String> {
+    let content = read_closed(path).map_err(|error| about(path, error))?;
     // The parser's own words name a section or a position, never what is in it.
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|error| about(path, format_args!("cannot be read as a PEM private key: {error}")))
+    let mut key = PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|error| about(path, format_args!("cannot be read as a PEM private key: {error}")))?;
+    let signs = aws_lc_rs::sign::any_supported_type(&key);
+    key.zeroize();
+    signs.map_err(|error| about(path, error))
+}
+
+fn read_closed(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let file = OpenFile::open(path)?;
+    file.check_closed()?;
+    file.read(LONGEST_FILE)
 }
 
 fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {

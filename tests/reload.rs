@@ -3,11 +3,11 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -33,6 +33,8 @@ const OFTEN: Duration = Duration::from_millis(20);
 struct Word {
     file: PathBuf,
     text: Mutex<String>,
+    /// It is refused whatever it is.
+    is_refused: AtomicBool,
     reloads: AtomicUsize,
 }
 
@@ -59,7 +61,8 @@ impl Reload for Word {
     async fn reload(&self) -> Result<(), Vec<String>> {
         let read = fs::read_to_string(&self.file).map_err(|error| vec![format!("word: {}", error.kind())]);
         let result = read.and_then(|text| match text.strip_prefix("good") {
-            Some(_) => Ok(text),
+            Some(_) if !self.is_refused.load(Ordering::SeqCst) => Ok(text),
+            Some(_) => Err(vec!["word: not now".to_owned()]),
             None => Err(vec!["word:1: is not good".to_owned(), "word:2: is missing".to_owned()]),
         });
         // Whoever waits for the number sees the word.
@@ -84,7 +87,12 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         make(directory.path());
         let file = directory.path().join(file);
-        let kept = Arc::new(Word { file, text: Mutex::default(), reloads: AtomicUsize::default() });
+        let kept = Arc::new(Word {
+            file,
+            text: Mutex::default(),
+            is_refused: AtomicBool::default(),
+            reloads: AtomicUsize::default(),
+        });
         let (metrics, end) = (Arc::new(Metrics::new(&[]).unwrap()), CancellationToken::new());
         let run = reload::run(vec![kept.clone()], interval, metrics.clone(), end.clone());
         let world = Self { directory, word: kept, metrics, end, run: tokio::spawn(run) };
@@ -165,7 +173,7 @@ async fn the_swap_of_a_mounted_volume_is_seen() {
     swap(place, "..2026_09_21_4", "good four");
     world.becomes("good four").await;
     world.succeeded(2).await;
-    world.ends(4).await;
+    world.end.cancel();
 }
 
 #[tokio::test]
@@ -214,6 +222,27 @@ async fn what_says_the_same_is_not_read_again() {
     fs::write(world.path("word"), "good two").unwrap();
     world.becomes("good two").await;
     world.ends(2).await;
+}
+
+#[tokio::test]
+async fn who_may_read_a_file_counts_as_what_is_in_it() {
+    let world = World::start("word", OFTEN, write).await;
+    fs::set_permissions(world.path("word"), fs::Permissions::from_mode(0o666)).unwrap();
+    world.until(|word| word.reloads() == 2).await;
+    world.ends(2).await;
+}
+
+#[tokio::test]
+async fn what_failed_is_tried_again_at_any_change_beside_it() {
+    let world = World::start("word", NEVER, write).await;
+    world.word.is_refused.store(true, Ordering::SeqCst);
+    world.put("good two");
+    world.fails(1).await;
+    // As where a file was gone in the moment of reading, and is back as it was.
+    world.word.is_refused.store(false, Ordering::SeqCst);
+    fs::write(world.path("neighbour"), "x").unwrap();
+    world.becomes("good two").await;
+    world.end.cancel();
 }
 
 #[tokio::test]

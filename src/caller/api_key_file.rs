@@ -9,7 +9,7 @@
 //! A principal may have several keys, so that one can be replaced without a gap. A mistake never
 //! shows a value: it may be a key gone astray.
 
-use std::{collections::HashMap, fs, ops::Range, path::Path};
+use std::{collections::HashMap, fmt::Display, ops::Range, path::Path};
 
 use toml::{
     Spanned,
@@ -17,6 +17,7 @@ use toml::{
 };
 
 use super::{Principal, api_keys::Digest};
+use crate::file::OpenFile;
 
 /// The longest file, in bytes: as much as a Kubernetes Secret can hold.
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -26,14 +27,11 @@ pub(super) type Keys = HashMap<Digest, Principal>;
 /// # Errors
 /// Every mistake, each with the file and its line.
 pub(super) fn read(path: &Path) -> Result<Keys, Vec<String>> {
-    let refuse = |what: String| vec![format!("{}{what}", path.display())];
-    let unreadable = |error| refuse(format!(" cannot be read: {error}"));
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() || metadata.len() > LONGEST_FILE {
-        return Err(refuse(format!(" is not a file of at most {LONGEST_FILE} bytes")));
-    }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
-    let mut file = File { text: &text, keys: HashMap::new(), lines: HashMap::new(), mistakes: Vec::new() };
+    let refuse = |what: &dyn Display| vec![format!("{} {what}", path.display())];
+    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST_FILE));
+    let content = content.map_err(|error| refuse(&error))?;
+    let text = std::str::from_utf8(&content).map_err(|_| refuse(&"is not UTF-8"))?;
+    let mut file = File { text, keys: HashMap::new(), lines: HashMap::new(), mistakes: Vec::new() };
     file.read();
     if !file.mistakes.is_empty() {
         return Err(file.mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display())).collect());

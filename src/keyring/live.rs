@@ -1,9 +1,9 @@
 //! The keyring that holds now, and the way to another: a bad file never replaces a good key.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::time::timeout;
+use tokio::{task::spawn_blocking, time::timeout};
 use tonic::async_trait;
 
 use super::{KeyState, Keyring, Project, ProjectSettings};
@@ -29,7 +29,7 @@ pub trait Probe: Send + Sync + 'static {
 /// Keys that can be replaced while they are used. Reading them takes no lock.
 pub struct LiveKeyring {
     current: ArcSwap<Keyring>,
-    settings: Vec<ProjectSettings>,
+    settings: Arc<[ProjectSettings]>,
     probe: Option<Arc<dyn Probe>>,
 }
 
@@ -37,13 +37,13 @@ impl LiveKeyring {
     /// These, for ever.
     #[must_use]
     pub fn fixed(keyring: Keyring) -> Self {
-        Self { current: ArcSwap::from_pointee(keyring), settings: Vec::new(), probe: None }
+        Self { current: ArcSwap::from_pointee(keyring), settings: Arc::default(), probe: None }
     }
 
     /// These, which were loaded from the files of `settings`, until the files change.
     #[must_use]
     pub fn new(keyring: Keyring, settings: Vec<ProjectSettings>, probe: Option<Arc<dyn Probe>>) -> Self {
-        Self { current: ArcSwap::from_pointee(keyring), settings, probe }
+        Self { current: ArcSwap::from_pointee(keyring), settings: settings.into(), probe }
     }
 
     /// The keys of this moment. A call takes along what it needs of them.
@@ -79,25 +79,15 @@ impl Reload for LiveKeyring {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let keys = self.settings.iter().flat_map(|project| &project.keys);
-        keys.flat_map(|key| [key.access_key_file.clone(), key.secret_key_file.clone()]).collect()
+        files(&self.settings)
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
-        let content = Content::of(&self.files());
-        let mistakes = std::sync::Mutex::new(Vec::new());
-        let keyring = Keyring::load(&self.settings, |path, what| {
-            if let Ok(mut mistakes) = mistakes.lock() {
-                mistakes.push(format!("{path}: {what}"));
-            }
-        });
-        let mut mistakes = mistakes.into_inner().unwrap_or_default();
-        let Some(keyring) = keyring else { return Err(mistakes) };
-        // Else an access key could be paired with another one's secret key.
-        if Content::of(&self.files()) != content {
-            return Err(vec!["the keys' files changed while they were read; they are read again".to_owned()]);
-        }
+        let settings = self.settings.clone();
+        let keyring = spawn_blocking(move || read(&settings)).await;
+        let keyring = keyring.map_err(|error| vec![error.to_string()])??;
         let before = self.current.load_full();
+        let mut mistakes = Vec::new();
         for project in keyring.projects() {
             for (state, key) in project.keys_with_states() {
                 let is_new = before.find(key.access_key()).is_none_or(|(_, known)| !known.is_same_as(key));
@@ -111,5 +101,26 @@ impl Reload for LiveKeyring {
         }
         self.current.store(Arc::new(keyring));
         Ok(())
+    }
+}
+
+fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {
+    let keys = settings.iter().flat_map(|project| &project.keys);
+    keys.flat_map(|key| [key.access_key_file.clone(), key.secret_key_file.clone()]).collect()
+}
+
+/// Every file, as all of them were at one time.
+fn read(settings: &[ProjectSettings]) -> Result<Keyring, Vec<String>> {
+    let content = Content::of(&files(settings));
+    let mistakes = RefCell::new(Vec::new());
+    let mistake = |place: &dyn Display, what: &dyn Display| {
+        mistakes.borrow_mut().push(format!("{place}: {what}"));
+    };
+    let keyring = Keyring::load(settings, mistake).ok_or_else(|| mistakes.take())?;
+    // Else an access key could be paired with another one's secret key.
+    if Content::of(&files(settings)) == content {
+        Ok(keyring)
+    } else {
+        Err(vec!["the keys' files changed while they were read; they are read again".to_owned()])
     }
 }

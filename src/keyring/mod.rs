@@ -17,6 +17,7 @@ pub use self::{
     file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
     live::{LiveKeyring, Probe},
 };
+pub use crate::file::FileError;
 use crate::{region::Region, token::SigningKey};
 
 /// The longest access key, in bytes: it is a part of every token.

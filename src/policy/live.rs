@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::task::spawn_blocking;
 use tonic::async_trait;
 
 use super::{
@@ -66,10 +67,10 @@ impl Reload for PolicyFile {
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
-        let mistakes = match self.rules.reload(&self.path, Some(&self.projects)) {
-            Ok(()) => return Ok(()),
-            Err(mistakes) => mistakes,
-        };
-        Err(mistakes.iter().map(|mistake| format!("{}:{mistake}", self.path.display())).collect())
+        let (rules, path, projects) = (self.rules.clone(), self.path.clone(), self.projects.clone());
+        let read = spawn_blocking(move || rules.reload(&path, Some(&projects))).await;
+        let about = |mistake| format!("{}:{mistake}", self.path.display());
+        read.map_err(|error| vec![error.to_string()])?
+            .map_err(|mistakes| mistakes.into_iter().map(about).collect())
     }
 }

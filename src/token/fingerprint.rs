@@ -2,18 +2,11 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
-
-use super::encoding::push_hex;
-
-/// The block of SHA-256, in bytes.
-const BLOCK: usize = 64;
+use super::{encoding::push_hex, mac::MacKey};
 
 /// Makes fingerprints under one salt. Without the salt nobody can tell which token one is of.
 #[derive(Clone)]
-pub struct Fingerprinter(Hmac<Sha256>);
+pub struct Fingerprinter(MacKey);
 
 /// The first 16 bytes of HMAC-SHA256(salt, token), shown as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,22 +16,14 @@ impl Fingerprinter {
     /// Takes a salt of any length: random, and the same wherever fingerprints are to be compared.
     #[must_use]
     pub fn new(salt: &[u8]) -> Self {
-        // HMAC hashes a long key and pads a short one with zeros to a block, which cannot be refused.
-        let mut block = Zeroizing::new([0; BLOCK]);
-        if salt.len() > BLOCK {
-            block[..32].copy_from_slice(&Sha256::digest(salt));
-        } else {
-            block[..salt.len()].copy_from_slice(salt);
-        }
-        Self(Hmac::new((&*block).into()))
+        Self(MacKey::new(salt))
     }
 
     /// The fingerprint of a token.
     #[must_use]
     pub fn of(&self, token: &str) -> Fingerprint {
-        let tag = self.0.clone().chain_update(token).finalize().into_bytes();
         let mut first = [0; 16];
-        first.copy_from_slice(&tag[..16]);
+        first.copy_from_slice(&self.0.of(token.as_bytes())[..16]);
         Fingerprint(first)
     }
 }

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
     claims::{Claims, Nonce, Role, Scope},
     encoding::{push_component, push_hex, push_json},
+    mac::MacKey,
     verify::Presented,
 };
 use crate::clock::UnixMillis;
@@ -18,8 +17,7 @@ use crate::clock::UnixMillis;
 /// key itself: it is wiped on drop, and `Debug` does not show it.
 pub struct SigningKey {
     access_key: Box<str>,
-    /// On the heap, so that moving the key leaves no copy behind.
-    mac: Box<Hmac<Sha256>>,
+    mac: MacKey,
 }
 
 /// Why a pair of keys cannot sign.
@@ -55,8 +53,7 @@ impl SigningKey {
         if secret_key.is_empty() {
             return Err(InvalidKey::EmptySecretKey);
         }
-        let mac = Hmac::new_from_slice(secret_key).map_err(|_| InvalidKey::EmptySecretKey)?;
-        Ok(Self { access_key: access_key.into(), mac: Box::new(mac) })
+        Ok(Self { access_key: access_key.into(), mac: MacKey::new(secret_key) })
     }
 
     /// The access key: not a secret.
@@ -82,14 +79,14 @@ impl SigningKey {
         // Wiped: it ends up holding the whole token.
         let mut text = Zeroizing::new(String::with_capacity(512));
         push_message(&mut text, before_sig.clone().chain(uuid));
-        let tag = (*self.mac).clone().chain_update(&*text).finalize().into_bytes();
+        let tag = self.mac.of(text.as_bytes());
 
         text.clear();
         for (name, value) in before_sig {
             push_pair(&mut text, name, value);
         }
         text.push_str("&sig=");
-        push_hex(&mut text, &tag.into());
+        push_hex(&mut text, &tag);
         if let Some((name, uuid)) = uuid {
             push_pair(&mut text, name, uuid);
         }
@@ -113,14 +110,14 @@ impl SigningKey {
     /// depend on either secret.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let tag = Tag((*other.mac).clone().chain_update("").finalize().into_bytes().into());
+        let tag = Tag(other.mac.of(b""));
         self.access_key == other.access_key && self.verifies("", &tag)
     }
 
     /// Whether `tag` is this key's MAC over `message`, in a time that does not depend on where
     /// they differ.
     pub(super) fn verifies(&self, message: &str, tag: &Tag) -> bool {
-        (*self.mac).clone().chain_update(message).verify_slice(&tag.0).is_ok()
+        self.mac.verifies(message.as_bytes(), &tag.0)
     }
 }
 

@@ -6,7 +6,7 @@ use inkpass::{
     audit::{Decision, LONGEST_LINE, Line, OnFailure, Phase, fingerprinter},
     clock::UnixMillis,
     entropy::{CountingEntropy, Entropy, SystemEntropy},
-    keyring::KeyFileError,
+    keyring::{FileError, KeyFileError},
     region::Region,
     token::{Fingerprint, Fingerprinter, Kind, Lifetime, Role},
 };
@@ -195,7 +195,10 @@ fn a_salt_file_is_judged_as_a_secret_key_is() {
     fs::write(&path, "too short").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let errors = fingerprinter(Some(&path), &SystemEntropy).unwrap_err();
-    assert!(matches!(errors[..], [KeyFileError::OpenToOthers(0o644), KeyFileError::TooShort]), "{errors:?}");
+    assert!(
+        matches!(errors[..], [KeyFileError::File(FileError::OpenToOthers(0o644)), KeyFileError::TooShort]),
+        "{errors:?}"
+    );
     let missing = fingerprinter(Some(&directory.path().join("none")), &SystemEntropy).unwrap_err();
-    assert!(matches!(missing[..], [KeyFileError::Unreadable(_)]), "{missing:?}");
+    assert!(matches!(missing[..], [KeyFileError::File(FileError::Unreadable(_))]), "{missing:?}");
 }

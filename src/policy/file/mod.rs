@@ -10,8 +10,6 @@ mod parts;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fs::File,
-    io::Read,
     path::Path,
     sync::Arc,
 };
@@ -26,6 +24,7 @@ use self::{
     grants::GrantReader,
 };
 use super::{grant::Grant, rules::Rules};
+use crate::file::OpenFile;
 
 /// The longest policy file, in bytes: four times what a `ConfigMap` holds.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -97,17 +96,9 @@ fn default_project<'a>(
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let cannot = |error: std::io::Error| format!("cannot be read: {error}");
-    // Asked before it is opened, because opening a pipe waits for its other end.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let mut text = Vec::new();
-    File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut text)).map_err(cannot)?;
-    if text.len() as u64 > LONGEST {
-        return Err(format!("is longer than {LONGEST} bytes"));
-    }
-    String::from_utf8(text).map_err(|_| "is not UTF-8".to_owned())
+    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST));
+    let content = content.map_err(|error| error.to_string())?;
+    String::from_utf8(content.to_vec()).map_err(|_| "is not UTF-8".to_owned())
 }
 
 fn read_root(
