@@ -6,7 +6,11 @@ use std::{
 };
 
 fn sources(place: &str) -> Vec<(PathBuf, String)> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(place);
+    files(&Path::new("src").join(place))
+}
+
+fn files(place: &Path) -> Vec<(PathBuf, String)> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
     let mut found = Vec::new();
     let mut places = vec![place];
     while let Some(place) = places.pop() {
@@ -98,6 +102,23 @@ fn nothing_below_imports_the_command_line_or_the_server() {
         }
     }
     assert_free_of("server", &["crate::cli"]);
+}
+
+/// Else a secret key in it could go unnoticed: `tests/helpers/canary.rs`.
+#[test]
+fn what_tests_leave_and_programs_print_is_looked_through() {
+    let only = [
+        ("tempfile::", &["helpers/place.rs", "command_line/mod.rs"][..]),
+        ("CARGO_BIN_EXE", &["command_line/mod.rs"]),
+        ("inkpass(", &["command_line/", "canary/mod.rs"]),
+    ];
+    for (path, text) in files(Path::new("tests")) {
+        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+        for (name, places) in only.iter().filter(|_| is_rust && !path.ends_with("architecture.rs")) {
+            let is_there = places.iter().any(|place| path.to_str().unwrap().contains(place));
+            assert!(is_there || !code(&text).contains(name), "{} names {name}", path.display());
+        }
+    }
 }
 
 #[test]

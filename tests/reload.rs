@@ -16,12 +16,11 @@ use inkpass::{
     reload::{self, Reload},
     telemetry::Metrics,
 };
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 
-use crate::helpers::{log::Log, until};
+use crate::helpers::{log::Log, place::Place, until};
 
 /// Longer than any test: only a change that is seen leads to a reload.
 const NEVER: Duration = Duration::from_hours(1);
@@ -74,7 +73,7 @@ impl Reload for Word {
 
 /// A word that is kept as its file is.
 struct World {
-    directory: TempDir,
+    directory: Place,
     word: Arc<Word>,
     metrics: Arc<Metrics>,
     end: CancellationToken,
@@ -84,7 +83,7 @@ struct World {
 impl World {
     /// The file's path, and how it is made.
     async fn start(file: &str, interval: Duration, make: impl FnOnce(&Path)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         make(directory.path());
         let file = directory.path().join(file);
         let kept = Arc::new(Word {
@@ -271,7 +270,7 @@ async fn a_failure_is_logged_once_with_every_mistake_however_often_it_is_tried()
 
 #[tokio::test]
 async fn what_no_directory_tells_is_found_at_the_interval() {
-    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = Place::new();
     let target = elsewhere.path().join("target");
     fs::write(&target, "good one").unwrap();
     let link = |place: &Path| symlink(&target, place.join("word")).unwrap();

@@ -18,7 +18,7 @@ use inkpass::{
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-use crate::helpers::NOW;
+use crate::helpers::{NOW, place::Place};
 
 const HOUR: i64 = 3_600_000;
 
@@ -242,7 +242,7 @@ fn steps_of_the_system_s_clock_are_seen() {
         eprintln!("skipped: there is no libfaketime; install faketime");
         return;
     };
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let offset = directory.path().join("offset");
     fs::write(&offset, "+0").unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());

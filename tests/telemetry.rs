@@ -26,7 +26,10 @@ use tokio::{
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, async_trait};
 
-use crate::helpers::{ANY_PORT, World};
+use crate::{
+    command_line::program,
+    helpers::{ANY_PORT, World, canary, place::Place},
+};
 
 /// Keeps every span that it is sent.
 #[derive(Clone, Default)]
@@ -38,7 +41,9 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.lock().unwrap().push(request.into_inner());
+        let request = request.into_inner();
+        canary::look_through("a trace", &request.encode_to_vec());
+        self.0.lock().unwrap().push(request);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -84,7 +89,7 @@ struct Run {
 fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
     let path = |name: &str| directory.join(name);
     fs::write(path("access"), "active-key").unwrap();
-    fs::write(path("secret"), "secret-of-active-key").unwrap();
+    fs::write(path("secret"), canary::secret_of("active-key")).unwrap();
     fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o600)).unwrap();
     let settings = format!(
         "[whiteboard]\nbase_url = '{}'\n[telemetry]\n{more_settings}\n[projects.default]\nregion = 'eu'\n\
@@ -94,7 +99,7 @@ fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
         path("secret").display()
     );
     fs::write(path("inkpass.toml"), settings).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_inkpass"));
+    let mut command = Command::new(program());
     command
         .args([
             "serve",
@@ -114,7 +119,7 @@ fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
 
 /// Serves, creates a room with a caller's trace, and stops.
 async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let mut process =
         serve(world, directory.path(), more_settings).envs(environment.iter().copied()).spawn().unwrap();
     let mut line = String::new();
@@ -149,6 +154,8 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
     let mut written = String::new();
     stdout.read_to_string(&mut written).await.unwrap();
+    canary::look_through("the log", stderr.as_bytes());
+    canary::look_through("the audit trail", written.as_bytes());
     assert!(written.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{written}");
     let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{stderr}");
@@ -196,7 +203,7 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
     assert_eq!(failure[0]["request_id"].as_str().unwrap().len(), 36);
 
     let exported = String::from_utf8_lossy(&receiver.bytes()).into_owned();
-    for secret in ["NETLESS", "secret-of", &run.token] {
+    for secret in ["NETLESS", &*run.token] {
         assert!(!exported.contains(secret) && !run.stderr.contains(secret), "{secret}");
     }
 }
@@ -239,7 +246,7 @@ async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_
         (&[(ALL, "http"), (TRACES, "")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http\""),
     ];
     for (environment, what) in refused {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         let mut command = serve(&world, directory.path(), &settings);
         let ended = command.envs(environment.iter().copied()).output();
         let output = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();

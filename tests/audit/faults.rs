@@ -17,14 +17,15 @@ use inkpass::audit::{OnFailure, Output, Unavailable, Unflushed};
 use serde_json::Value;
 
 use super::{Load, Pipe, Trail, assert_complete, identity, is_marked, parse, read};
+use crate::helpers::place::Place;
 
 /// A disk of 64 KiB, for as long as this lives.
-struct SmallDisk(tempfile::TempDir);
+struct SmallDisk(Place);
 
 impl SmallDisk {
     /// `None`, with the reason printed, where none can be mounted.
     fn mount() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(directory.path());
         match mount.output() {
@@ -104,7 +105,7 @@ async fn a_full_disk_refuses_calls_and_lets_them_pass_once_there_is_space_with_e
 #[tokio::test]
 async fn half_a_line_on_a_full_disk_is_written_whole_to_the_file_that_is_opened_anew() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let other_disk = tempfile::tempdir().unwrap();
+    let other_disk = Place::new();
     let path = disk.path("audit.log");
     disk.fill();
     std::os::unix::fs::symlink(disk.path("full.log"), &path).unwrap();
@@ -244,7 +245,7 @@ async fn with_a_slow_reader_every_line_arrives_whole_and_in_order() {
 
 #[tokio::test]
 async fn a_call_that_leaves_does_not_take_its_line_with_it() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
     for number in 0..50 {

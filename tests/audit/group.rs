@@ -10,10 +10,11 @@ use futures_util::{future::join_all, poll};
 use inkpass::audit::{OnFailure, Unavailable};
 
 use super::{Load, Pipe, Trail, assert_complete, parse, read};
+use crate::helpers::place::Place;
 
 #[tokio::test]
 async fn a_line_is_in_the_file_before_its_call_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
     for number in 0..100 {
@@ -25,7 +26,7 @@ async fn a_line_is_in_the_file_before_its_call_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_line_of_a_thousand_callers_is_lost_torn_or_out_of_order() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Allow);
     let load = Load::start(&trail, 1000);
@@ -56,7 +57,7 @@ async fn lines_that_wait_together_go_out_together() {
 
 #[tokio::test]
 async fn lines_of_one_caller_keep_their_order_though_it_waits_for_none() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
     join_all((0..500).map(|number| trail.write("0", number))).await.into_iter().for_each(Result::unwrap);
@@ -65,7 +66,7 @@ async fn lines_of_one_caller_keep_their_order_though_it_waits_for_none() {
 
 #[tokio::test]
 async fn what_was_handed_over_is_written_at_the_end_and_what_comes_later_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
     let mut calls: Vec<_> = (0..100).map(|number| Box::pin(trail.write("0", number))).collect();
@@ -83,7 +84,7 @@ async fn what_was_handed_over_is_written_at_the_end_and_what_comes_later_is_refu
 
 #[tokio::test]
 async fn a_new_file_is_open_to_its_group_at_most_and_an_old_one_is_gone_on_with() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     for number in 0..2 {
         let trail = Trail::start(&path, OnFailure::Deny);
@@ -96,7 +97,7 @@ async fn a_new_file_is_open_to_its_group_at_most_and_an_old_one_is_gone_on_with(
 
 #[tokio::test]
 async fn half_a_line_that_a_killed_process_left_is_not_continued() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     fs::File::create(&path).unwrap().write_all(b"{\"time\":\"20").unwrap();
     let trail = Trail::start(&path, OnFailure::Deny);

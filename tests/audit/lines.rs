@@ -13,11 +13,11 @@ use inkpass::{
 use serde_json::{Value, json};
 
 use super::{RPC, Trail, hostile, line, read};
-use crate::helpers::NOW;
+use crate::helpers::{NOW, place::Place};
 
 /// What these lines become.
 async fn written(lines: &[Line<'_>]) -> (String, Vec<Value>) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
     for line in lines {
@@ -172,7 +172,7 @@ async fn a_batch_names_each_token_in_one_line_by_first_digits_where_all_would_no
 
 #[test]
 fn a_salt_file_makes_the_same_fingerprints_in_every_replica_and_none_makes_others() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit-salt");
     let of = |salt: &str| {
         fs::write(&path, salt).unwrap();
@@ -190,7 +190,7 @@ fn a_salt_file_makes_the_same_fingerprints_in_every_replica_and_none_makes_other
 
 #[test]
 fn a_salt_file_is_judged_as_a_secret_key_is() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit-salt");
     fs::write(&path, "too short").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();

@@ -9,6 +9,7 @@ use inkpass::{
 use serde_json::Value;
 
 use super::{Trail, line, parse};
+use crate::helpers::place::Place;
 
 /// The commands that contain this, each in a directory with such a trail as its `audit.log`.
 fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
@@ -38,7 +39,7 @@ fn fingerprints(count: usize) -> Vec<Fingerprint> {
 
 #[tokio::test]
 async fn a_token_s_line_is_found_by_its_fingerprint() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("audit.log");
     fs::write(&path, "{\"time\":\"half a li").unwrap();
     let trail = Trail::start(&path, OnFailure::Deny);
@@ -65,7 +66,7 @@ async fn a_token_s_line_is_found_by_its_fingerprint() {
 
 #[tokio::test]
 async fn denials_are_found_by_their_caller() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let trail = Trail::start(directory.path().join("audit.log"), OnFailure::Deny);
     for decision in [Decision::Allow, Decision::Deny] {
         for principal in ["k8s:classroom/api", "another"] {
@@ -79,7 +80,7 @@ async fn denials_are_found_by_their_caller() {
 
 #[test]
 fn what_was_withheld_is_left_out() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let trail = "{\"time\":\"1\"}\n{\"time\":\"12\"}\n{\"mark\":\"withheld\",\"time\":\"12\"}\n{\"mark\":\"again\",\"time\":\"1\"}\n";
     fs::write(directory.path().join("audit.log"), trail).unwrap();
     let Some(found) = run("withheld", directory.path(), &[]) else { return };
@@ -88,7 +89,7 @@ fn what_was_withheld_is_left_out() {
 
 #[test]
 fn a_fingerprint_is_made_of_a_token_and_the_salt_by_openssl_too() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let salt = directory.path().join("salt");
     fs::write(&salt, "a-salt-of-enough-bytes").unwrap();
     let Some(openssl) = Command::new("openssl").arg("version").output().ok() else {

@@ -8,17 +8,16 @@ use inkpass::{
     reload,
     telemetry::Metrics,
 };
-use tempfile::TempDir;
 
 use super::World;
-use crate::helpers::until;
+use crate::helpers::{place::Place, until};
 
 /// A file of API keys.
-pub(super) struct KeyFile(TempDir);
+pub(super) struct KeyFile(Place);
 
 impl KeyFile {
     pub(super) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(Place::new())
     }
 
     pub(super) fn path(&self) -> PathBuf {

@@ -19,7 +19,7 @@ use super::{
     Issuer, IssuerSettings, World, but, claims,
     issuer::{EC, RSA, Signer},
 };
-use crate::helpers::{ANY_PORT, until};
+use crate::helpers::{ANY_PORT, place::Place, until};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -187,7 +187,7 @@ async fn an_issuer_that_is_not_there_vouches_for_nobody() {
 
 #[tokio::test]
 async fn a_token_file_is_read_for_each_fetch() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("token");
     fs::write(&path, "first\n").unwrap();
     let issuer = Issuer::start(&[&EC]).await;
@@ -236,7 +236,7 @@ async fn tls_server(keys: String) -> (u16, String) {
 async fn a_server_is_trusted_by_the_ca_file_alone_and_by_what_it_is_now() {
     let (port, ca) = tls_server(json!({ "keys": [EC.jwk()] }).to_string()).await;
     let (_, other_ca) = tls_server(String::new()).await;
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = directory.path().join("ca.crt");
     fs::write(&path, other_ca).unwrap();
     let issuer = Issuer::start(&[]).await;

@@ -5,6 +5,7 @@ use std::fs;
 use inkpass::caller::{IssuerSettings, Principal, Settings};
 
 use super::AUDIENCE;
+use crate::helpers::place::Place;
 
 fn mistakes(settings: &Settings) -> Vec<String> {
     let mut found = Vec::new();
@@ -40,7 +41,7 @@ fn good_settings_have_no_mistakes() {
 
 #[test]
 fn every_mistake_is_told_by_its_setting() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let (empty, missing) = (directory.path().join("empty"), directory.path().join("missing"));
     fs::write(&empty, "").unwrap();
     let bad = IssuerSettings {

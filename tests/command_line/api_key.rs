@@ -5,6 +5,7 @@ use std::fs;
 use inkpass::caller::ApiKeys;
 
 use super::{fail, run, text};
+use crate::helpers::place::Place;
 
 #[test]
 fn a_new_key_and_its_lines_fit_together() {
@@ -15,9 +16,10 @@ fn a_new_key_and_its_lines_fit_together() {
     assert!(key.starts_with("ik_") && key.len() == 46, "{key}");
     assert!(!lines.contains(&key) && !text(&output.stderr).contains(&key), "it is printed once");
 
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let place = Place::new();
+    let file = place.join("callers.toml");
     fs::write(&file, &lines).unwrap();
-    let keys = ApiKeys::load(file.path().to_owned()).unwrap();
+    let keys = ApiKeys::load(file).unwrap();
     assert_eq!(keys.find(key.as_bytes()).unwrap().as_str(), "key:billing");
 
     let another = text(&run(&["api-key", "new", "--principal", "key:billing"]).stdout);

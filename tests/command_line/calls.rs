@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Served, fail, run, succeed};
+use crate::helpers::place::Place;
 
 /// Runs a client command against a server, and gives its JSON.
 fn json(server: &str, arguments: &[&str]) -> Value {
@@ -94,8 +95,8 @@ fn every_field_of_a_conversion_has_its_flag() {
 #[test]
 fn a_batch_is_minted_from_lines_and_a_token_is_asked_what_it_permits() {
     let dev = Served::dev();
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let path = file.path().to_str().unwrap();
+    let place = Place::new();
+    let path = &*place.join("requests").into_os_string().into_string().unwrap();
     let lines = "{\"sdk\": {}, \"role\": \"ROLE_WRITER\"}\n\n{\"room\": {\"uuid\": \"r\"}, \"role\": \"ROLE_READER\"}\n";
     std::fs::write(path, lines).unwrap();
     let tokens = succeed(&["token", "batch", path, "--server", &dev.server()]);

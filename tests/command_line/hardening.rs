@@ -1,26 +1,29 @@
 //! What of a running process can be seen from outside: row 43 of the fault cases.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    fs,
+    io::{BufRead, BufReader},
     os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use super::program;
+use crate::helpers::place::Place;
+
 /// A user and group with no rights to anything.
 const NOBODY: &str = "65534";
 
 /// A directory of everybody's with a copy of the program in it.
-struct Place {
-    directory: tempfile::TempDir,
+struct Stage {
+    directory: Place,
 }
 
-impl Place {
+impl Stage {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o1777)).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_inkpass"), directory.path().join("inkpass")).unwrap();
+        fs::copy(program(), directory.path().join("inkpass")).unwrap();
         Self { directory }
     }
 
@@ -61,6 +64,13 @@ impl Place {
     }
 }
 
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Too long to be looked through like what a test writes.
+        let _ = fs::remove_file(self.path().join("inkpass"));
+    }
+}
+
 fn end(mut process: Child, signal: &str) -> ExitStatus {
     Command::new("kill").args([&format!("-{signal}"), &process.id().to_string()]).status().unwrap();
     if signal == "SEGV" {
@@ -78,18 +88,18 @@ fn end(mut process: Child, signal: &str) -> ExitStatus {
 
 #[test]
 fn a_process_that_is_aborted_leaves_no_core_dump() {
-    let place = Place::new();
+    let stage = Stage::new();
     for signal in ["ABRT", "SEGV"] {
-        let dev = place.dev(&["env"]);
+        let dev = stage.dev(&["env"]);
         let limits = fs::read_to_string(format!("/proc/{}/limits", dev.id())).unwrap();
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
         let status = end(dev, signal);
         assert!(status.signal().is_some() && !status.core_dumped(), "{signal}: {status}");
-        assert_eq!(place.core_files(), [] as [PathBuf; 0], "{signal}");
+        assert_eq!(stage.core_files(), [] as [PathBuf; 0], "{signal}");
     }
     // Where a core dump can be made at all, the test could have failed.
-    if !end(place.open(&["env"]), "ABRT").core_dumped() {
+    if !end(stage.open(&["env"]), "ABRT").core_dumped() {
         eprintln!("in part: no process dumps core on this machine");
     }
 }
@@ -114,32 +124,18 @@ fn its_memory_and_environment_are_closed_to_its_own_user() {
         eprintln!("skipped: no other user can be taken: run as root, with setpriv");
         return;
     }
-    let place = Place::new();
-    let open = place.open(&as_nobody());
+    let stage = Stage::new();
+    let open = stage.open(&as_nobody());
     let control: Vec<_> = ["mem", "environ"].map(|file| open_as_nobody(&open, file)).to_vec();
     end(open, "KILL");
     if control != [true, true] {
         eprintln!("in part: this machine closes every process's memory: {control:?}");
     }
 
-    let dev = place.dev(&as_nobody());
+    let dev = stage.dev(&as_nobody());
     for file in ["mem", "environ", "maps", "auxv"] {
         assert!(!open_as_nobody(&dev, file), "{file}");
     }
     assert!(open_as_nobody(&dev, "status"), "the process is there");
     assert!(end(dev, "TERM").success());
-}
-
-/// What a process has in memory and could change; what cannot be read is passed over.
-pub(crate) fn read_memory(process: u32) -> io::Result<Vec<u8>> {
-    let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
-    let mut memory = File::open(format!("/proc/{process}/mem"))?;
-    let mut bytes = Vec::new();
-    for line in maps.lines().filter(|line| line.split(' ').nth(1).unwrap().starts_with("rw")) {
-        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
-        memory.seek(SeekFrom::Start(start))?;
-        let _ = memory.by_ref().take(end - start).read_to_end(&mut bytes);
-    }
-    Ok(bytes)
 }

@@ -1,25 +1,42 @@
 //! The program itself: what it prints, and what it exits with.
 
 use std::{
-    io::{BufRead, BufReader},
+    env::var_os,
+    fs::{self, File},
+    io::{BufRead, BufReader, Read, Seek},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+use crate::helpers::canary;
+
 mod api_key;
 mod calls;
-pub(crate) mod hardening;
+mod hardening;
 mod hostile;
 mod policy;
 mod serving;
 
+/// The program: `INKPASS_PROGRAM`, such as the image's, or else the one that was built for the tests.
+pub(crate) fn program() -> PathBuf {
+    var_os("INKPASS_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_inkpass").into(), PathBuf::from)
+}
+
 pub(crate) fn inkpass(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_inkpass"));
+    let mut command = Command::new(program());
     command.args(arguments).env_remove("INKPASS_CONFIG").env_remove("INKPASS_SERVER");
     command
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    inkpass(arguments).output().unwrap()
+    output_of(&mut inkpass(arguments))
+}
+
+pub(crate) fn output_of(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    canary::look_through("the standard output", &output.stdout);
+    canary::look_through("the standard error", &output.stderr);
+    output
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {
@@ -40,25 +57,37 @@ pub(crate) fn fail(code: i32, arguments: &[&str]) -> String {
     text(&output.stderr)
 }
 
-/// A process that serves until it is dropped, and the line that it printed.
+/// A process that serves until it is dropped, and the line that it printed. Whatever is seen of it is
+/// looked through.
 pub(crate) struct Served {
     pub(crate) process: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
     line: String,
+    log: Option<File>,
 }
 
 impl Served {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self::logging(arguments, Stdio::null())
+        let log = tempfile::tempfile().unwrap();
+        let kept = log.try_clone().unwrap();
+        let mut served = Self::logging(arguments, log);
+        served.log = Some(kept);
+        served
     }
 
-    /// Its log goes there.
+    /// Its log goes to a file of the test.
     pub(crate) fn logging(arguments: &[&str], log: impl Into<Stdio>) -> Self {
         let mut process = inkpass(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        Self { process, stdout, line: line.trim_end().to_owned() }
+        for shown in ["environ", "cmdline"] {
+            if let Ok(bytes) = fs::read(format!("/proc/{}/{shown}", process.id())) {
+                canary::look_through(&format!("its {shown}"), &bytes);
+            }
+        }
+        canary::look_through("its first line", line.as_bytes());
+        Self { process, stdout, line: line.trim_end().to_owned(), log: None }
     }
 
     pub(crate) fn dev() -> Self {
@@ -87,5 +116,12 @@ impl Drop for Served {
         // In order, so that it removes its throw-away keys.
         self.signal("TERM");
         let _ = self.process.wait();
+        let (mut printed, mut logged) = (Vec::new(), Vec::new());
+        let _ = self.stdout.read_to_end(&mut printed);
+        canary::look_through("its standard output", &printed);
+        if let Some(log) = &mut self.log {
+            let _ = log.rewind().and_then(|()| log.read_to_end(&mut logged));
+            canary::look_through("its log", &logged);
+        }
     }
 }

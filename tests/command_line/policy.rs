@@ -3,16 +3,15 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::{fail, inkpass, run, succeed, text};
-use crate::policy::CLASSROOM;
+use super::{fail, inkpass, output_of, run, succeed, text};
+use crate::{helpers::place::Place, policy::CLASSROOM};
 
-struct Files(TempDir);
+struct Files(Place);
 
 impl Files {
     fn new() -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
+        let files = Self(Place::new());
         files.write("policy.toml", CLASSROOM);
         files
     }
@@ -101,7 +100,7 @@ fn explain_takes_the_policy_and_the_projects_of_the_settings() {
         succeed(&by_config).starts_with("allowed by grant classroom"),
         "the default region of the only project"
     );
-    let output = inkpass(&explain).env("INKPASS_CONFIG", &config).output().unwrap();
+    let output = output_of(inkpass(&explain).env("INKPASS_CONFIG", &config));
     assert!(output.status.success(), "{}", text(&output.stderr));
     files.write("inkpass.toml", &settings("[projects.default]\nregion = \"sg\"\n"));
     assert!(no(&by_config).starts_with("denied: REGION_FORBIDDEN"));

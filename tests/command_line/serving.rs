@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{Served, fail, inkpass, run, succeed, text};
+use crate::helpers::{canary::secret_of, place::Place};
 
 #[test]
 fn dev_serves_everything_and_the_client_commands_use_it() {
@@ -148,10 +149,10 @@ fn wrong_usage_and_wrong_settings_exit_with_64() {
 
 #[test]
 fn check_and_serve_and_emulator_use_one_settings_file() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = Place::new();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     fs::write(path("access"), "an-access-key\n").unwrap();
-    fs::write(path("secret"), "a-secret-key-of-enough-bytes\n").unwrap();
+    fs::write(path("secret"), secret_of("an-access-key")).unwrap();
     assert!(Command::new("chmod").args(["0600", &path("secret")]).status().unwrap().success());
     let write_settings = |upstream: &str| {
         let keys = format!("access_key_file = '{}', secret_key_file = '{}'", path("access"), path("secret"));

@@ -7,7 +7,7 @@ mod clock;
 mod every_rpc;
 mod keys;
 mod policy;
-mod program;
+pub(crate) mod program;
 mod quotas;
 mod reload;
 mod tokens;
@@ -32,11 +32,10 @@ use inkpass::{
     },
 };
 use serde_json::Value;
-use tempfile::TempDir;
 use tonic::Status;
 
 use crate::{
-    helpers::{Setup, World},
+    helpers::{Setup, World, place::Place},
     policy::rules,
 };
 
@@ -44,7 +43,7 @@ use crate::{
 const CALLERS: [&str; 3] = ["key:teacher", "key:verifier", "key:stranger"];
 
 /// What most tests let the teacher do.
-const POLICY: &str = r#"[[grants]]
+pub(crate) const POLICY: &str = r#"[[grants]]
 name = "classroom"
 principals = ["key:teacher"]
 rpcs = ["inkpass.v1.TokenService/IssueToken", "inkpass.v1.TokenService/BatchIssueTokens", "inkpass.v1.RoomService/*"]
@@ -63,7 +62,7 @@ projects = ["default"]
 
 /// A service that knows callers by API key.
 struct House {
-    directory: TempDir,
+    directory: Place,
     world: World,
 }
 
@@ -78,7 +77,7 @@ impl House {
     }
 
     async fn with(policy: &str, callers: &[&str], audit: Option<(PathBuf, OnFailure)>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         let api_keys_file = Some(write_keys(&directory, callers));
         let audit = audit.map(|(path, on_failure)| AuditSettings {
             output: Output::File(directory.path().join(path)),
@@ -122,7 +121,7 @@ impl House {
 }
 
 /// A key for each caller, in a file named after it; gives the file of their digests.
-fn write_keys(directory: &TempDir, callers: &[&str]) -> PathBuf {
+fn write_keys(directory: &Place, callers: &[&str]) -> PathBuf {
     let mut digests = String::new();
     for caller in callers {
         let NewKey { key, digest } = NewKey::draw(&SystemEntropy);
@@ -134,12 +133,12 @@ fn write_keys(directory: &TempDir, callers: &[&str]) -> PathBuf {
     path
 }
 
-async fn connect(directory: &TempDir, server: String, caller: &str) -> Client {
+async fn connect(directory: &Place, server: String, caller: &str) -> Client {
     let credential = Some(CredentialFile::ApiKey(directory.path().join(caller)));
     Client::connect_with(Options { server, credential, ..Options::default() }).await.unwrap()
 }
 
-fn room(uuid: &str, role: Role) -> IssueTokenRequest {
+pub(crate) fn room(uuid: &str, role: Role) -> IssueTokenRequest {
     let scope = Scope::Room(RoomScope { uuid: uuid.to_owned(), access_key: String::new() });
     IssueTokenRequest { scope: Some(scope), role: role.into(), ..Default::default() }
 }
@@ -158,7 +157,7 @@ fn ttl(of: i64) -> Validity {
     Validity::Ttl(millis(of))
 }
 
-async fn issue(client: &Client, request: IssueTokenRequest) -> Result<Token, Status> {
+pub(crate) async fn issue(client: &Client, request: IssueTokenRequest) -> Result<Token, Status> {
     Ok(client.tokens().issue_token(request).await?.into_inner().token.unwrap())
 }
 
@@ -172,7 +171,7 @@ async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoo
 }
 
 /// Waits for what must come, and not for ever.
-async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so().await {
         assert!(Instant::now() < deadline, "it never was so: {what}");

@@ -19,27 +19,26 @@ use inkpass::{
     emulator::{self, Emulator},
     entropy::SystemEntropy,
 };
-use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
     command_line::Served,
-    helpers::{ANY_PORT, key},
+    helpers::{ANY_PORT, canary, key, place::Place},
 };
 
 /// The keys that the emulator accepts.
-pub(super) const ACCEPTED: [&str; 3] = ["first-key", "second-key", "third-key"];
+pub(crate) const ACCEPTED: [&str; 3] = ["first-key", "second-key", "third-key"];
 
-pub(super) struct Program {
-    directory: TempDir,
+pub(crate) struct Program {
+    directory: Place,
     served: Served,
 }
 
 impl Program {
     /// `whiteboard`: more of that section of the settings. It begins with the first of [`ACCEPTED`].
-    pub(super) async fn start(policy: &str, whiteboard: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+    pub(crate) async fn start(policy: &str, whiteboard: &str) -> Self {
+        let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
         write_keys(&directory, &CALLERS);
         for name in ["keys", "policy"] {
@@ -66,16 +65,20 @@ impl Program {
         Self { directory, served }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.served.process.id()
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) async fn client(&self, caller: &str) -> Client {
+    pub(crate) async fn client(&self, caller: &str) -> Client {
         connect(&self.directory, self.served.server(), caller).await
     }
 
     /// As the kubelet puts other content into a mounted Secret.
-    pub(super) fn mount(&self, version: &str, files: &Files) {
+    pub(crate) fn mount(&self, version: &str, files: &Files) {
         swap(&self.path("keys"), version, files);
     }
 
@@ -104,17 +107,17 @@ impl Program {
 }
 
 /// What a Secret holds.
-pub(super) struct Files {
-    pub(super) access: Option<Vec<u8>>,
-    pub(super) secret: Option<Vec<u8>>,
+pub(crate) struct Files {
+    pub(crate) access: Option<Vec<u8>>,
+    pub(crate) secret: Option<Vec<u8>>,
     /// The mode of the secret key's file.
-    pub(super) mode: u32,
+    pub(crate) mode: u32,
 }
 
 impl Files {
     /// Of a key as [`key`] makes it.
-    pub(super) fn of(access_key: &str) -> Self {
-        let secret = format!("secret-of-{access_key}").into_bytes();
+    pub(crate) fn of(access_key: &str) -> Self {
+        let secret = canary::secret_of(access_key).into_bytes();
         Self { access: Some(access_key.into()), secret: Some(secret), mode: 0o440 }
     }
 }

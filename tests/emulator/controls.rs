@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::{Whiteboard, read, sdk, token_of};
+use crate::helpers::canary::secret_of;
 
 async fn rooms(board: &Whiteboard) -> usize {
     let answer = board.call("GET", "/v5/rooms", &sdk(Role::Writer), Value::Null).await;
@@ -119,7 +120,7 @@ async fn a_stop_does_not_wait_for_a_request_that_never_ends() {
 #[tokio::test]
 async fn requests_show_what_was_sent_and_no_secret() {
     let board = Whiteboard::start().await;
-    let credentials = json!({"accessKey": "one-a", "secretAccessKey": "secret-of-one-a", "role": "reader"});
+    let credentials = json!({"accessKey": "one-a", "secretAccessKey": secret_of("one-a"), "role": "reader"});
     let minted = board.call("POST", "/v5/tokens/teams", "", credentials).await;
     board.control("POST", "faults", json!({"kind": "status", "status": 500})).await;
     let token = sdk(Role::Writer);
@@ -145,7 +146,7 @@ async fn requests_show_what_was_sent_and_no_secret() {
             },
         ])
     );
-    for secret in [&token, "secret-of-one-a", minted.body.as_str().unwrap()] {
+    for secret in [&token, &*secret_of("one-a"), minted.body.as_str().unwrap()] {
         assert!(!text.contains(secret));
     }
 }

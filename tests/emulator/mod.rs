@@ -22,6 +22,8 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+use crate::helpers::canary::secret_of;
+
 /// 2026-09-21T14:13:20Z.
 const NOW: u64 = 1_790_000_000_000;
 
@@ -42,7 +44,7 @@ struct Answer {
 }
 
 fn key(access_key: &str) -> SigningKey {
-    SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap()
+    SigningKey::new(access_key, secret_of(access_key).as_bytes()).unwrap()
 }
 
 /// A token that lives for an hour.

@@ -4,12 +4,13 @@ use inkpass::token::{Kind, Presented, Role};
 use serde_json::{Value, json};
 
 use super::{NOW, Whiteboard, key, sdk, token_of};
+use crate::helpers::canary::secret_of;
 
 #[tokio::test]
 async fn a_key_pair_makes_an_sdk_token() {
     let board = Whiteboard::start().await;
     let mint = async |body: Value| board.call("POST", "/v5/tokens/teams", "", body).await;
-    let mut body = json!({"accessKey": "one-a", "secretAccessKey": "secret-of-one-a", "lifespan": 5_000, "role": "writer"});
+    let mut body = json!({"accessKey": "one-a", "secretAccessKey": secret_of("one-a"), "lifespan": 5_000, "role": "writer"});
     let minted = mint(body.clone()).await;
     assert_eq!(minted.status, 201);
     let token = Presented::parse(minted.body.as_str().unwrap()).unwrap();

@@ -1,4 +1,5 @@
-//! What this thread logs.
+//! What is logged: everything, at the finest level, is looked through for secret keys, and a thread
+//! can keep what it logs itself.
 //!
 //! There is one subscriber for all threads, because a thread's own is not told of what another
 //! thread without one logged first.
@@ -11,11 +12,13 @@ use std::{
 
 use tracing_subscriber::{
     Layer,
-    filter::dynamic_filter_fn,
+    filter::filter_fn,
     fmt::{MakeWriter, layer},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+use super::canary;
 
 /// Keeps every line of ours that is logged on this thread until it is dropped.
 pub(crate) struct Log(Lines);
@@ -26,16 +29,19 @@ thread_local! {
     static KEPT: RefCell<Option<Lines>> = const { RefCell::new(None) };
 }
 
+/// From here on.
+pub(crate) fn look_through_logs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let is_ours = filter_fn(|metadata| metadata.target().starts_with("inkpass"));
+        let layer = layer().with_writer(ToThread).with_ansi(false).with_filter(is_ours);
+        tracing_subscriber::registry().with(layer).init();
+    });
+}
+
 impl Log {
     pub(crate) fn start() -> Self {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            let is_kept = dynamic_filter_fn(|metadata, _| {
-                metadata.target().starts_with("inkpass") && KEPT.with_borrow(Option::is_some)
-            });
-            let layer = layer().with_writer(ToThread).with_ansi(false).with_filter(is_kept);
-            tracing_subscriber::registry().with(layer).init();
-        });
+        look_through_logs();
         let lines = Lines::default();
         KEPT.set(Some(lines.clone()));
         Self(lines)
@@ -57,11 +63,12 @@ impl Drop for Log {
     }
 }
 
-/// Writes to whatever the thread keeps.
+/// Looks a line through, and writes it to whatever the thread keeps.
 struct ToThread;
 
 impl io::Write for ToThread {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        canary::look_through("a log line", bytes);
         KEPT.with_borrow(|kept| {
             if let Some(lines) = kept {
                 lines.lock().unwrap().extend_from_slice(bytes);

@@ -3,6 +3,7 @@
 
 pub(crate) mod canary;
 pub(crate) mod log;
+pub(crate) mod place;
 pub(crate) mod scripted;
 pub(crate) mod upstream;
 
@@ -65,9 +66,7 @@ pub(crate) struct World {
 
 /// A project `default` with a default region and a key in each state, and `other` with neither.
 pub(crate) fn keyring() -> Keyring {
-    let key = |access_key| {
-        Arc::new(SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap())
-    };
+    let key = |access_key| Arc::new(key(access_key));
     let default = vec![
         (KeyState::Retiring, key("retiring-key")),
         (KeyState::Active, key("active-key")),
@@ -82,7 +81,7 @@ pub(crate) fn keyring() -> Keyring {
 
 /// The key of a name that [`keyring`] knows.
 pub(crate) fn key(access_key: &str) -> SigningKey {
-    SigningKey::new(access_key, format!("secret-of-{access_key}").as_bytes()).unwrap()
+    SigningKey::new(access_key, canary::secret_of(access_key).as_bytes()).unwrap()
 }
 
 /// Mints under a salt that does not change.
@@ -144,6 +143,7 @@ impl Setup {
 
     /// A service whose upstream is already there, or is not.
     pub(crate) async fn in_front_of(self, upstream: Upstream, clock: Arc<ManualClock>) -> World {
+        log::look_through_logs();
         let entropy = Arc::new(CountingEntropy::default());
         let settings = Settings {
             switch_scene_role: self.switch_scene_role,
@@ -202,7 +202,10 @@ impl World {
     /// What `/metrics` says.
     pub(crate) async fn metrics(&self) -> String {
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
+        let answer = http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();
+        let metrics = answer.text().await.unwrap();
+        canary::look_through("the metrics", metrics.as_bytes());
+        metrics
     }
 
     /// A room in the default project and region.
@@ -233,6 +236,7 @@ pub(crate) async fn until(is_true: impl AsyncFn() -> bool) {
 /// Code, reason, and the fields of all violations.
 #[track_caller]
 pub(crate) fn assert_refused(status: &Status, code: Code, reason: &str, fields: &[&str]) {
+    canary::look_through("a refusal", format!("{status:?}").as_bytes());
     let details = status.get_error_details();
     let info = details.error_info().expect("every refusal has an ErrorInfo");
     assert_eq!((status.code(), &*info.reason, &*info.domain), (code, reason, "inkpass"), "{status:?}");

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::canary;
+
 /// An emulator's address, whether or not one answers there.
 pub(crate) struct Upstream {
     address: SocketAddr,
@@ -22,7 +24,9 @@ impl Upstream {
     /// What the emulator received on /v5, oldest first.
     pub(crate) async fn requests(&self) -> Vec<Value> {
         let answer = self.http.get(format!("{}/_emulator/requests", self.base_url())).send().await.unwrap();
-        let requests: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let answer = answer.bytes().await.unwrap();
+        canary::look_through("what was sent upstream", &answer);
+        let requests: Value = serde_json::from_slice(&answer).unwrap();
         requests.as_array().unwrap().clone()
     }
 

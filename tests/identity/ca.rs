@@ -4,11 +4,12 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use inkpass::tls::TlsSettings;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
-use tempfile::TempDir;
+
+use crate::helpers::place::Place;
 
 /// A CA with a directory for PEM files.
 pub(super) struct Ca {
-    directory: TempDir,
+    directory: Place,
     issuer: Issuer<'static, KeyPair>,
 }
 
@@ -20,7 +21,7 @@ impl Ca {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        let ca = Self { directory: tempfile::tempdir().unwrap(), issuer: Issuer::new(params, key) };
+        let ca = Self { directory: Place::new(), issuer: Issuer::new(params, key) };
         ca.write("ca.crt", &certificate.pem());
         ca
     }

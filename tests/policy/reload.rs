@@ -4,20 +4,20 @@
 use std::{fs, time::Instant};
 
 use inkpass::policy::{Ask, Cost, Denial, LiveRules, Missing, Rpc, Rules};
-use tempfile::TempDir;
 
 use super::CLASSROOM;
+use crate::helpers::place::Place;
 
 const API: &str = "k8s:classroom/api";
 
 struct Files {
-    directory: TempDir,
+    directory: Place,
     live: LiveRules,
 }
 
 impl Files {
     fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = Place::new();
         fs::write(directory.path().join("policy.toml"), CLASSROOM).unwrap();
         let rules = Rules::load(&directory.path().join("policy.toml"), None, None).unwrap();
         Self { directory, live: LiveRules::new(rules) }
