@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto features deny doc test constant-time smoke image chart e2e-refusals e2e-if-possible
+ci: fmt clippy proto features deny doc test constant-time smoke image rotation chart e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -48,6 +48,11 @@ smoke:
 # The static binary and the CA roots, in target/image
 static:
     .ci/image-files target/image
+
+# The image's program: keys rotate under 2,000 calls a second for a minute, and memory keeps nothing of them
+rotation: static
+    INKPASS_PROGRAM=$PWD/target/image/inkpass cargo test --locked --test inkpass -- --include-ignored --nocapture \
+        decisions::rotation canary command_line::hardening
 
 # The container image, in target/inkpass.tar
 image: static

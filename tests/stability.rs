@@ -18,7 +18,7 @@ use inkpass::{
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-use crate::helpers::{NOW, place::Place};
+use crate::helpers::{NOW, place::Place, skipped::not_installed};
 
 const HOUR: i64 = 3_600_000;
 
@@ -239,7 +239,7 @@ fn under_libfaketime() {
 #[test]
 fn steps_of_the_system_s_clock_are_seen() {
     let Some(library) = libfaketime() else {
-        eprintln!("skipped: there is no libfaketime; install faketime");
+        not_installed("libfaketime (package faketime)");
         return;
     };
     let directory = Place::new();

@@ -17,7 +17,7 @@ use inkpass::audit::{OnFailure, Output, Unavailable, Unflushed};
 use serde_json::Value;
 
 use super::{Load, Pipe, Trail, assert_complete, identity, is_marked, parse, read};
-use crate::helpers::place::Place;
+use crate::helpers::{place::Place, skipped::not_possible};
 
 /// A disk of 64 KiB, for as long as this lives.
 struct SmallDisk(Place);
@@ -31,11 +31,11 @@ impl SmallDisk {
         match mount.output() {
             Ok(output) if output.status.success() => Some(Self(directory)),
             Ok(output) => {
-                eprintln!("skipped: no tmpfs: {}", String::from_utf8_lossy(&output.stderr).trim());
+                not_possible(&format!("no tmpfs: {}", String::from_utf8_lossy(&output.stderr).trim()));
                 None
             }
             Err(error) => {
-                eprintln!("skipped: no mount: {error}");
+                not_possible(&format!("no mount: {error}"));
                 None
             }
         }

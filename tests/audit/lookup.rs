@@ -9,12 +9,12 @@ use inkpass::{
 use serde_json::Value;
 
 use super::{Trail, line, parse};
-use crate::helpers::place::Place;
+use crate::helpers::{place::Place, skipped::not_installed};
 
 /// The commands that contain this, each in a directory with such a trail as its `audit.log`.
 fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
     if Command::new("jq").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no jq");
+        not_installed("jq");
         return None;
     }
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md")).unwrap();
@@ -93,7 +93,7 @@ fn a_fingerprint_is_made_of_a_token_and_the_salt_by_openssl_too() {
     let salt = directory.path().join("salt");
     fs::write(&salt, "a-salt-of-enough-bytes").unwrap();
     let Some(openssl) = Command::new("openssl").arg("version").output().ok() else {
-        eprintln!("skipped: there is no openssl");
+        not_installed("openssl");
         return;
     };
     assert!(openssl.status.success());

@@ -75,7 +75,7 @@ async fn a_key_in_use_is_in_memory_as_its_hmac_state_once_and_a_replaced_one_is_
     let signer = async || issue(&teacher, room("r", Role::Reader)).await.unwrap().access_key;
     for (swaps, name) in ACCEPTED.iter().enumerate() {
         if swaps > 0 {
-            program.mount(&format!("..swap{swaps}"), &Files::of(name));
+            program.mount(&format!("..swap{swaps}"), &[Files::of(name)]);
         }
         until(name, async || signer().await == *name).await;
         for _ in 0..20 {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::program;
-use crate::helpers::place::Place;
+use crate::helpers::{place::Place, skipped::not_possible};
 
 /// A user and group with no rights to anything.
 const NOBODY: &str = "65534";
@@ -100,7 +100,7 @@ fn a_process_that_is_aborted_leaves_no_core_dump() {
     }
     // Where a core dump can be made at all, the test could have failed.
     if !end(stage.open(&["env"]), "ABRT").core_dumped() {
-        eprintln!("in part: no process dumps core on this machine");
+        not_possible("in part: no process dumps core on this machine");
     }
 }
 
@@ -121,7 +121,7 @@ fn as_nobody() -> Vec<&'static str> {
 fn its_memory_and_environment_are_closed_to_its_own_user() {
     let can_change_user = Command::new("setpriv").args(&as_nobody()[1..]).arg("true").output();
     if !can_change_user.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: no other user can be taken: run as root, with setpriv");
+        not_possible("no other user can be taken: run as root, with setpriv");
         return;
     }
     let stage = Stage::new();
@@ -129,7 +129,7 @@ fn its_memory_and_environment_are_closed_to_its_own_user() {
     let control: Vec<_> = ["mem", "environ"].map(|file| open_as_nobody(&open, file)).to_vec();
     end(open, "KILL");
     if control != [true, true] {
-        eprintln!("in part: this machine closes every process's memory: {control:?}");
+        not_possible(&format!("in part: this machine closes every process's memory: {control:?}"));
     }
 
     let dev = stage.dev(&as_nobody());

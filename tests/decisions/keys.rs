@@ -63,7 +63,7 @@ async fn keys_swapped_under_load_fail_no_call_and_the_old_one_signs_nothing_afte
     }
     for (swaps, name) in ACCEPTED.iter().enumerate() {
         if swaps > 0 {
-            program.mount(&format!("..swap{swaps}"), &Files::of(name));
+            program.mount(&format!("..swap{swaps}"), &[Files::of(name)]);
             until(name, async || newest.load(Ordering::SeqCst) == swaps).await;
         }
         load.go_on(50).await;
@@ -90,15 +90,15 @@ async fn files_that_hold_no_good_key_replace_none() {
     .into_iter()
     .enumerate()
     {
-        program.mount(&format!("..bad{index}"), &files);
+        program.mount(&format!("..bad{index}"), &[files]);
         program.until_metric("inkpass_reload_failing{what=\"keys\"} 1").await;
         let token = issue(&teacher, room("r", Role::Reader)).await.unwrap();
         assert_eq!(signer(&token), 0, "{what}: the last good key stays");
         assert_eq!(program.logged("files cannot be used"), index + 1, "{what}: it is logged once");
-        program.mount(&format!("..good{index}"), &Files::of(ACCEPTED[0]));
+        program.mount(&format!("..good{index}"), &[Files::of(ACCEPTED[0])]);
         program.until_metric("inkpass_reload_failing{what=\"keys\"} 0").await;
     }
-    program.mount("..last", &good());
+    program.mount("..last", &[good()]);
     until("the next good key is used", async || {
         signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()) == 1
     })
@@ -109,7 +109,7 @@ async fn files_that_hold_no_good_key_replace_none() {
 async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_tried() {
     let program = Program::start(POLICY, "try_new_keys = true").await;
     let teacher = program.client("key:teacher").await;
-    program.mount("..foreign", &Files::of("a-key-of-nobody"));
+    program.mount("..foreign", &[Files::of("a-key-of-nobody")]);
     program.until_metric("inkpass_reload_failing{what=\"keys\"} 1").await;
     assert_eq!(signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()), 0);
     assert!(create(&teacher, room_with_token()).await.unwrap().token.is_some());
@@ -118,12 +118,12 @@ async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_
 
     // The right access key with another's secret, as when one of two files is forgotten.
     let half = Files { secret: Files::of(ACCEPTED[0]).secret, ..Files::of(ACCEPTED[1]) };
-    program.mount("..half", &half);
+    program.mount("..half", &[half]);
     until("it is refused too", async || {
         program.logged("access key second-key: the whiteboard API does not accept it") == 1
     })
     .await;
-    program.mount("..good", &Files::of(ACCEPTED[1]));
+    program.mount("..good", &[Files::of(ACCEPTED[1])]);
     program.until_metric("inkpass_reload_failing{what=\"keys\"} 0").await;
     assert_eq!(signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()), 1);
 }

@@ -10,6 +10,7 @@ mod policy;
 pub(crate) mod program;
 mod quotas;
 mod reload;
+mod rotation;
 mod tokens;
 
 use std::{

@@ -1,8 +1,9 @@
 //! `inkpass serve` on real files: a mounted Secret, a policy, API keys; its upstream is an emulator.
-//! Calls go on where the disk is too slow for the audit trail, because a failed call means another
+//! Most go on where the disk is too slow for the audit trail, because a failed call means another
 //! thing in the tests that use it.
 
 use std::{
+    fmt::Write,
     fs,
     future::pending,
     os::unix::fs::{PermissionsExt, symlink},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The keys that the emulator accepts.
-pub(crate) const ACCEPTED: [&str; 3] = ["first-key", "second-key", "third-key"];
+pub(crate) const ACCEPTED: [&str; 4] = ["first-key", "second-key", "third-key", "fourth-key"];
 
 pub(crate) struct Program {
     directory: Place,
@@ -38,6 +39,12 @@ pub(crate) struct Program {
 impl Program {
     /// `whiteboard`: more of that section of the settings. It begins with the first of [`ACCEPTED`].
     pub(crate) async fn start(policy: &str, whiteboard: &str) -> Self {
+        // What comes of a line that is late is tested elsewhere: here no call may fail for want of a core.
+        Self::with(policy, whiteboard, "allow", &[Files::of(ACCEPTED[0])]).await
+    }
+
+    /// It begins with these keys: the first is active, and the others are retiring.
+    pub(super) async fn with(policy: &str, whiteboard: &str, on_failure: &str, keys: &[Files]) -> Self {
         let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
         write_keys(&directory, &CALLERS);
@@ -45,15 +52,23 @@ impl Program {
             fs::create_dir(path(name)).unwrap();
         }
         fs::write(path("policy/policy.toml"), policy).unwrap();
-        swap(&path("keys"), "..1", &Files::of(ACCEPTED[0]));
-        for name in ["access", "secret"] {
-            symlink(Path::new("..data").join(name), path("keys").join(name)).unwrap();
+        swap(&path("keys"), "..1", keys);
+        let mut listed = String::new();
+        for index in 0..keys.len() {
+            let (access, secret) = (format!("access-{index}"), format!("secret-{index}"));
+            for name in [&access, &secret] {
+                symlink(Path::new("..data").join(name), path("keys").join(name)).unwrap();
+            }
+            let state = if index == 0 { "active" } else { "retiring" };
+            let files =
+                format!("access_key_file = 'DIR/keys/{access}', secret_key_file = 'DIR/keys/{secret}'");
+            write!(listed, "{{ {files}, state = '{state}' }},").unwrap();
         }
-        // What comes of a line that is late is tested elsewhere: here no call may fail for want of a core.
         let settings = "[whiteboard]\nbase_url = 'http://UPSTREAM'\n[policy]\nfile = 'DIR/policy/policy.toml'\n\
-             [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'DIR/audit.log'\non_failure = 'allow'\n\
-             [projects.default]\nregion = 'us-sv'\n\
-             keys = [{ access_key_file = 'DIR/keys/access', secret_key_file = 'DIR/keys/secret', state = 'active' }]\n"
+             [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'DIR/audit.log'\non_failure = 'FAILURE'\n\
+             [projects.default]\nregion = 'us-sv'\nkeys = [KEYS]\n"
+            .replace("KEYS", &listed)
+            .replace("FAILURE", on_failure)
             .replace("UPSTREAM", &emulator().await)
             .replace("DIR", directory.path().to_str().unwrap())
             .replace("[whiteboard]\n", &format!("[whiteboard]\n{whiteboard}\n"));
@@ -78,8 +93,8 @@ impl Program {
     }
 
     /// As the kubelet puts other content into a mounted Secret.
-    pub(crate) fn mount(&self, version: &str, files: &Files) {
-        swap(&self.path("keys"), version, files);
+    pub(crate) fn mount(&self, version: &str, keys: &[Files]) {
+        swap(&self.path("keys"), version, keys);
     }
 
     /// As a careful writer does: nobody ever sees half of it.
@@ -106,7 +121,7 @@ impl Program {
     }
 }
 
-/// What a Secret holds.
+/// What a Secret holds of a key.
 pub(crate) struct Files {
     pub(crate) access: Option<Vec<u8>>,
     pub(crate) secret: Option<Vec<u8>>,
@@ -123,13 +138,17 @@ impl Files {
 }
 
 /// Everything anew in another directory, and then one rename.
-fn swap(place: &Path, version: &str, files: &Files) {
+fn swap(place: &Path, version: &str, keys: &[Files]) {
     let path = place.join(version);
     fs::create_dir(&path).unwrap();
-    for (name, content, mode) in [("access", &files.access, 0o444), ("secret", &files.secret, files.mode)] {
-        if let Some(content) = content {
-            fs::write(path.join(name), content).unwrap();
-            fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    for (index, files) in keys.iter().enumerate() {
+        for (name, content, mode) in [("access", &files.access, 0o444), ("secret", &files.secret, files.mode)]
+        {
+            let path = path.join(format!("{name}-{index}"));
+            if let Some(content) = content {
+                fs::write(&path, content).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
         }
     }
     symlink(version, place.join("..data_tmp")).unwrap();

@@ -5,6 +5,7 @@ pub(crate) mod canary;
 pub(crate) mod log;
 pub(crate) mod place;
 pub(crate) mod scripted;
+pub(crate) mod skipped;
 pub(crate) mod upstream;
 
 use std::{

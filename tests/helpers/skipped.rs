@@ -1,0 +1,19 @@
+//! Tests that cannot run everywhere say so, also where they pass.
+
+use std::{
+    env::var_os,
+    io::{Write, stderr},
+};
+
+/// This machine does not let it run.
+pub(crate) fn not_possible(why: &str) {
+    // By itself, because what a passing test prints is not shown.
+    let _ = writeln!(stderr(), "skipped: {why}");
+}
+
+/// A program is missing that CI installs, so there it is an error.
+#[track_caller]
+pub(crate) fn not_installed(program: &str) {
+    assert!(var_os("CI").is_none(), "CI installs {program}");
+    not_possible(&format!("there is no {program}"));
+}
