@@ -2,7 +2,7 @@
 //! new one gets what is newest.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -57,9 +57,21 @@ impl Tls {
         Ok(Self { settings, current })
     }
 
+    /// Whether callers are asked for certificates.
+    #[must_use]
+    pub const fn asks_certificates(&self) -> bool {
+        self.settings.client_ca_file.is_some()
+    }
+
     /// What shakes hands with the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.settings).finish()
     }
 }
 

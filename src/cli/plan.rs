@@ -6,7 +6,7 @@ use tonic::async_trait;
 
 use super::Failure;
 use crate::{
-    audit::{self, Audit},
+    audit::Audit,
     caller::Callers,
     clock::SystemClock,
     config::{Config, known},
@@ -60,19 +60,15 @@ impl Plan {
         let whiteboard = connect(&config.whiteboard, &stability, &metrics)?;
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
 
-        let tls = config.server.tls.clone().map(Tls::load).transpose().map_err(Failure::Usage)?.map(Arc::new);
+        let knows_callers = config.knows_callers();
+        let tls = config.server.tls.map(Arc::new);
         files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
         let callers = || Callers::new(&config.identity, Arc::new(SystemClock), &metrics);
-        let callers = config.knows_callers().then(callers).transpose().map_err(Failure::Usage)?.map(Arc::new);
+        let callers = knows_callers.then(callers).transpose().map_err(Failure::Usage)?.map(Arc::new);
         files.extend(callers.iter().flat_map(|callers| callers.reloads()));
 
         let projects = known(&config.projects);
-        let rules = match &config.policy_file {
-            None => Rules::for_everyone(Everyone::Usual),
-            Some(path) => Rules::load(path, Some(&projects), None)
-                .map_err(|mistakes| Failure::Usage(mistakes.iter().map(ToString::to_string).collect()))?,
-        };
-        let rules = Arc::new(LiveRules::new(rules));
+        let rules = Arc::new(LiveRules::new(config.rules));
         let policy_file = |path| PolicyFile { rules: rules.clone(), path, projects };
         files.extend(config.policy_file.map(policy_file).map(|file| Arc::new(file) as Arc<dyn Reload>));
 
@@ -81,9 +77,6 @@ impl Plan {
         let keyring = Arc::new(LiveKeyring::new(config.keyring, config.projects, probe));
         files.push(keyring.clone());
 
-        let fingerprinter = audit::fingerprinter(config.audit.salt_file.as_deref(), &SystemEntropy);
-        let fingerprinter =
-            fingerprinter.map_err(|wrong| Failure::Usage(wrong.iter().map(ToString::to_string).collect()))?;
         let audit = Audit::start(&config.audit, metrics.audit().clone())
             .map_err(|error| Failure::Failed(format!("the audit trail cannot be opened: {error}")))?;
         Ok(Self {
@@ -94,7 +87,7 @@ impl Plan {
             tls,
             callers,
             audit: Some(Arc::new(audit)),
-            fingerprinter,
+            fingerprinter: config.fingerprinter,
             files,
             stability,
             metrics: Arc::new(metrics),

@@ -7,30 +7,31 @@ use crate::{
     audit::{self, OnFailure, Output},
     entropy::SystemEntropy,
     keyring::ProjectSettings,
-    policy::{KnownProjects, Rules},
+    policy::{Everyone, KnownProjects, Rules},
+    token::Fingerprinter,
 };
 
-pub(super) fn read_audit(section: &mut Section<'_>, mistakes: &Mistakes) -> audit::Settings {
+pub(super) fn read_audit(
+    section: &mut Section<'_>,
+    mistakes: &Mistakes,
+) -> (audit::Settings, Option<Fingerprinter>) {
     let settings = audit::Settings {
         output: section.take("output").unwrap_or_default(),
         on_failure: section.take("on_failure").unwrap_or_default(),
         salt_file: section.take("salt_file"),
     };
-    if let Err(wrong) = audit::fingerprinter(settings.salt_file.as_deref(), &SystemEntropy) {
-        for what in wrong {
-            mistakes.add("audit.salt_file", what);
-        }
-    }
-    settings
+    let fingerprinter = audit::fingerprinter(settings.salt_file.as_deref(), &SystemEntropy);
+    let report = |wrong: Vec<_>| wrong.iter().for_each(|what| mistakes.add("audit.salt_file", what));
+    (settings, fingerprinter.map_err(report).ok())
 }
 
-/// `everyone`: `--insecure-allow-all`.
-pub(super) fn check_policy(
+/// Reads the policy file. `everyone`: `--insecure-allow-all`.
+pub(super) fn load_rules(
     file: Option<&Path>,
     projects: &[ProjectSettings],
     everyone: bool,
     mistakes: &Mistakes,
-) {
+) -> Option<Rules> {
     let Some(path) = file else {
         if !everyone {
             mistakes.add(
@@ -39,11 +40,10 @@ pub(super) fn check_policy(
                  with --insecure-allow-all",
             );
         }
-        return;
+        return Some(Rules::for_everyone(Everyone::Usual));
     };
-    for mistake in Rules::load(path, Some(&known(projects)), None).err().unwrap_or_default() {
-        mistakes.add(path.display(), mistake);
-    }
+    let report = |wrong: Vec<_>| wrong.iter().for_each(|mistake| mistakes.add(path.display(), mistake));
+    Rules::load(path, Some(&known(projects)), None).map_err(report).ok()
 }
 
 /// The projects that a policy may speak of.

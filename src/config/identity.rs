@@ -67,13 +67,14 @@ pub(super) fn read_tls(server: &mut Section<'_>, mistakes: &Mistakes) -> Option<
     }
 }
 
+/// Reads the listener's TLS files.
+pub(super) fn load_tls(listener: &Listener, mistakes: &Mistakes) -> Option<Tls> {
+    let loaded = listener.tls.clone().map(Tls::load)?;
+    loaded.map_err(|wrong| wrong.into_iter().for_each(|what| mistakes.add("server", what))).ok()
+}
+
 /// `everyone`: `--insecure-allow-all`.
 pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: bool, mistakes: &Mistakes) {
-    if let Some(Err(wrong)) = listener.tls.clone().map(Tls::load) {
-        for what in wrong {
-            mistakes.add("server", what);
-        }
-    }
     identity.validate(|place, what| mistakes.add(place, what));
     let bearer = identity.api_keys_file.is_some() || !identity.issuers.is_empty();
     let names_certificates = !identity.trust_domains.is_empty() || identity.allow_dns_san;

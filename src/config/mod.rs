@@ -23,13 +23,14 @@ use self::{
 use crate::{
     audit, caller,
     keyring::{Keyring, ProjectSettings},
+    policy::Rules,
     telemetry::{self, LogFormat, LogLevel},
-    tls::TlsSettings,
-    token::Role,
+    tls::Tls,
+    token::{Fingerprinter, Role},
     watcher, whiteboard,
 };
 
-/// Every setting of the service, validated, with its keys loaded.
+/// Every setting of the service, validated, with the files that they name as they are now.
 #[derive(Debug)]
 pub struct Config {
     /// `[server]`: the gRPC listener.
@@ -44,8 +45,12 @@ pub struct Config {
     pub identity: caller::Settings,
     /// `policy.file`; `None`: everyone may do everything, which only `--insecure-allow-all` allows.
     pub policy_file: Option<PathBuf>,
+    /// What it says, as it is now.
+    pub rules: Rules,
     /// `[audit]`: where decisions are written.
     pub audit: audit::Settings,
+    /// Under the salt of `audit.salt_file`.
+    pub fingerprinter: Fingerprinter,
     /// `[projects]`.
     pub projects: Vec<ProjectSettings>,
     /// The keys of the projects, as they are now.
@@ -55,14 +60,14 @@ pub struct Config {
 }
 
 /// `[server]`.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServerSettings {
     /// Where gRPC is served.
     pub listen: SocketAddr,
     /// Whether reflection is served.
     pub reflection: bool,
-    /// `None`: plaintext.
-    pub tls: Option<TlsSettings>,
+    /// With its files read; `None`: plaintext.
+    pub tls: Option<Tls>,
 }
 
 /// Where settings come from. Flags go before the environment, the environment before the file.
@@ -81,7 +86,7 @@ pub struct Sources {
 }
 
 impl Config {
-    /// Reads and validates everything, and loads the keys.
+    /// Reads and validates everything, also the files that settings name.
     ///
     /// # Errors
     /// Every mistake, each as one line that names the setting or the file.
@@ -101,7 +106,7 @@ impl Config {
     /// `--insecure-allow-all` allows.
     #[must_use]
     pub fn knows_callers(&self) -> bool {
-        let asks_certificates = self.server.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        let asks_certificates = self.server.tls.as_ref().is_some_and(Tls::asks_certificates);
         asks_certificates || self.identity.api_keys_file.is_some() || !self.identity.issuers.is_empty()
     }
 }
@@ -136,21 +141,25 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
         tls: identity::read_tls(&mut server, mistakes),
         plaintext: server.take("plaintext").unwrap_or(false),
     };
+    let tls = identity::load_tls(&listener, mistakes);
     identity::check(&identity, &listener, sources.insecure_allow_all, mistakes);
-    let audit = decisions::read_audit(&mut audit, mistakes);
+    let (audit, fingerprinter) = decisions::read_audit(&mut audit, mistakes);
     let projects = read_projects(&mut root, mistakes);
     let keyring = Keyring::load(&projects, |path, what| mistakes.add(path, what));
     let policy_file = policy.take("file");
-    decisions::check_policy(policy_file.as_deref(), &projects, sources.insecure_allow_all, mistakes);
+    let everyone = sources.insecure_allow_all;
+    let rules = decisions::load_rules(policy_file.as_deref(), &projects, everyone, mistakes);
 
     Some(Config {
-        server: ServerSettings { listen: listener.address, reflection, tls: listener.tls },
+        server: ServerSettings { listen: listener.address, reflection, tls },
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
         whiteboard: whiteboard?,
         watch,
         identity,
         policy_file,
+        rules: rules?,
         audit,
+        fingerprinter: fingerprinter?,
         projects,
         keyring: keyring?,
         telemetry,

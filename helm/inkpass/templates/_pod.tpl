@@ -59,12 +59,10 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 - name: settings
   mountPath: /etc/inkpass/settings
   readOnly: true
-{{- range include "inkpass.projects" . | fromJsonArray }}
-{{- range .keys }}
-- name: {{ .volume }}
-  mountPath: {{ .path }}
+{{- range $volume, $_ := include "inkpass.keyVolumes" . | fromJson }}
+- name: {{ $volume }}
+  mountPath: /etc/inkpass/{{ $volume }}
   readOnly: true
-{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -73,10 +71,8 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 - name: settings
   configMap:
     name: {{ include "inkpass.name" . }}
-{{- range include "inkpass.projects" . | fromJsonArray }}
-{{- range .keys }}
-{{ include "inkpass.secretVolume" (list .volume .secret) }}
-{{- end }}
+{{- range $volume, $secret := include "inkpass.keyVolumes" . | fromJson }}
+{{ include "inkpass.secretVolume" (list $volume $secret) }}
 {{- end }}
 {{- end -}}
 

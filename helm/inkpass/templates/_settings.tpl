@@ -32,7 +32,7 @@ region = {{ . | toJson }}
 {{- end }}
 keys = [
 {{- range .keys }}
-  { access_key_file = "{{ .path }}/access-key", secret_key_file = "{{ .path }}/secret-key", state = {{ .state | toJson }} },
+  { access_key_file = "{{ .path }}/{{ .accessKeyName }}", secret_key_file = "{{ .path }}/{{ .secretKeyName }}", state = {{ .state | toJson }} },
 {{- end }}
 ]
 {{ end }}
@@ -96,23 +96,35 @@ https://api.netless.link
 {{- end -}}
 
 {{/*
-The projects, with each key's Secret, the volume that it is in and where that is mounted: a JSON array.
+The projects, with each key's Secret, the volume that it is in and where that is mounted: a JSON array. A Secret has one
+volume, so that what it holds changes at once.
 */}}
 {{- define "inkpass.projects" -}}
 {{- $projects := list -}}
+{{- $volumes := dict -}}
 {{- range $index, $project := .Values.projects -}}
 {{- $keys := list -}}
 {{- range $number, $key := $project.keys -}}
-{{- $volume := printf "keys-%d-%d" $index $number -}}
-{{- $keys = append $keys (dict "secret" $key.existingSecret "state" $key.state "volume" $volume "path" (printf "/etc/inkpass/%s" $volume)) -}}
+{{- $volume := get $volumes $key.existingSecret | default (printf "keys-%d-%d" $index $number) -}}
+{{- $_ := set $volumes $key.existingSecret $volume -}}
+{{- $names := dict "accessKeyName" (default "access-key" $key.accessKeyName) "secretKeyName" (default "secret-key" $key.secretKeyName) -}}
+{{- $keys = append $keys (merge $names (dict "secret" $key.existingSecret "state" $key.state "volume" $volume "path" (printf "/etc/inkpass/%s" $volume))) -}}
 {{- end -}}
 {{- $projects = append $projects (dict "name" $project.name "default" $project.default "region" $project.region "keys" $keys) -}}
 {{- end -}}
 {{- if not $projects -}}
-{{- $key := dict "secret" (include "inkpass.keysSecret" .) "state" "active" "volume" "keys" "path" "/etc/inkpass/keys" -}}
+{{- $names := dict "accessKeyName" "access-key" "secretKeyName" "secret-key" -}}
+{{- $key := merge $names (dict "secret" (include "inkpass.keysSecret" .) "state" "active" "volume" "keys" "path" "/etc/inkpass/keys") -}}
 {{- $projects = list (dict "name" "default" "default" true "region" .Values.whiteboard.region "keys" (list $key)) -}}
 {{- end -}}
 {{- $projects | toJson -}}
+{{- end -}}
+
+{{/* The Secrets with keys: the name of each, by that of its volume; a JSON object. */}}
+{{- define "inkpass.keyVolumes" -}}
+{{- $volumes := dict -}}
+{{- range include "inkpass.projects" . | fromJsonArray }}{{ range .keys }}{{ $_ := set $volumes .volume .secret }}{{ end }}{{ end -}}
+{{- $volumes | toJson -}}
 {{- end -}}
 
 {{/*
