@@ -1,11 +1,6 @@
 //! One line of the audit trail: a JSON object of printable ASCII, at most [`LONGEST_LINE`] bytes.
 
-use std::{
-    fmt::Write,
-    time::{Duration, UNIX_EPOCH},
-};
-
-use super::escape::push_escaped;
+use super::object::{Object, render};
 use crate::{
     clock::UnixMillis,
     region::Region,
@@ -15,10 +10,7 @@ use crate::{
 /// The longest line, in bytes, its line break included: container runtimes cut what is longer.
 pub const LONGEST_LINE: usize = 16 * 1024;
 
-/// The most tokens that one line can name: those of the longest batch.
-const MOST_TOKENS: usize = 1000;
-
-/// Kept free for a [`Mark`] and the line break.
+/// Kept free for a [`Mark`].
 const MARK_ROOM: usize = 32;
 
 /// A decision, or what it led to. What is empty or `None` is left out.
@@ -91,16 +83,23 @@ pub(super) enum Mark {
     Again,
 }
 
-/// How much a line may hold, from generous to what always fits.
-struct Fit {
-    /// The most bytes of a text, escaped; a principal has twice as many.
-    text: usize,
-    /// The first digits of each fingerprint.
-    digits: usize,
+impl Decision {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
 }
 
-const FITS: [Fit; 3] =
-    [Fit { text: 1024, digits: 32 }, Fit { text: 1024, digits: 11 }, Fit { text: 96, digits: 11 }];
+impl Phase {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Decision => "decision",
+            Self::Outcome => "outcome",
+        }
+    }
+}
 
 impl<'a> Line<'a> {
     /// A line with nothing else in it yet.
@@ -131,36 +130,13 @@ impl<'a> Line<'a> {
 
     /// The line as it is written, with its line break.
     pub(super) fn render(&self) -> Vec<u8> {
-        let mut object = Object { out: String::with_capacity(768), fit: &FITS[0], cut: Vec::new() };
-        for fit in &FITS {
-            object.begin(fit);
-            self.write(&mut object);
-            if object.out.len() + MARK_ROOM <= LONGEST_LINE {
-                break;
-            }
-        }
-        object.out.push('\n');
-        object.out.into_bytes()
+        render(LONGEST_LINE - MARK_ROOM, |object| self.write(object))
     }
 
-    fn write(&self, object: &mut Object<'_>) {
+    fn write(&self, object: &mut Object) {
         object.time("time", self.time);
-        object.name(
-            "decision",
-            match self.decision {
-                Decision::Allow => "allow",
-                Decision::Deny => "deny",
-            },
-        );
-        if let Some(phase) = self.phase {
-            object.name(
-                "phase",
-                match phase {
-                    Phase::Decision => "decision",
-                    Phase::Outcome => "outcome",
-                },
-            );
-        }
+        object.name("decision", self.decision.as_str());
+        object.name("phase", self.phase.map_or("", Phase::as_str));
         object.text("reason", self.reason);
         object.wide_text("principal", self.principal);
         object.text("peer", self.peer);
@@ -183,7 +159,6 @@ impl<'a> Line<'a> {
         object.text("request_id", self.request_id);
         object.text("trace_id", self.trace_id);
         object.fingerprints(self.fingerprints);
-        object.end();
     }
 }
 
@@ -198,97 +173,4 @@ pub(super) fn marked(line: &[u8], mark: Mark) -> Vec<u8> {
         Mark::Again => b"\"again\",",
     };
     [BEGINNING, mark, line.get(1..).unwrap_or_default()].concat()
-}
-
-/// A JSON object that is being written.
-struct Object<'f> {
-    out: String,
-    fit: &'f Fit,
-    /// What had to be cut.
-    cut: Vec<&'static str>,
-}
-
-impl<'f> Object<'f> {
-    fn begin(&mut self, fit: &'f Fit) {
-        self.out.clear();
-        self.cut.clear();
-        self.fit = fit;
-    }
-
-    fn key(&mut self, name: &'static str) {
-        self.out.push_str(if self.out.is_empty() { "{\"" } else { ",\"" });
-        self.out.push_str(name);
-        self.out.push_str("\":");
-    }
-
-    /// A text that may hold anything.
-    fn text(&mut self, name: &'static str, text: &str) {
-        self.escaped(name, text, self.fit.text);
-    }
-
-    /// A SPIFFE ID has up to 2,048 bytes.
-    fn wide_text(&mut self, name: &'static str, text: &str) {
-        self.escaped(name, text, 2 * self.fit.text);
-    }
-
-    fn escaped(&mut self, name: &'static str, text: &str, most: usize) {
-        if text.is_empty() {
-            return;
-        }
-        self.key(name);
-        self.out.push('"');
-        if !push_escaped(&mut self.out, text, most) {
-            self.cut.push(name);
-        }
-        self.out.push('"');
-    }
-
-    /// One of our own names: nothing in it needs an escape.
-    fn name(&mut self, name: &'static str, value: &'static str) {
-        if !value.is_empty() {
-            self.raw(name, format_args!("\"{value}\""));
-        }
-    }
-
-    fn time(&mut self, name: &'static str, time: UnixMillis) {
-        let time = UNIX_EPOCH + Duration::from_millis(time.get());
-        self.raw(name, format_args!("\"{}\"", humantime::format_rfc3339_millis(time)));
-    }
-
-    fn raw(&mut self, name: &'static str, value: std::fmt::Arguments<'_>) {
-        self.key(name);
-        // A string takes whatever is written to it.
-        let _ = self.out.write_fmt(value);
-    }
-
-    fn fingerprints(&mut self, fingerprints: &[Fingerprint]) {
-        let digits = self.fit.digits;
-        match fingerprints {
-            [] => {}
-            [one] => self.raw("fingerprint", format_args!("\"{one}\"")),
-            many => {
-                self.key("fingerprints");
-                for (index, fingerprint) in many.iter().take(MOST_TOKENS).enumerate() {
-                    self.out.push_str(if index == 0 { "[\"" } else { ",\"" });
-                    let _ = write!(self.out, "{fingerprint:.digits$}\"");
-                }
-                self.out.push(']');
-                if many.len() > MOST_TOKENS || digits < 32 {
-                    self.cut.push("fingerprints");
-                }
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        for index in 0..self.cut.len() {
-            if index == 0 {
-                self.key("cut");
-            }
-            self.out.push_str(if index == 0 { "[\"" } else { ",\"" });
-            self.out.push_str(self.cut[index]);
-            self.out.push('"');
-        }
-        self.out.push_str(if self.cut.is_empty() { "}" } else { "]}" });
-    }
 }

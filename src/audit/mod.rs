@@ -9,6 +9,7 @@ mod entry;
 mod escape;
 mod failures;
 mod line;
+mod object;
 mod recent;
 mod settings;
 mod sink;
