@@ -1,13 +1,13 @@
 //! Settings and key files: what is right is taken, and every mistake is listed.
 
+mod key_files;
+mod openness;
+
 use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use inkpass::config::{Config, Sources};
 
-use crate::helpers::{
-    canary::{self, CANARY},
-    place::Place,
-};
+use crate::helpers::{canary, place::Place};
 
 /// A directory with two good key files and a settings file.
 struct Files {
@@ -129,123 +129,6 @@ keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state 
     assert!(!mistakes.join("\n").contains("SECRET"), "{mistakes:#?}");
 }
 
-const POLICY: &str = r#"
-[[grants]]
-name = "all"
-principals = ["key:a"]
-rpcs = ["inkpass.v1.TokenService/IssueToken"]
-projects = ["default"]
-tokens = [{ kind = "room", strongest_role = "writer", max_ttl = "1h" }]
-"#;
-
-#[test]
-fn what_may_be_done_is_never_left_open_by_accident_either() {
-    let load = |settings: &str, policy: Option<&str>, insecure_allow_all: bool| {
-        let files =
-            Files::new(&format!("{settings}\n[identity]\napi_keys_file = 'DIR/callers.toml'\n{GOOD}"));
-        files.write(
-            "callers.toml",
-            format!("[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{}'\n", "0".repeat(64)),
-            0o440,
-        );
-        if let Some(policy) = policy {
-            files.write("policy.toml", policy, 0o444);
-        }
-        let file = Some(files.directory.path().join("inkpass.toml"));
-        let listen = Some("127.0.0.1:1".parse().unwrap());
-        let sources = Sources { file, insecure_allow_all, listen, ..Sources::default() };
-        Config::load(&sources).err().unwrap_or_default().join("\n")
-    };
-    let named = "[policy]\nfile = 'DIR/policy.toml'";
-    assert_eq!(load(named, Some(POLICY), false), "");
-    assert!(load("", None, false).contains("policy.file: is missing"));
-    assert_eq!(load("", None, true), "");
-    assert!(load(named, None, true).contains("policy.toml"), "a file that is named must be there");
-    let typo = POLICY.replace("max_ttl", "max_tll");
-    assert!(
-        load(named, Some(&typo), false).contains("policy.toml: 7:55"),
-        "{}",
-        load(named, Some(&typo), false)
-    );
-    let stranger = POLICY.replace("\"default\"", "\"other\"");
-    assert!(
-        load(named, Some(&stranger), false).contains("grants[0].projects"),
-        "a project that there is not"
-    );
-
-    for (audit, mistake) in [
-        ("output = 'stdout'\non_failure = 'allow'", None),
-        ("output = 7", Some("audit.output: must be stdout, or the path")),
-        ("on_failure = 'ignore'", Some("audit.on_failure: must be deny or allow")),
-        ("salt_file = 'DIR/access'", Some("audit.salt_file: is open to other users")),
-    ] {
-        let mistakes = load(&format!("{named}\n[audit]\n{audit}"), Some(POLICY), false);
-        assert!(
-            mistake.map_or(mistakes.is_empty(), |mistake| mistakes.contains(mistake)),
-            "{audit}: {mistakes}"
-        );
-    }
-}
-
-/// What is said of how callers come in, where everything else is right.
-fn identity_mistakes(server: &str, identity: &str, insecure_allow_all: bool) -> Vec<String> {
-    let policy = "[policy]\nfile = 'DIR/policy.toml'";
-    let files = Files::new(&format!("[server]\n{server}\n[identity]\n{identity}\n{policy}\n{GOOD}"));
-    files.write("policy.toml", POLICY, 0o444);
-    files.write(
-        "callers.toml",
-        format!("[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{}'\n", "0".repeat(64)),
-        0o440,
-    );
-    let file = Some(files.directory.path().join("inkpass.toml"));
-    Config::load(&Sources { file, insecure_allow_all, ..Sources::default() }).err().unwrap_or_default()
-}
-
-#[test]
-fn who_may_call_is_never_left_open_by_accident() {
-    let keys = "api_keys_file = 'DIR/callers.toml'";
-    let issuer =
-        "issuers = [{ name = 'a', issuer = 'https://i', audience = 'inkpass', jwks_url = 'https://i/jwks' }]";
-    let local = "listen = '127.0.0.1:1'";
-    for (server, identity, everyone, mistake) in [
-        ("", "", false, Some("identity: nobody could call")),
-        ("", "", true, None),
-        ("", keys, false, Some("server: tokens and API keys would cross the network in the clear")),
-        ("", issuer, false, Some("server: tokens and API keys would cross the network in the clear")),
-        ("", keys, true, Some("server: tokens and API keys would cross the network in the clear")),
-        (local, keys, false, None),
-        (local, issuer, false, None),
-        ("plaintext = true", keys, false, None),
-        ("client_ca_file = 'DIR/access'", keys, false, Some("server.client_ca_file: asks for certificates")),
-        (local, "trust_domains = ['example.org']", false, Some("identity: server.client_ca_file asks")),
-        (
-            local,
-            "allow_dns_san = true\napi_keys_file = 'DIR/callers.toml'",
-            false,
-            Some("set both or neither"),
-        ),
-        (local, "trust_domains = 'example.org'", true, Some("identity.trust_domains: must be a list")),
-        (local, "trust_domains = [7]", true, Some("identity.trust_domains[0]: must be text")),
-        (local, "issuers = [{ name = 'a' }]", false, Some("identity.issuers[0].jwks_url: is missing")),
-        (local, "api_keys_file = 'DIR/secret'", false, Some("identity.api_keys_file: ")),
-        (
-            "tls_cert_file = 'DIR/access'\ntls_key_file = 'DIR/secret'",
-            keys,
-            false,
-            Some("holds no certificate"),
-        ),
-        ("tls_key_file = 'DIR/secret'", keys, false, Some("server.tls_cert_file: is missing")),
-    ] {
-        let mistakes = identity_mistakes(server, identity, everyone);
-        match mistake {
-            None => assert!(mistakes.is_empty(), "{server} {identity}: {mistakes:#?}"),
-            Some(mistake) => {
-                assert!(mistakes.iter().any(|m| m.contains(mistake)), "{server} {identity}: {mistakes:#?}");
-            }
-        }
-    }
-}
-
 #[test]
 fn a_file_that_is_missing_empty_or_not_toml_is_named() {
     for (settings, mistake) in [
@@ -300,75 +183,6 @@ fn a_plaintext_upstream_off_loopback_needs_consent() {
         let mistakes = Files::new(&with(base_url, more)).mistakes();
         assert!(mistakes[0].starts_with("whiteboard.base_url: "), "{mistakes:?}");
     }
-}
-
-#[test]
-fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
-    let no_text = [CANARY.as_bytes(), b"\xff\xfe"].concat();
-    let (ended_twice, indented) = (format!("{CANARY}\n\n"), format!(" {CANARY}"));
-    let cases: [(&[u8], u32, &str); 10] = [
-        (b"", 0o400, "is empty"),
-        (b"\n", 0o400, "is empty"),
-        (b"fifteen-bytes-x\n", 0o400, "less than 16 bytes"),
-        (CANARY.as_bytes(), 0o444, "is open to other users (mode 0444)"),
-        (CANARY.as_bytes(), 0o402, "is open to other users (mode 0402)"),
-        (CANARY.as_bytes(), 0o666, "is open to other users (mode 0666)"),
-        (ended_twice.as_bytes(), 0o400, "must hold the key alone"),
-        (indented.as_bytes(), 0o400, "must hold the key alone"),
-        (&no_text, 0o400, "must hold the key alone"),
-        (&[b'x'; 5000], 0o400, "longer than 4096 bytes"),
-    ];
-    for (content, mode, expected) in cases {
-        let files = Files::new(GOOD);
-        files.write("secret", content, mode);
-        let mistakes = files.mistakes();
-        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-        assert!(mistakes[0].starts_with("secret: ") && mistakes[0].contains(expected), "{mistakes:?}");
-        canary::look_through("a mistake", mistakes[0].as_bytes());
-    }
-    let files = Files::new(GOOD);
-    fs::remove_file(files.directory.path().join("secret")).unwrap();
-    files.write("access", "", 0o644);
-    let mistakes = files.mistakes();
-    assert!(
-        mistakes[0].starts_with("access: is empty") && mistakes[1].starts_with("secret: cannot be read"),
-        "{mistakes:?}"
-    );
-    for ending in ["", "\n", "\r\n"] {
-        let files = Files::new(GOOD);
-        files.write("secret", format!("sixteen-bytes-xx{ending}"), 0o600);
-        files.load_with(&[]).unwrap();
-    }
-}
-
-#[test]
-fn an_access_key_belongs_to_one_project() {
-    let twice = GOOD.replace("default = true", "")
-        + &GOOD[GOOD.find("[projects").unwrap()..].replace("[projects.default]", "[projects.twin]");
-    let mistakes = Files::new(&twice).mistakes();
-    assert_eq!(mistakes, ["projects.twin.keys[0]: has the same access key as projects.default.keys[0]"]);
-}
-
-#[test]
-fn a_key_file_s_mistakes_are_all_listed_and_a_pipe_does_not_hold_up_the_start() {
-    let files = Files::new(GOOD);
-    files.write("secret", "", 0o644);
-    let mistakes = files.mistakes();
-    assert!(mistakes[0].contains("mode 0644") && mistakes[1].contains("is empty"), "{mistakes:?}");
-
-    let pipe = files.directory.path().join("secret");
-    fs::remove_file(&pipe).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    assert_eq!(files.mistakes(), ["secret: is not a file"]);
-
-    fs::remove_file(&pipe).unwrap();
-    files.write("secret", "the-same-in-both-files", 0o400);
-    files.write("access", "the-same-in-both-files\n", 0o400);
-    let mistakes = files.mistakes();
-    assert!(
-        mistakes[0].contains("both files hold the same") && !mistakes[0].contains("the-same"),
-        "{mistakes:?}"
-    );
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! Nothing is left open by accident: neither who may call, nor what may be done.
+
+use inkpass::config::{Config, Sources};
+
+use super::{Files, GOOD};
+
+const POLICY: &str = r#"
+[[grants]]
+name = "all"
+principals = ["key:a"]
+rpcs = ["inkpass.v1.TokenService/IssueToken"]
+projects = ["default"]
+tokens = [{ kind = "room", strongest_role = "writer", max_ttl = "1h" }]
+"#;
+
+#[test]
+fn what_may_be_done_is_never_left_open_by_accident_either() {
+    let load = |settings: &str, policy: Option<&str>, insecure_allow_all: bool| {
+        let files =
+            Files::new(&format!("{settings}\n[identity]\napi_keys_file = 'DIR/callers.toml'\n{GOOD}"));
+        files.write(
+            "callers.toml",
+            format!("[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{}'\n", "0".repeat(64)),
+            0o440,
+        );
+        if let Some(policy) = policy {
+            files.write("policy.toml", policy, 0o444);
+        }
+        let file = Some(files.directory.path().join("inkpass.toml"));
+        let listen = Some("127.0.0.1:1".parse().unwrap());
+        let sources = Sources { file, insecure_allow_all, listen, ..Sources::default() };
+        Config::load(&sources).err().unwrap_or_default().join("\n")
+    };
+    let named = "[policy]\nfile = 'DIR/policy.toml'";
+    assert_eq!(load(named, Some(POLICY), false), "");
+    assert!(load("", None, false).contains("policy.file: is missing"));
+    assert_eq!(load("", None, true), "");
+    assert!(load(named, None, true).contains("policy.toml"), "a file that is named must be there");
+    let typo = POLICY.replace("max_ttl", "max_tll");
+    assert!(
+        load(named, Some(&typo), false).contains("policy.toml: 7:55"),
+        "{}",
+        load(named, Some(&typo), false)
+    );
+    let stranger = POLICY.replace("\"default\"", "\"other\"");
+    assert!(
+        load(named, Some(&stranger), false).contains("grants[0].projects"),
+        "a project that there is not"
+    );
+
+    for (audit, mistake) in [
+        ("output = 'stdout'\non_failure = 'allow'", None),
+        ("output = 7", Some("audit.output: must be stdout, or the path")),
+        ("on_failure = 'ignore'", Some("audit.on_failure: must be deny or allow")),
+        ("salt_file = 'DIR/access'", Some("audit.salt_file: is open to other users")),
+    ] {
+        let mistakes = load(&format!("{named}\n[audit]\n{audit}"), Some(POLICY), false);
+        assert!(
+            mistake.map_or(mistakes.is_empty(), |mistake| mistakes.contains(mistake)),
+            "{audit}: {mistakes}"
+        );
+    }
+}
+
+/// What is said of how callers come in, where everything else is right.
+fn identity_mistakes(server: &str, identity: &str, insecure_allow_all: bool) -> Vec<String> {
+    let policy = "[policy]\nfile = 'DIR/policy.toml'";
+    let files = Files::new(&format!("[server]\n{server}\n[identity]\n{identity}\n{policy}\n{GOOD}"));
+    files.write("policy.toml", POLICY, 0o444);
+    files.write(
+        "callers.toml",
+        format!("[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{}'\n", "0".repeat(64)),
+        0o440,
+    );
+    let file = Some(files.directory.path().join("inkpass.toml"));
+    Config::load(&Sources { file, insecure_allow_all, ..Sources::default() }).err().unwrap_or_default()
+}
+
+#[test]
+fn who_may_call_is_never_left_open_by_accident() {
+    let keys = "api_keys_file = 'DIR/callers.toml'";
+    let issuer =
+        "issuers = [{ name = 'a', issuer = 'https://i', audience = 'inkpass', jwks_url = 'https://i/jwks' }]";
+    let local = "listen = '127.0.0.1:1'";
+    for (server, identity, everyone, mistake) in [
+        ("", "", false, Some("identity: nobody could call")),
+        ("", "", true, None),
+        ("", keys, false, Some("server: tokens and API keys would cross the network in the clear")),
+        ("", issuer, false, Some("server: tokens and API keys would cross the network in the clear")),
+        ("", keys, true, Some("server: tokens and API keys would cross the network in the clear")),
+        (local, keys, false, None),
+        (local, issuer, false, None),
+        ("plaintext = true", keys, false, None),
+        ("client_ca_file = 'DIR/access'", keys, false, Some("server.client_ca_file: asks for certificates")),
+        (local, "trust_domains = ['example.org']", false, Some("identity: server.client_ca_file asks")),
+        (
+            local,
+            "allow_dns_san = true\napi_keys_file = 'DIR/callers.toml'",
+            false,
+            Some("set both or neither"),
+        ),
+        (local, "trust_domains = 'example.org'", true, Some("identity.trust_domains: must be a list")),
+        (local, "trust_domains = [7]", true, Some("identity.trust_domains[0]: must be text")),
+        (local, "issuers = [{ name = 'a' }]", false, Some("identity.issuers[0].jwks_url: is missing")),
+        (local, "api_keys_file = 'DIR/secret'", false, Some("identity.api_keys_file: ")),
+        (
+            "tls_cert_file = 'DIR/access'\ntls_key_file = 'DIR/secret'",
+            keys,
+            false,
+            Some("holds no certificate"),
+        ),
+        ("tls_key_file = 'DIR/secret'", keys, false, Some("server.tls_cert_file: is missing")),
+    ] {
+        let mistakes = identity_mistakes(server, identity, everyone);
+        match mistake {
+            None => assert!(mistakes.is_empty(), "{server} {identity}: {mistakes:#?}"),
+            Some(mistake) => {
+                assert!(mistakes.iter().any(|m| m.contains(mistake)), "{server} {identity}: {mistakes:#?}");
+            }
+        }
+    }
+}
