@@ -213,6 +213,12 @@ impl Issuer {
         Ok(Verdict { result, presented: Some(presented), project })
     }
 
+    /// A project by its name; the default one where it is empty.
+    #[must_use]
+    pub fn project(&self, name: &str) -> Option<Arc<Project>> {
+        self.keyring.now().project(name).cloned()
+    }
+
     /// The time by which tokens expire.
     ///
     /// # Errors

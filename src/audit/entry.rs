@@ -20,8 +20,18 @@ pub(super) struct Entry {
     pub(super) bytes: Vec<u8>,
     pub(super) written: usize,
     answer: Answer,
+    binding: Binding,
     /// Given back when the entry is gone.
     _room: Option<Room>,
+}
+
+/// What becomes of the call where its line cannot be written in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// It is refused, so that the line must not stand.
+    Refused,
+    /// It goes on: the line is true whenever it comes out.
+    GoesOn,
 }
 
 enum Answer {
@@ -36,21 +46,24 @@ enum Answer {
 impl Entry {
     pub(super) fn new(
         bytes: Vec<u8>,
+        binding: Binding,
         room: Room,
         answer: oneshot::Sender<Result<(), Unavailable>>,
         deadline: Instant,
     ) -> Self {
-        Self { bytes, written: 0, answer: Answer::Owed(answer, deadline), _room: Some(room) }
+        Self { bytes, written: 0, answer: Answer::Owed(answer, deadline), binding, _room: Some(room) }
     }
 
     /// A line that no call waits for.
     pub(super) fn unowed(bytes: Vec<u8>) -> Self {
-        Self { bytes, written: 0, answer: Answer::Nobody, _room: None }
+        Self { bytes, written: 0, answer: Answer::Nobody, binding: Binding::GoesOn, _room: None }
     }
 
     /// Whether its call has given up, and none of it is out.
     pub(super) fn can_be_withdrawn(&self, now: Instant) -> bool {
-        self.written == 0 && matches!(self.answer, Answer::Owed(_, deadline) if deadline <= now)
+        self.binding == Binding::Refused
+            && self.written == 0
+            && matches!(self.answer, Answer::Owed(_, deadline) if deadline <= now)
     }
 
     /// Tells its call that it cannot be written. False if it can be forgotten.
@@ -66,14 +79,14 @@ impl Entry {
     }
 
     /// Tells its call that it is out, and gives the line. True if the call had been refused by then.
-    pub(super) fn settle(self, now: Instant) -> (Vec<u8>, bool) {
+    pub(super) fn settle(self) -> (Vec<u8>, bool) {
         let came_too_late = match self.answer {
             // One that left before its time was not refused: it was cancelled.
-            Answer::Owed(answer, deadline) => answer.send(Ok(())).is_err() && deadline <= now,
+            Answer::Owed(answer, deadline) => answer.send(Ok(())).is_err() && deadline <= Instant::now(),
             Answer::Refused => true,
             Answer::Nobody => false,
         };
-        (self.bytes, came_too_late)
+        (self.bytes, came_too_late && self.binding == Binding::Refused)
     }
 
     /// The same line again, with a mark.

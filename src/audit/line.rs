@@ -42,6 +42,8 @@ pub struct Line<'a> {
     pub role: Option<Role>,
     /// The room or task.
     pub uuid: &'a str,
+    /// How many tokens a batch asks for.
+    pub batch: Option<usize>,
     /// Where the upstream acts.
     pub region: Option<Region>,
     /// How long a token is to live.
@@ -119,6 +121,7 @@ impl<'a> Line<'a> {
             kind: None,
             role: None,
             uuid: "",
+            batch: None,
             region: None,
             lifetime: None,
             expire_at: None,
@@ -146,6 +149,9 @@ impl<'a> Line<'a> {
         object.name("kind", self.kind.map_or("", Kind::as_str));
         object.name("role", self.role.map_or("", Role::as_str));
         object.text("uuid", self.uuid);
+        if let Some(tokens) = self.batch {
+            object.raw("batch", format_args!("{tokens}"));
+        }
         object.name("region", self.region.map_or("", Region::as_str));
         match self.lifetime.map(Lifetime::as_duration) {
             None => {}

@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    entry::{Entry, Room},
+    entry::{Binding, Entry, Room},
     failures::Failures,
     sink::Sink,
     writer::{CLOSE_TIMEOUT, Message, Writer},
@@ -98,14 +98,13 @@ impl Audit {
     pub fn start(settings: &Settings, metrics: AuditMetrics) -> io::Result<Self> {
         let sink = Sink::open(&settings.output)?;
         let (messages, received) = mpsc::channel();
-        let denies = settings.on_failure == OnFailure::Deny;
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let failures = Failures::new(metrics.clone());
         let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
             // Dropped after the writer, even if that panics.
             let _guard = guard;
-            Writer::new(received, sink, metrics, denies).run()
+            Writer::new(received, sink, metrics).run()
         })?;
         Ok(Self {
             messages,
@@ -122,25 +121,44 @@ impl Audit {
     /// # Errors
     /// [`Unavailable`], after at most [`LONGEST_WAIT`]; never with [`OnFailure::Allow`].
     pub fn write(&self, line: &Line<'_>) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
-        let capacity = if line.decision == Decision::Deny { CAPACITY / 2 } else { CAPACITY };
-        let line = line.render();
+        let binding = match self.on_failure {
+            OnFailure::Deny => Binding::Refused,
+            OnFailure::Allow => Binding::GoesOn,
+        };
+        let result = self.hand_over_and_report(line, binding);
         async move {
-            let result = self.hand_over(line, capacity).await;
-            if let Err(why) = result {
-                self.failures.report(why);
-            }
-            match self.on_failure {
-                OnFailure::Deny => result,
-                OnFailure::Allow => Ok(()),
-            }
+            let result = result.await;
+            if binding == Binding::Refused { result } else { Ok(()) }
         }
     }
 
-    async fn hand_over(&self, line: Vec<u8>, capacity: usize) -> Result<(), Unavailable> {
+    /// Writes a line of what has happened already, which nobody is refused for; done as
+    /// [`Audit::write`] is, or after [`LONGEST_WAIT`].
+    pub fn note(&self, line: &Line<'_>) -> impl Future<Output = ()> + Send + use<'_> {
+        let result = self.hand_over_and_report(line, Binding::GoesOn);
+        async move {
+            let _ = result.await;
+        }
+    }
+
+    fn hand_over_and_report(
+        &self,
+        line: &Line<'_>,
+        binding: Binding,
+    ) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
+        let capacity = if line.decision == Decision::Deny { CAPACITY / 2 } else { CAPACITY };
+        let line = line.render();
+        async move {
+            let result = self.hand_over(line, binding, capacity).await;
+            result.inspect_err(|why| self.failures.report(*why))
+        }
+    }
+
+    async fn hand_over(&self, line: Vec<u8>, binding: Binding, capacity: usize) -> Result<(), Unavailable> {
         let deadline = Instant::now() + LONGEST_WAIT;
         let room = Room::take(&self.waiting, line.len(), capacity).ok_or(Unavailable::Full)?;
         let (answer, mut answered) = oneshot::channel();
-        let entry = Entry::new(line, room, answer, deadline);
+        let entry = Entry::new(line, binding, room, answer, deadline);
         self.messages.send(Message::Line(entry)).map_err(|_| Unavailable::Ended)?;
         match timeout_at(deadline.into(), &mut answered).await {
             Ok(Ok(answer)) => answer,

@@ -36,8 +36,6 @@ pub(super) struct Writer {
     messages: Receiver<Message>,
     sink: Sink,
     metrics: AuditMetrics,
-    /// Whether a call whose line is not out in time is refused.
-    denies: bool,
     /// The oldest first; only the first can be half out.
     pending: VecDeque<Entry>,
     recent: Recent,
@@ -49,12 +47,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(messages: Receiver<Message>, sink: Sink, metrics: AuditMetrics, denies: bool) -> Self {
+    pub(super) fn new(messages: Receiver<Message>, sink: Sink, metrics: AuditMetrics) -> Self {
         Self {
             messages,
             sink,
             metrics,
-            denies,
             pending: VecDeque::new(),
             recent: Recent::default(),
             buffer: Vec::new(),
@@ -134,9 +131,7 @@ impl Writer {
             self.look_after_file();
         }
         let now = Instant::now();
-        if self.denies {
-            self.pending.retain(|entry| !entry.can_be_withdrawn(now));
-        }
+        self.pending.retain(|entry| !entry.can_be_withdrawn(now));
         if self.pending.is_empty() {
             return;
         }
@@ -169,8 +164,8 @@ impl Writer {
             }
             written -= rest;
             self.metrics.lines.inc();
-            let (line, came_too_late) = entry.settle(now);
-            if came_too_late && self.denies {
+            let (line, came_too_late) = entry.settle();
+            if came_too_late {
                 self.pending.push_back(Entry::repeat(&line, Mark::Withheld));
             }
             if self.sink.can_shrink() {

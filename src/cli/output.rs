@@ -48,6 +48,14 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Prints to standard output while the process goes on, also where nobody reads it.
+pub(super) fn print_aside(text: String) {
+    // It ends with the process at the latest.
+    std::thread::spawn(move || {
+        let _ = print(&text);
+    });
+}
+
 /// Fields that hold their default value are written too.
 fn to_json<M: Message + Name>(answer: &M) -> Result<Value, String> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;

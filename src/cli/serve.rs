@@ -6,7 +6,7 @@ use clap::Args;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, args::ConfigArgs, output::print, plan::Plan, signals::until_terminated};
+use super::{Failure, args::ConfigArgs, output::print_aside, plan::Plan, signals::until_terminated};
 use crate::{
     audit::Audit,
     config::{Config, Sources},
@@ -44,11 +44,12 @@ impl Serve {
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
         let server = Server::bind(config.server.listen, config.admin_listen).await?;
         let plan = Plan::of_settings(config, everyone)?;
+        plan.metrics.show(telemetry.log_lines_dropped());
         let audit = plan.audit.clone();
         let parts = plan.into_parts();
         let (grpc, admin) = server.addresses()?;
         let ready = move || {
-            let _ = print(&format!("grpc={grpc} admin={admin}\n"));
+            print_aside(format!("grpc={grpc} admin={admin}\n"));
             tracing::info!(%grpc, %admin, "serving");
         };
         let until_end = until_terminated(|mut stop| async move {

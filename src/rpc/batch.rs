@@ -1,6 +1,11 @@
 //! `BatchIssueTokens`: all or nothing, from one reading of the clock, in one line of the audit trail.
 
-use super::{Caller, Desk, Error, desk::same, tokens::Order, violations::Violations};
+use super::{
+    Caller, Desk, Error,
+    desk::{Entry, same},
+    tokens::Order,
+    violations::Violations,
+};
 use crate::{
     issuer::Permit,
     policy::Rpc,
@@ -17,15 +22,11 @@ pub(super) async fn issue(
     request: &BatchIssueTokensRequest,
 ) -> Result<Vec<Token>, Error> {
     let orders = parse(request)?;
-    let permits = match decide(desk, caller, &orders) {
-        Ok(permits) => permits,
-        Err((index, error)) => {
-            let entry = orders[index].entry(Rpc::BatchIssueTokens);
-            return Err(desk.deny(caller, &entry, error).await);
-        }
+    let permits = decide(desk, caller, &orders).await?;
+    let (Some(first), Some(permit)) = (orders.first(), permits.first()) else {
+        return Err(Error::Internal("an empty batch"));
     };
-    let first = orders.first().ok_or(Error::Internal("an empty batch"))?;
-    let now = desk.now(caller, &first.entry(Rpc::BatchIssueTokens)).await?;
+    let now = desk.now(caller, &entry(first, &orders), permit).await?;
     let issued = orders.iter().zip(&permits).map(|(order, permit)| order.sign(&desk.issuer, permit, now));
     let issued = issued.collect::<Result<Vec<_>, _>>()?;
     let uuid = same(orders.iter().map(Order::uuid)).unwrap_or_default();
@@ -34,14 +35,28 @@ pub(super) async fn issue(
     Ok(tokens.map(|((order, issued), permit)| order.token(issued, permit)).collect())
 }
 
-/// Permits for all, or which is refused first, and why.
-fn decide(desk: &Desk, caller: &Caller, orders: &[Order<'_>]) -> Result<Vec<Permit>, (usize, Error)> {
-    let asks: Vec<_> = orders.iter().map(|order| order.entry(Rpc::BatchIssueTokens).ask).collect();
-    let permits = desk.issuer.decide_all(&caller.principal, &asks);
-    let permits = permits.map_err(|(index, refusal)| (index, Error::RefusedInBatch(index, refusal)))?;
-    // Of what is refused as a whole, the first stands for all.
-    desk.issuer.charge_batch(&caller.principal, &permits).map_err(|refusal| (0, refusal.into()))?;
-    Ok(permits)
+/// Permits for all. What is refused is written down by the first order that is; of what is refused as
+/// a whole, the first stands for all.
+async fn decide(desk: &Desk, caller: &Caller, orders: &[Order<'_>]) -> Result<Vec<Permit>, Error> {
+    let asks: Vec<_> = orders.iter().map(|order| entry(order, orders).ask).collect();
+    let permits = match desk.issuer.decide_all(&caller.principal, &asks) {
+        Ok(permits) => permits,
+        Err((index, refusal)) => {
+            let entry = entry(&orders[index], orders);
+            return Err(desk.deny(caller, &entry, None, Error::RefusedInBatch(index, refusal)).await);
+        }
+    };
+    match desk.issuer.charge_batch(&caller.principal, &permits) {
+        Ok(()) => Ok(permits),
+        Err(refusal) => {
+            let entry = entry(&orders[0], orders);
+            Err(desk.deny(caller, &entry, permits.first(), refusal.into()).await)
+        }
+    }
+}
+
+fn entry<'a>(order: &Order<'a>, all: &[Order<'_>]) -> Entry<'a> {
+    Entry { batch: Some(all.len()), ..order.entry(Rpc::BatchIssueTokens) }
 }
 
 fn parse(request: &BatchIssueTokensRequest) -> Result<Vec<Order<'_>>, Error> {

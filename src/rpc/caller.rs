@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::Request;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -17,6 +17,8 @@ pub struct Caller {
     pub peer: Option<IpAddr>,
     /// The call's id, as its answer has it.
     pub request_id: String,
+    /// The trace that the caller sent along.
+    pub trace_id: Option<TraceId>,
 }
 
 impl Caller {
@@ -26,18 +28,21 @@ impl Caller {
             principal: Principal::anonymous(),
             peer: None,
             request_id: String::new(),
+            trace_id: None,
         })
     }
 
     pub(super) fn peer(&self) -> String {
         self.peer.map(|peer| peer.to_string()).unwrap_or_default()
     }
-}
 
-/// The trace of the call under way; empty where it is not traced.
-pub(super) fn trace_id() -> String {
-    let context = tracing::Span::current().context();
-    let span = context.span();
-    let context = span.span_context();
-    if context.is_valid() { context.trace_id().to_string() } else { String::new() }
+    /// The call's trace: the caller's, or one that began here. Empty where there is none.
+    pub(super) fn trace_id(&self) -> String {
+        let began_here = || {
+            let context = tracing::Span::current().context();
+            let context = context.span().span_context().clone();
+            context.is_valid().then(|| context.trace_id())
+        };
+        self.trace_id.or_else(began_here).map(|id| id.to_string()).unwrap_or_default()
+    }
 }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait, codegen::BoxStream};
 
 use super::{
     Caller, Error, House, convert,
-    desk::Entry,
+    desk::{Created, Entry},
     failures,
     house::Creation,
     start::Start,
@@ -35,28 +35,40 @@ fn conversion_missing(error: whiteboard::Error) -> Error {
     Error::Upstream(error, Missing::Conversion)
 }
 
+async fn create(
+    house: &House,
+    caller: Caller,
+    mut request: StartConversionRequest,
+    start: Start,
+) -> Result<StartConversionResponse, Error> {
+    let Start { region, new, mint } = start;
+    let rpc = Rpc::StartConversion;
+    let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
+    let (permit, access, _) = house.admit(&caller, &Entry::of(ask)).await?;
+    let whiteboard = house.whiteboard.clone();
+    let act = async move {
+        let conversion = whiteboard.start_conversion(&access, &new).await?;
+        Ok(describe(conversion, access.key.access_key()))
+    };
+    let request_id = std::mem::take(&mut request.request_id);
+    let creation = Creation { caller, rpc, permit, request_id };
+    let identity =
+        |made: &proto::Conversion| Created { uuid: made.uuid.clone(), access_key: made.access_key.clone() };
+    let (conversion, token) = house.create(creation, request, act.boxed(), identity).await?;
+    Ok(StartConversionResponse { conversion: Some(conversion), token })
+}
+
 #[async_trait]
 impl ConversionService for Conversions {
     async fn start_conversion(
         &self,
         request: Request<StartConversionRequest>,
     ) -> Result<Response<StartConversionResponse>, Status> {
-        let (house, caller) = (&self.0, Caller::of(&request));
-        let mut request = request.into_inner();
-        let Start { region, new, mint } = Start::parse(&request)?;
-        let rpc = Rpc::StartConversion;
-        let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
-        let (permit, access, _) = house.admit(&caller, &Entry { ask, uuid: "" }).await?;
-        let whiteboard = house.whiteboard.clone();
-        let act = async move {
-            let conversion = whiteboard.start_conversion(&access, &new).await?;
-            Ok(describe(conversion, access.key.access_key()))
-        };
-        let request_id = std::mem::take(&mut request.request_id);
-        let creation = Creation { caller, rpc, permit, request_id };
-        let identity = |made: &proto::Conversion| (made.uuid.clone(), made.access_key.clone());
-        let (conversion, token) = house.create(creation, request, act.boxed(), identity).await?;
-        Ok(Response::new(StartConversionResponse { conversion: Some(conversion), token }))
+        let (house, caller) = (self.0.clone(), Caller::of(&request));
+        let request = request.into_inner();
+        let start = Start::parse(&request)?;
+        let work = async move { create(&house, caller, request, start).await };
+        Ok(Response::new(self.0.to_its_end(work).await?))
     }
 
     async fn get_conversion(
@@ -100,7 +112,7 @@ impl ConversionService for Conversions {
         let region = violations.unless_any(region)?;
         let rpc = Rpc::ListPendingConversions;
         let ask = Ask { rpc, project: &request.project, access_key: "", region, mint: None };
-        let (_, access, _) = self.0.admit(&caller, &Entry { ask, uuid: "" }).await?;
+        let (_, access, _) = self.0.admit(&caller, &Entry::of(ask)).await?;
         let pending = self.0.whiteboard.pending_conversions(&access).await;
         let pending = pending.map_err(|error| Error::Upstream(error, Missing::Nothing))?;
         let conversions = pending.into_iter().map(|conversion| PendingConversion {

@@ -6,11 +6,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Caller, Error, Reason, caller::trace_id, explain::explain};
+use super::{Caller, Error, Reason, explain::explain};
 use crate::{
     audit::{Audit, Decision, Line, Phase},
     clock::UnixMillis,
     issuer::{Ask, Issued, Issuer, Permit},
+    keyring::Project,
     policy::{Rpc, WatchPlace},
     token::Lifetime,
 };
@@ -25,10 +26,28 @@ pub struct Desk {
 }
 
 /// What is written of a call beside who made it.
+#[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) ask: Ask<'a>,
     /// The room or task that the call names.
     pub(super) uuid: &'a str,
+    /// How many tokens a batch asks for.
+    pub(super) batch: Option<usize>,
+}
+
+impl<'a> Entry<'a> {
+    /// Of a call that names no room, no task and no batch.
+    pub(super) const fn of(ask: Ask<'a>) -> Self {
+        Self { ask, uuid: "", batch: None }
+    }
+}
+
+/// What a creating call led to.
+pub(super) struct Created {
+    /// The room or task.
+    pub(super) uuid: String,
+    /// The key that created it.
+    pub(super) access_key: String,
 }
 
 /// Whether what a call does is written down: what mints or changes something.
@@ -63,44 +82,64 @@ impl Desk {
         caller: &Caller,
         entry: &Entry<'_>,
     ) -> Result<(Permit, WatchPlace), Error> {
-        let decided = self.issuer.decide(&caller.principal, &entry.ask).and_then(|permit| {
-            let place = self.issuer.charge(&caller.principal, entry.ask.rpc, &permit)?;
-            Ok((permit, place))
-        });
-        match decided {
-            Ok(decided) => Ok(decided),
-            Err(refusal) => Err(self.deny(caller, entry, refusal.into()).await),
+        let permit = match self.issuer.decide(&caller.principal, &entry.ask) {
+            Ok(permit) => permit,
+            Err(refusal) => return Err(self.deny(caller, entry, None, refusal.into()).await),
+        };
+        match self.issuer.charge(&caller.principal, entry.ask.rpc, &permit) {
+            Ok(place) => Ok((permit, place)),
+            Err(refusal) => Err(self.deny(caller, entry, Some(&permit), refusal.into()).await),
         }
     }
 
     /// The time to sign by. That it cannot be signed by is a refusal like any other.
-    pub(super) async fn now(&self, caller: &Caller, entry: &Entry<'_>) -> Result<UnixMillis, Error> {
+    pub(super) async fn now(
+        &self,
+        caller: &Caller,
+        entry: &Entry<'_>,
+        permit: &Permit,
+    ) -> Result<UnixMillis, Error> {
         match self.issuer.now() {
             Ok(now) => Ok(now),
-            Err(refusal) => Err(self.deny(caller, entry, refusal.into()).await),
+            Err(refusal) => Err(self.deny(caller, entry, Some(permit), refusal.into()).await),
         }
     }
 
-    /// Writes a refusal down, and gives it back. Where it cannot be written it stands all the same.
-    pub(super) async fn deny(&self, caller: &Caller, entry: &Entry<'_>, error: Error) -> Error {
-        if !is_audited(entry.ask.rpc) {
+    /// Writes a refusal down, and gives it back; in its place, that it cannot be written. `permit`: what
+    /// the policy would have allowed.
+    pub(super) async fn deny(
+        &self,
+        caller: &Caller,
+        entry: &Entry<'_>,
+        permit: Option<&Permit>,
+        error: Error,
+    ) -> Error {
+        let Entry { ask, uuid, batch } = *entry;
+        if !is_audited(ask.rpc) {
             return error;
         }
-        let (context, asked) = (Context::of(caller), entry.ask.mint);
+        let context = Context::of(caller);
         let line = Line {
-            project: entry.ask.project,
-            access_key: entry.ask.access_key,
-            kind: asked.map(|mint| mint.kind),
-            role: asked.map(|mint| mint.role),
-            lifetime: asked.and_then(|mint| mint.lifetime),
-            region: entry.ask.region,
-            uuid: entry.uuid,
+            uuid,
+            batch,
             reason: explain(&error).0.on_the_wire().0,
             grant: error.grant().unwrap_or_default(),
-            ..context.line(self.issuer.wall_time(), entry.ask.rpc, Decision::Deny)
+            ..context.line(self.issuer.wall_time(), ask.rpc, Decision::Deny)
         };
-        let _ = self.write(&line).await;
-        error
+        let project = self.issuer.project(ask.project);
+        let line = match permit {
+            Some(permit) => of_permit(permit, line),
+            None => Line {
+                project: project.as_deref().map_or(ask.project, Project::name),
+                access_key: ask.access_key,
+                kind: ask.mint.map(|mint| mint.kind),
+                role: ask.mint.map(|mint| mint.role),
+                lifetime: ask.mint.and_then(|mint| mint.lifetime),
+                region: ask.region.or_else(|| project.as_ref()?.region().filter(|_| ask.rpc.goes_upstream())),
+                ..line
+            },
+        };
+        self.write(&line).await.err().unwrap_or(error)
     }
 
     /// Writes down that a call is allowed.
@@ -148,6 +187,7 @@ impl Desk {
             role: mints().map(|mint| mint.role).min(),
             lifetime: mints().map(|mint| mint.lifetime).max_by_key(length),
             uuid,
+            batch: Some(minted.len()),
             expire_at: same(minted.iter().map(|issued| issued.expire_at)).flatten(),
             fingerprints: &fingerprints,
             ..context.line(self.issuer.wall_time(), Rpc::BatchIssueTokens, Decision::Allow)
@@ -155,28 +195,38 @@ impl Desk {
         self.write(&line).await
     }
 
-    /// Writes down what came of a creating call: what was created, if anything was, and the token for
-    /// it or why there is none.
+    /// Writes down what came of a creating call, and the token for what was created or why there is
+    /// none. A token whose line cannot be written is to be withheld; all else is true already, and
+    /// nothing is refused for it.
     pub(super) async fn outcome(
         &self,
         caller: &Caller,
         rpc: Rpc,
         permit: &Permit,
-        uuid: &str,
+        created: Option<&Created>,
         outcome: Result<Option<&Issued>, Reason>,
     ) -> Result<(), Error> {
         let context = Context::of(caller);
         let issued = outcome.unwrap_or_default();
         let fingerprints: Vec<_> = issued.iter().map(|issued| issued.fingerprint).collect();
+        let line = of_permit(permit, context.line(self.issuer.wall_time(), rpc, Decision::Allow));
         let line = Line {
             phase: Some(Phase::Outcome),
-            uuid,
+            uuid: created.map_or("", |created| &created.uuid),
+            // A repeated request has what the first one led to, whose key it may not be any more.
+            access_key: created.map_or(line.access_key, |created| &created.access_key),
             expire_at: issued.and_then(|issued| issued.expire_at),
             reason: outcome.err().map(|reason| reason.on_the_wire().0).unwrap_or_default(),
             fingerprints: &fingerprints,
-            ..of_permit(permit, context.line(self.issuer.wall_time(), rpc, Decision::Allow))
+            ..line
         };
-        self.write(&line).await
+        if issued.is_some() {
+            return self.write(&line).await.map_err(|_| Error::OutcomeUnwritten);
+        }
+        if let Some(audit) = &self.audit {
+            audit.note(&line).await;
+        }
+        Ok(())
     }
 
     async fn write(&self, line: &Line<'_>) -> Result<(), Error> {
@@ -200,7 +250,7 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn of(caller: &'a Caller) -> Self {
-        Self { caller, peer: caller.peer(), trace_id: trace_id() }
+        Self { caller, peer: caller.peer(), trace_id: caller.trace_id() }
     }
 
     fn line(&self, time: UnixMillis, rpc: Rpc, decision: Decision) -> Line<'_> {

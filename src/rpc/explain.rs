@@ -33,8 +33,12 @@ pub(super) fn explain(error: &Error) -> Explained {
         }
         Error::AuditUnavailable => (
             Reason::AuditUnavailable,
-            "the audit trail cannot be written, so nothing is handed out; what a creating call was to create \
-             may exist, and the same request_id finds it",
+            "the audit trail cannot be written, so nothing was decided, minted or changed; try again",
+        ),
+        Error::OutcomeUnwritten => (
+            Reason::AuditUnavailable,
+            "the audit trail cannot be written, so the token is withheld; what it was for exists, and the same \
+             request_id finds it",
         ),
         Error::Outcome(refusal) => return explain_outcome(*refusal),
         Error::Upstream(error, missing) => explain_upstream(error, *missing),

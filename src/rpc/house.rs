@@ -10,7 +10,11 @@ use tonic::Request;
 use tracing::Instrument;
 
 use super::{
-    Caller, Desk, Error, convert, desk::Entry, explain::explain, status::Missing, target::Target,
+    Caller, Desk, Error, convert,
+    desk::{Created, Entry},
+    explain::explain,
+    status::Missing,
+    target::Target,
     violations::Violations,
 };
 use crate::{
@@ -92,38 +96,30 @@ impl House {
     ) -> Result<(Access, WatchPlace), Error> {
         let Target { project, access_key, region, uuid } = *target;
         let ask = Ask { rpc, project, access_key, region, mint: None };
-        let entry = Entry { ask, uuid: uuid.as_str() };
+        let entry = Entry { uuid: uuid.as_str(), ..Entry::of(ask) };
         let (_, access, place) = self.admit(&Caller::of(request), &entry).await?;
         Ok((access, place))
     }
 
-    /// Creates something, once for a caller's request id, without one always; and mints the token
-    /// that was asked for beside it, with the key that created. What came of it is written down
-    /// before it is told. Once begun it goes on to its end: a caller that leaves takes nothing out of
-    /// the audit trail.
-    pub(super) async fn create<R, T>(
-        self: &Arc<Self>,
-        creation: Creation,
-        request: R,
-        act: BoxFuture<'static, Result<T, whiteboard::Error>>,
-        identity: fn(&T) -> (String, String),
-    ) -> Result<(T, Option<Token>), Error>
-    where
-        R: Message + 'static,
-        T: Message + Name + Default + Send + 'static,
-    {
-        let house = self.clone();
-        let work = async move { house.create_and_record(creation, request, act, identity).await };
+    /// Does it to its end, whether or not its caller waits for that: one that leaves takes nothing out
+    /// of the audit trail.
+    pub(super) async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
         let done = self.tasks.spawn(work.in_current_span()).await;
         done.unwrap_or(Err(Error::Internal("a creating call broke off")))
     }
 
-    async fn create_and_record<R, T>(
+    /// Creates something, once for a caller's request id, without one always; and mints the token
+    /// that was asked for beside it, with the key that created. What came of it is written down
+    /// before it is told.
+    pub(super) async fn create<R, T>(
         &self,
         creation: Creation,
         request: R,
         act: BoxFuture<'static, Result<T, whiteboard::Error>>,
-        identity: fn(&T) -> (String, String),
+        identity: fn(&T) -> Created,
     ) -> Result<(T, Option<Token>), Error>
     where
         R: Message,
@@ -131,28 +127,24 @@ impl House {
     {
         let Creation { caller, rpc, permit, request_id } = creation;
         let (caller, permit) = (&caller, &permit);
-        let created = match self.act_once(caller, rpc, request_id, request, act).await {
-            Ok(created) => created,
+        let made = match self.act_once(caller, rpc, request_id, request, act).await {
+            Ok(made) => made,
             Err(error) => {
-                // It stands whether or not it could be written.
-                let _ = self.desk.outcome(caller, rpc, permit, "", Err(explain(&error).0)).await;
+                self.desk.outcome(caller, rpc, permit, None, Err(explain(&error).0)).await?;
                 return Err(error);
             }
         };
-        let (uuid, access_key) = identity(&created);
-        let Some(minting) = permit.mint else {
-            // Without a token nothing need be withheld: the room or conversion exists already.
-            let _ = self.desk.outcome(caller, rpc, permit, &uuid, Ok(None)).await;
-            return Ok((created, None));
-        };
-        match self.mint_beside(permit, minting, &uuid, &access_key) {
-            Ok((issued, token)) => {
-                self.desk.outcome(caller, rpc, permit, &uuid, Ok(Some(&issued))).await?;
-                Ok((created, Some(token)))
+        let created = identity(&made);
+        let minted = permit.mint.map(|minting| self.mint_beside(permit, minting, &created)).transpose();
+        match minted {
+            Ok(minted) => {
+                let issued = minted.as_ref().map(|(issued, _)| issued);
+                self.desk.outcome(caller, rpc, permit, Some(&created), Ok(issued)).await?;
+                Ok((made, minted.map(|(_, token)| token)))
             }
             Err(error) => {
                 // What was created stands in the trail, though its token was never made.
-                let _ = self.desk.outcome(caller, rpc, permit, &uuid, Err(explain(&error).0)).await;
+                self.desk.outcome(caller, rpc, permit, Some(&created), Err(explain(&error).0)).await?;
                 Err(error)
             }
         }
@@ -163,14 +155,14 @@ impl House {
         &self,
         permit: &Permit,
         minting: Minting,
-        uuid: &str,
-        access_key: &str,
+        created: &Created,
     ) -> Result<(Issued, Token), Error> {
-        let id = Uuid::new(uuid).ok_or(Error::Internal("the upstream created something without a uuid"))?;
+        let id = Uuid::new(&created.uuid)
+            .ok_or(Error::Internal("the upstream created something without a uuid"))?;
         let scope = if minting.kind == Kind::Room { Scope::Room(id) } else { Scope::Task(id) };
-        let key = permit.project.signing_key(access_key).ok_or(Refusal::AccessKeyUnknown)?;
+        let key = permit.project.signing_key(&created.access_key).ok_or(Refusal::AccessKeyUnknown)?;
         let issued = self.desk.issuer.sign(minting, key, scope, self.desk.issuer.now()?);
-        let token = convert::token(&issued, scope, minting.role, access_key);
+        let token = convert::token(&issued, scope, minting.role, &created.access_key);
         Ok((issued, token))
     }
 

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Caller, Error, House, convert,
-    desk::Entry,
+    desk::{Created, Entry},
     house::{Creation, grant},
     pages::{self, List},
     status::Missing,
@@ -33,28 +33,39 @@ fn room_missing(error: whiteboard::Error) -> Error {
     Error::Upstream(error, Missing::Room)
 }
 
+async fn create(
+    house: &House,
+    caller: Caller,
+    mut request: CreateRoomRequest,
+    new: NewRoom,
+) -> Result<CreateRoomResponse, Error> {
+    let NewRoom { region, limit, mint } = new;
+    let rpc = Rpc::CreateRoom;
+    let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
+    let (permit, access, _) = house.admit(&caller, &Entry::of(ask)).await?;
+    let whiteboard = house.whiteboard.clone();
+    let act = async move {
+        let room = whiteboard.create_room(&access, limit).await?;
+        Ok(convert::room(room, access.region, access.key.access_key()))
+    };
+    let request_id = std::mem::take(&mut request.request_id);
+    let creation = Creation { caller, rpc, permit, request_id };
+    let identity = |room: &Room| Created { uuid: room.uuid.clone(), access_key: room.access_key.clone() };
+    let (room, token) = house.create(creation, request, act.boxed(), identity).await?;
+    Ok(CreateRoomResponse { room: Some(room), token })
+}
+
 #[async_trait]
 impl RoomService for Rooms {
     async fn create_room(
         &self,
         request: Request<CreateRoomRequest>,
     ) -> Result<Response<CreateRoomResponse>, Status> {
-        let (house, caller) = (&self.0, Caller::of(&request));
-        let mut request = request.into_inner();
-        let NewRoom { region, limit, mint } = NewRoom::parse(&request)?;
-        let rpc = Rpc::CreateRoom;
-        let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
-        let (permit, access, _) = house.admit(&caller, &Entry { ask, uuid: "" }).await?;
-        let whiteboard = house.whiteboard.clone();
-        let act = async move {
-            let room = whiteboard.create_room(&access, limit).await?;
-            Ok(convert::room(room, access.region, access.key.access_key()))
-        };
-        let request_id = std::mem::take(&mut request.request_id);
-        let creation = Creation { caller, rpc, permit, request_id };
-        let identity = |room: &Room| (room.uuid.clone(), room.access_key.clone());
-        let (room, token) = house.create(creation, request, act.boxed(), identity).await?;
-        Ok(Response::new(CreateRoomResponse { room: Some(room), token }))
+        let (house, caller) = (self.0.clone(), Caller::of(&request));
+        let request = request.into_inner();
+        let new = NewRoom::parse(&request)?;
+        let work = async move { create(&house, caller, request, new).await };
+        Ok(Response::new(self.0.to_its_end(work).await?))
     }
 
     async fn get_room(&self, request: Request<GetRoomRequest>) -> Result<Response<GetRoomResponse>, Status> {
@@ -79,7 +90,7 @@ impl RoomService for Rooms {
         let size = pages::size(request.page_size, &mut violations);
         let (region, size) = violations.unless_any(region.zip(size))?;
         let ask = Ask { rpc: Rpc::ListRooms, project: &request.project, access_key: "", region, mint: None };
-        let (permit, access, _) = self.0.admit(&caller, &Entry { ask, uuid: "" }).await?;
+        let (permit, access, _) = self.0.admit(&caller, &Entry::of(ask)).await?;
         let list = List { project: permit.project.name(), region: access.region };
         let after = list.open(&request.page_token)?;
         let page = list.page(&self.0.whiteboard, &access, after.as_deref(), size).await;

@@ -36,6 +36,8 @@ pub enum Error {
     RefusedInBatch(usize, Refusal),
     /// The call could not be written down.
     AuditUnavailable,
+    /// Something was created, and the token for it could not be written down.
+    OutcomeUnwritten,
     /// A request id leads to nothing.
     Outcome(outcome::Refusal),
     /// The upstream gave nothing; which reason a missing thing has depends on what was asked for.
@@ -145,6 +147,7 @@ impl Error {
             | Self::RefusedInBatch(_, Refusal::QuotaExceeded(exceeded)) => exceeded.retry_after,
             Self::Refused(Refusal::ClockUnstable(_))
             | Self::AuditUnavailable
+            | Self::OutcomeUnwritten
             | Self::Upstream(
                 whiteboard::Error::Unreachable { .. }
                 | whiteboard::Error::QueueFull

@@ -43,7 +43,7 @@ impl TokenService for Tokens {
         let order = violations.unless_any(order)?;
         let entry = order.entry(Rpc::IssueToken);
         let (permit, _) = self.desk.decide(&caller, &entry).await?;
-        let now = self.desk.now(&caller, &entry).await?;
+        let now = self.desk.now(&caller, &entry, &permit).await?;
         let issued = order.sign(&self.desk.issuer, &permit, now)?;
         self.desk.allow(&caller, &entry, &permit, Some(&issued)).await?;
         let token = order.token(&issued, &permit);
@@ -93,7 +93,7 @@ impl<'a> Order<'a> {
     pub(super) fn entry(&self, rpc: Rpc) -> Entry<'a> {
         let Self { project, access_key, mint, .. } = *self;
         let ask = Ask { rpc, project, access_key, region: None, mint: Some(mint) };
-        Entry { ask, uuid: self.uuid() }
+        Entry { uuid: self.uuid(), ..Entry::of(ask) }
     }
 
     /// Of the room or task; empty for an SDK token.

@@ -87,9 +87,9 @@ where
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let doorman = self.context.doorman.clone();
-        let named = id.clone();
+        let (named, trace_id) = (id.clone(), call.trace_id());
         let answer = async move {
-            match doorman.admit(&mut parts, named.to_str().unwrap_or_default()).await {
+            match doorman.admit(&mut parts, named.to_str().unwrap_or_default(), trace_id).await {
                 Ok(()) => inner.call(Request::from_parts(parts, body)).await,
                 Err(error) => Ok(Status::from(error).into_http()),
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use opentelemetry::trace::TraceId;
 
 use super::incoming::Peer;
 use crate::{
@@ -25,7 +26,12 @@ impl Doorman {
     }
 
     /// Makes the call's [`Caller`] an extension of the request.
-    pub(super) async fn admit(&self, request: &mut Parts, request_id: &str) -> Result<(), Error> {
+    pub(super) async fn admit(
+        &self,
+        request: &mut Parts,
+        request_id: &str,
+        trace_id: Option<TraceId>,
+    ) -> Result<(), Error> {
         if OPEN.iter().any(|prefix| request.uri.path().starts_with(prefix)) {
             return Ok(());
         }
@@ -38,7 +44,7 @@ impl Doorman {
             }
         };
         let peer = request.extensions.get::<Peer>().map(|peer| peer.address.ip());
-        request.extensions.insert(Caller { principal, peer, request_id: request_id.to_owned() });
+        request.extensions.insert(Caller { principal, peer, request_id: request_id.to_owned(), trace_id });
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ use http::{HeaderMap, Response, request::Parts};
 use http_body::{Frame, SizeHint};
 use opentelemetry::{
     propagation::{Extractor, TextMapPropagator},
-    trace::TraceContextExt,
+    trace::{TraceContextExt, TraceId},
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::{Code, Status, body::Body};
@@ -32,6 +32,8 @@ pub(super) struct Observed {
     path: String,
     began: Instant,
     code: Code,
+    /// The caller's own trace.
+    trace_id: Option<TraceId>,
 }
 
 impl Observed {
@@ -50,15 +52,19 @@ impl Observed {
             error.r#type = Empty,
             network.peer.address = Empty,
             request_id,
+            trace_id = Empty,
         );
         if let Some(peer) = request.extensions.get::<Peer>() {
             span.record("network.peer.address", tracing::field::display(peer.address.ip()));
         }
+        let mut trace_id = None;
         if request.headers.contains_key("traceparent") {
             let caller = TraceContextPropagator::new().extract(&Headers(&request.headers));
-            if caller.span().span_context().is_valid() {
-                // Refused where no traces are exported.
-                let _ = span.set_parent(caller);
+            let context = caller.span().span_context().clone();
+            trace_id = context.is_valid().then(|| context.trace_id());
+            if trace_id.is_some() && span.set_parent(caller).is_err() {
+                // No traces are exported: the log names the caller's all the same.
+                span.record("trace_id", tracing::field::display(context.trace_id()));
             }
         }
         // What is dropped before it has ended was cancelled.
@@ -68,7 +74,13 @@ impl Observed {
             path: request.uri.path().to_owned(),
             began: Instant::now(),
             code: Code::Cancelled,
+            trace_id,
         }
+    }
+
+    /// The caller's own trace.
+    pub(super) const fn trace_id(&self) -> Option<TraceId> {
+        self.trace_id
     }
 
     pub(super) fn span(&self) -> &Span {

@@ -1,8 +1,8 @@
 //! The log as JSON: one object a line, with the call and the trace that it belongs to.
 
 use std::{
-    fmt::Debug,
-    io::{self, Write},
+    fmt::{Debug, Write as _},
+    io::Write,
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -16,12 +16,27 @@ use tracing::{
 use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use super::stderr::Stderr;
 use crate::clock::{Clock, SystemClock};
 
-/// What a line tells of the spans that it was written in.
-const SPAN_FIELDS: [&str; 2] = ["rpc.method", "request_id"];
+/// The longest line, in bytes: container runtimes cut what is longer.
+const LONGEST_LINE: usize = 16 * 1024;
 
-pub(super) struct JsonLog;
+/// How many characters of a text a line holds: many, or so few that any line is short enough.
+const LONGEST_TEXTS: [usize; 2] = [2048, 128];
+
+/// What a line tells of the spans that it was written in.
+const SPAN_FIELDS: [&str; 3] = ["rpc.method", "request_id", "trace_id"];
+
+pub(super) struct JsonLog {
+    stderr: Stderr,
+}
+
+impl JsonLog {
+    pub(super) const fn new(stderr: Stderr) -> Self {
+        Self { stderr }
+    }
+}
 
 /// A span's fields, as far as lines tell them.
 struct SpanFields(Fields);
@@ -67,12 +82,26 @@ where
         if let Some(span) = context.event_span(event) {
             line.add_trace(&span.id());
         }
-        // A log that cannot be written has nobody to tell.
-        let _ = writeln!(io::stderr().lock(), "{}", Value::Object(line.0));
+        let _ = self.stderr.clone().write(&line.render());
     }
 }
 
 impl Fields {
+    /// As one line of printable ASCII, its texts shortened until it is short enough.
+    fn render(mut self) -> Vec<u8> {
+        let mut line = String::new();
+        for most in LONGEST_TEXTS {
+            self.0.values_mut().for_each(|value| shorten(value, most));
+            line.clear();
+            push_ascii(&mut line, &Value::Object(self.0.clone()).to_string());
+            if line.len() < LONGEST_LINE {
+                break;
+            }
+        }
+        line.push('\n');
+        line.into_bytes()
+    }
+
     fn add_trace(&mut self, span: &Id) {
         let context = dispatcher::get_default(|dispatch| get_otel_context(span, dispatch));
         let Some(context) = context else { return };
@@ -105,5 +134,59 @@ impl Visit for Fields {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+fn shorten(value: &mut Value, most: usize) {
+    if let Value::String(text) = value
+        && let Some((end, _)) = text.char_indices().nth(most)
+    {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+/// Escapes what is not ASCII, which in JSON is in strings alone: some of it moves a terminal's cursor
+/// or turns the direction of a text.
+fn push_ascii(line: &mut String, json: &str) {
+    for c in json.chars() {
+        if matches!(c, ' '..='~') {
+            line.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // A string takes whatever is written to it.
+            let _ = write!(line, "\\u{unit:04x}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(fields: &[(&str, &str)]) -> (usize, Value) {
+        let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text)));
+        let line = String::from_utf8(Fields(fields.collect()).render()).unwrap();
+        assert!(line.ends_with('\n') && line.trim_end().bytes().all(|byte| matches!(byte, b' '..=b'~')));
+        (line.len(), serde_json::from_str(&line).unwrap())
+    }
+
+    #[test]
+    fn any_text_is_one_line_of_printable_ascii_that_reads_back() {
+        let hostile = "\r\n\u{1b}[2J\u{9b}31m\u{2028}\u{202e}\u{7f}\0\"}{é🎨";
+        assert_eq!(render(&[("message", hostile)]).1["message"], hostile);
+    }
+
+    #[test]
+    fn a_line_is_short_enough_for_a_container_runtime() {
+        let (long, longest) = ("é".repeat(3000), "\u{1b}🎨".repeat(100_000));
+        let (_, line) = render(&[("a", &long), ("b", "whole")]);
+        assert_eq!(line["a"].as_str().unwrap().chars().count(), LONGEST_TEXTS[0] + 1);
+        assert_eq!(line["b"], "whole");
+        let fields: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|name| (name, &*longest)).into();
+        let (length, line) = render(&fields);
+        assert!(length <= LONGEST_LINE, "{length}");
+        assert!(line["h"].as_str().unwrap().ends_with('…'));
     }
 }

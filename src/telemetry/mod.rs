@@ -4,6 +4,7 @@
 
 mod json_log;
 mod metrics;
+mod stderr;
 mod traces;
 
 use std::{
@@ -15,11 +16,13 @@ use std::{
 };
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use prometheus::IntCounter;
 use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 pub use self::metrics::{AuditMetrics, CallMetrics, JwksMetrics, Metrics, ReloadMetrics};
+use self::stderr::Stderr;
 
 /// How long the last spans may take to leave at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,21 +107,24 @@ impl Settings {
 /// Whatever has to be done at the end.
 #[must_use]
 pub struct Telemetry {
+    stderr: Stderr,
     provider: Option<SdkTracerProvider>,
 }
 
 /// Starts the log, to standard error, and the export of traces. `environment`: the process's.
 ///
 /// # Errors
-/// A sentence, if spans are to be exported and cannot be. Call it within a tokio runtime.
+/// A sentence, if spans are to be exported and cannot be, or there can be no thread for the log. Call
+/// it within a tokio runtime.
 pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
     let level = LogLevel::ALL[settings.log_level as usize].1;
     // Libraries write headers and frames from debug on: a token could be in them.
     let filter = EnvFilter::new(format!("warn,inkpass={level},opentelemetry_sdk=error"));
+    let stderr = Stderr::start()?;
     let log = match settings.log_format {
-        LogFormat::Json => json_log::JsonLog.boxed(),
+        LogFormat::Json => json_log::JsonLog::new(stderr.clone()).boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(stderr.clone())
             .with_target(false)
             .with_ansi(io::stderr().is_terminal())
             .fmt_fields(format::debug_fn(write_field))
@@ -131,7 +137,7 @@ pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Resul
     });
     // A second start changes nothing.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
-    Ok(Telemetry { provider })
+    Ok(Telemetry { stderr, provider })
 }
 
 /// What a person wants to read of a span or an event.
@@ -150,13 +156,23 @@ fn write_field(
 }
 
 impl Telemetry {
-    /// Sends the last spans. It must not run on the runtime that the exporter needs.
+    /// Counts the log lines for which there was no room.
+    #[must_use]
+    pub const fn log_lines_dropped(&self) -> &IntCounter {
+        self.stderr.dropped()
+    }
+
+    /// Sends the last spans and writes the last log lines, within some seconds.
     pub async fn flush(self) {
-        let Some(provider) = self.provider else { return };
-        let flushed =
-            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_TIMEOUT)).await;
-        if !matches!(flushed, Ok(Ok(()))) {
-            tracing::warn!("the last spans could not be sent");
-        }
+        // Not on the runtime, which the exporter needs.
+        let flushed = tokio::task::spawn_blocking(move || {
+            let Self { stderr, provider } = self;
+            if provider.is_some_and(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT).is_err()) {
+                tracing::warn!("the last spans could not be sent");
+            }
+            stderr.flush();
+        });
+        // It cannot fail: nothing in it panics.
+        let _ = flushed.await;
     }
 }

@@ -1,0 +1,127 @@
+//! Standard error, written by a thread of its own: whoever logs must not wait for whoever reads, who
+//! may have stopped.
+//!
+//! The crate `tracing-appender` does the same, but tells its own troubles on standard output, which
+//! belongs to the audit trail.
+
+use std::{
+    io::{self, Write},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use prometheus::{IntCounter, Opts};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How many lines may wait to be written; more are dropped.
+const CAPACITY: usize = 2048;
+
+/// How long the last lines may take at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+enum Message {
+    Line(Vec<u8>),
+    /// Answered when the lines before it are out.
+    Flush(SyncSender<()>),
+}
+
+/// Where lines go; each `write` is one. Cloning it is cheap.
+#[derive(Clone)]
+pub(super) struct Stderr {
+    messages: SyncSender<Message>,
+    dropped: IntCounter,
+}
+
+impl Stderr {
+    /// Starts the thread, which ends with the process.
+    pub(super) fn start() -> Result<Self, String> {
+        Self::writing_to(io::stderr())
+    }
+
+    fn writing_to(out: impl Write + Send + 'static) -> Result<Self, String> {
+        let (messages, received) = sync_channel(CAPACITY);
+        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || run(&received, out));
+        thread.map_err(|error| format!("the log cannot start: {error}"))?;
+        let dropped = Opts::new("inkpass_log_lines_dropped_total", "Log lines for which there was no room.");
+        let dropped = IntCounter::with_opts(dropped).map_err(|error| error.to_string())?;
+        Ok(Self { messages, dropped })
+    }
+
+    /// Counts the lines that were dropped.
+    pub(super) const fn dropped(&self) -> &IntCounter {
+        &self.dropped
+    }
+
+    /// Waits for the lines so far, and not for ever.
+    pub(super) fn flush(&self) {
+        let (done, is_done) = sync_channel(1);
+        if self.messages.try_send(Message::Flush(done)).is_ok() {
+            let _ = is_done.recv_timeout(FLUSH_TIMEOUT);
+        }
+    }
+}
+
+fn run(messages: &Receiver<Message>, mut out: impl Write) {
+    for message in messages {
+        match message {
+            // A log that cannot be written has nobody to tell.
+            Message::Line(line) => drop(out.write_all(&line)),
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.messages.try_send(Message::Line(line.to_vec())).is_err() {
+            self.dropped.inc();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_out_in_order_before_a_flush_ends() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut stderr = Stderr::writing_to(writer).unwrap();
+        stderr.write_all(b"first\n").unwrap();
+        stderr.clone().write_all(b"second\n").unwrap();
+        Stderr::flush(&stderr);
+        drop(stderr);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "first\nsecond\n");
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_who_has_stopped() {
+        let (reader, writer) = io::pipe().unwrap();
+        let mut stderr = Stderr::writing_to(writer).unwrap();
+        // More than a pipe and the queue hold.
+        for _ in 0..2 * CAPACITY {
+            stderr.write_all(&[b'x'; 1024]).unwrap();
+        }
+        assert!(stderr.dropped().get() > 0);
+        Stderr::flush(&stderr);
+        drop(reader);
+    }
+}
