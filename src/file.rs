@@ -33,9 +33,12 @@ pub enum FileError {
     /// It is a directory, a pipe or a device.
     #[error("is not a file")]
     NotAFile,
-    /// Others may read or change it.
+    /// Others may read it.
     #[error("is open to other users (mode {0:04o}): chmod 0440 it, or set the volume's defaultMode: 0440")]
     OpenToOthers(u32),
+    /// Others may change it.
+    #[error("can be changed by other users (mode {0:04o}): chmod o-w it")]
+    ChangeableByOthers(u32),
     /// It is longer than so many bytes.
     #[error("is longer than {0} bytes")]
     TooLong(u64),
@@ -43,7 +46,7 @@ pub enum FileError {
 
 impl OpenFile {
     /// # Errors
-    /// [`FileError::Unreadable`] or [`FileError::NotAFile`].
+    /// [`FileError::Unreadable`], [`FileError::NotAFile`] or [`FileError::ChangeableByOthers`].
     pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
         // Opening a pipe would wait for whoever writes to it.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -52,7 +55,11 @@ impl OpenFile {
         if !metadata.is_file() {
             return Err(FileError::NotAFile);
         }
-        Ok(Self { file, length: metadata.len(), mode: metadata.permissions().mode() & 0o7777 })
+        let mode = metadata.permissions().mode() & 0o7777;
+        match mode & 0o002 {
+            0 => Ok(Self { file, length: metadata.len(), mode }),
+            _ => Err(FileError::ChangeableByOthers(mode)),
+        }
     }
 
     /// Who may do what with it.
@@ -144,7 +151,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
         fs::write(&path, "").unwrap();
-        for (mode, is_closed) in [(0o440, true), (0o660, true), (0o444, false), (0o602, false)] {
+        for (mode, is_closed) in [(0o440, true), (0o660, true), (0o444, false), (0o601, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let open = OpenFile::open(&path).unwrap();
             assert_eq!((open.mode(), open.check_closed().is_ok()), (mode, is_closed));
@@ -152,5 +159,8 @@ mod tests {
             fs::write(&path, "").unwrap();
             assert_eq!(open.check_closed().is_ok(), is_closed);
         }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o646)).unwrap();
+        let error = OpenFile::open(&path).err().unwrap().to_string();
+        assert_eq!(error, "can be changed by other users (mode 0646): chmod o-w it");
     }
 }

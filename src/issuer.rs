@@ -213,6 +213,12 @@ impl Issuer {
         Ok(Verdict { result, presented: Some(presented), project })
     }
 
+    /// The keys that it signs with.
+    #[must_use]
+    pub const fn keyring(&self) -> &Arc<LiveKeyring> {
+        &self.keyring
+    }
+
     /// A project by its name; the default one where it is empty.
     #[must_use]
     pub fn project(&self, name: &str) -> Option<Arc<Project>> {

@@ -13,11 +13,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::Notify,
+    sync::watch::{self, Receiver},
     task::spawn_blocking,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
@@ -69,34 +70,35 @@ pub async fn run(
     metrics: Arc<Metrics>,
     end: CancellationToken,
 ) {
-    let parts = parts.into_iter().map(|part| Part::new(part, &metrics)).collect();
-    end.run_until_cancelled(keep(parts, interval)).await;
+    let (changes, _) = watch::channel(());
+    let mut directories = Directories::new(changes.clone());
+    let watch = || directories.watch(parts.iter().flat_map(|part| part.files()));
+    // Each by itself: what is slow, such as keys that are tried out, delays no other.
+    let parts =
+        parts.iter().map(|part| Part::new(part.clone(), &metrics).keep(changes.subscribe(), interval));
+    let all = async { tokio::join!(every(interval, watch), join_all(parts)) };
+    end.run_until_cancelled(all).await;
+    // Without files there is nothing to do.
+    end.cancelled().await;
 }
 
-async fn keep(mut parts: Vec<Part>, period: Duration) {
-    let changed = Arc::new(Notify::new());
-    let mut directories = Directories::new(changed.clone());
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// At once, and then again and again.
+async fn every(period: Duration, mut work: impl FnMut()) {
+    let mut ticks = ticks(period);
     loop {
-        let is_tick = tokio::select! {
-            _ = ticks.tick() => true,
-            () = changed.notified() => {
-                until_quiet(&changed).await;
-                false
-            }
-        };
-        if is_tick {
-            directories.watch(parts.iter().flat_map(|part| part.inner.files()));
-        }
-        for part in &mut parts {
-            part.check().await;
-        }
+        ticks.tick().await;
+        work();
     }
 }
 
-async fn until_quiet(changed: &Notify) {
-    let quiet = async { while timeout(QUIET, changed.notified()).await.is_ok() {} };
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn until_quiet(changes: &mut Receiver<()>) {
+    let quiet = async { while timeout(QUIET, changes.changed()).await.is_ok() {} };
     let _ = timeout(LONGEST_UNREST, quiet).await;
 }
 
@@ -110,6 +112,18 @@ struct Part {
 impl Part {
     fn new(inner: Arc<dyn Reload>, metrics: &Metrics) -> Self {
         Self { metrics: metrics.reload(inner.name()), inner, tried: None }
+    }
+
+    async fn keep(mut self, mut changes: Receiver<()>, period: Duration) {
+        let mut ticks = ticks(period);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                // Its sender lives as long as this.
+                _ = changes.changed() => until_quiet(&mut changes).await,
+            }
+            self.check().await;
+        }
     }
 
     async fn check(&mut self) {
@@ -138,6 +152,14 @@ impl Part {
         }
         self.tried = Some(tried);
     }
+}
+
+/// Does what blocks a thread. That it broke off is told without a panic's words, which may hold what
+/// it was about.
+pub(crate) async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Vec<String>> + Send + 'static,
+) -> Result<T, Vec<String>> {
+    spawn_blocking(work).await.unwrap_or_else(|_| Err(vec!["reading broke off".to_owned()]))
 }
 
 /// SHA-256 over what some files hold and who may read them, or why they cannot be read.

@@ -11,19 +11,21 @@ use arc_swap::ArcSwap;
 use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
-use tokio::task::spawn_blocking;
 use tokio_rustls::TlsAcceptor;
 use tonic::async_trait;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     file::{FileError, OpenFile},
-    reload::Reload,
+    reload::{Reload, on_a_thread},
 };
 
 /// The longest file, in bytes: some hundred CAs.
@@ -88,8 +90,7 @@ impl Reload for Tls {
 
     async fn reload(&self) -> Result<(), Vec<String>> {
         let settings = self.settings.clone();
-        let built = spawn_blocking(move || build(&settings)).await;
-        self.current.store(built.map_err(|error| vec![error.to_string()])??);
+        self.current.store(on_a_thread(move || build(&settings)).await?);
         Ok(())
     }
 }
@@ -138,19 +139,30 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String
     match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
         Ok(none) if none.is_empty() => Err(about(path, "holds no certificate in PEM form")),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(about(path, format_args!("cannot be read as PEM certificates: {error}"))),
+        Err(error) => Err(about(path, in_our_words(&error))),
     }
 }
 
 /// The key as it signs: what it was read from is wiped.
 fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, String> {
     let content = read_closed(path).map_err(|error| about(path, error))?;
-    // The parser's own words name a section or a position, never what is in it.
-    let mut key = PrivateKeyDer::from_pem_slice(&content)
-        .map_err(|error| about(path, format_args!("cannot be read as a PEM private key: {error}")))?;
+    let mut key =
+        PrivateKeyDer::from_pem_slice(&content).map_err(|error| about(path, in_our_words(&error)))?;
     let signs = aws_lc_rs::sign::any_supported_type(&key);
     key.zeroize();
     signs.map_err(|error| about(path, error))
+}
+
+/// The parser's own words show what is in the file, which may be a private key.
+const fn in_our_words(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::NoItemsFound => "holds nothing of the kind that belongs there, in PEM form",
+        pem::Error::IllegalSectionStart { .. } | pem::Error::MissingSectionEnd { .. } => {
+            "is not PEM: each -----BEGIN and each -----END must stand on a line of its own, and in pairs"
+        }
+        pem::Error::Base64Decode(_) => "is not PEM: what stands between BEGIN and END is no base64",
+        _ => "cannot be read as PEM",
+    }
 }
 
 fn read_closed(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {

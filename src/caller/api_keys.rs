@@ -17,12 +17,14 @@ use arc_swap::ArcSwap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::task::spawn_blocking;
 use tonic::async_trait;
 use zeroize::Zeroizing;
 
 use super::{Principal, api_key_file};
-use crate::{entropy::Entropy, reload::Reload};
+use crate::{
+    entropy::Entropy,
+    reload::{Reload, on_a_thread},
+};
 
 /// What a key begins with, so that people and scanners for secrets know one when they see it.
 const PREFIX: &str = "ik_";
@@ -74,8 +76,7 @@ impl Reload for ApiKeys {
 
     async fn reload(&self) -> Result<(), Vec<String>> {
         let path = self.path.clone();
-        let read = spawn_blocking(move || api_key_file::read(&path)).await;
-        self.keys.store(Arc::new(read.map_err(|error| vec![error.to_string()])??));
+        self.keys.store(Arc::new(on_a_thread(move || api_key_file::read(&path)).await?));
         Ok(())
     }
 }

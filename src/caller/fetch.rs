@@ -1,31 +1,37 @@
 //! One fetch of an issuer's keys over HTTP. Nothing is kept from fetch to fetch, so a CA or token
 //! file that has changed needs no restart.
 
-use std::{error::Error, fs, path::Path, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use reqwest::{Certificate, Client, redirect};
 use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 use super::{
     IssuerSettings,
     jwk::{self, Key},
 };
+use crate::file::OpenFile;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 256 * 1024;
+const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// # Errors
 /// What failed, in a sentence.
 pub(super) async fn keys(settings: &IssuerSettings) -> Result<Vec<Key>, String> {
-    let (is_plaintext, ca_file) = (settings.jwks_url.scheme() == "http", settings.ca_file.clone());
-    // Reads files.
-    let client = spawn_blocking(move || client(is_plaintext, ca_file.as_deref()));
-    let client = client.await.map_err(|error| error.to_string())??;
+    let is_plaintext = settings.jwks_url.scheme() == "http";
+    let (ca_file, token_file) = (settings.ca_file.clone(), settings.jwks_token_file.clone());
+    let read = spawn_blocking(move || {
+        let client = client(is_plaintext, ca_file.as_deref())?;
+        Ok::<_, String>((client, token_file.as_deref().map(bearer).transpose()?))
+    });
+    let (client, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
     let mut request = client.get(settings.jwks_url.clone());
-    if let Some(path) = &settings.jwks_token_file {
-        request = request.header(AUTHORIZATION, bearer(path).await?);
+    if let Some(bearer) = bearer {
+        request = request.header(AUTHORIZATION, bearer);
     }
     let mut response = request.send().await.map_err(describe)?;
     if response.status() != StatusCode::OK {
@@ -56,8 +62,7 @@ pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Clien
         _ if is_plaintext => builder.tls_certs_only([]).no_proxy(),
         None => builder,
         Some(path) => {
-            let text =
-                fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            let text = read(path)?;
             let certificates = Certificate::from_pem_bundle(&text).unwrap_or_default();
             if certificates.is_empty() {
                 return Err(format!("{} holds no certificate in PEM form", path.display()));
@@ -68,11 +73,15 @@ pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Clien
     builder.build().map_err(describe)
 }
 
-async fn bearer(path: &Path) -> Result<HeaderValue, String> {
-    let token = tokio::fs::read_to_string(path).await;
-    let token = token.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
-    let mut value = value.map_err(|_| format!("{} holds no token", path.display()))?;
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST_FILE));
+    content.map_err(|error| format!("{} {error}", path.display()))
+}
+
+fn bearer(path: &Path) -> Result<HeaderValue, String> {
+    let header = Zeroizing::new([b"Bearer ", read(path)?.trim_ascii()].concat());
+    let mut value =
+        HeaderValue::from_bytes(&header).map_err(|_| format!("{} holds no token", path.display()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, known},
     entropy::SystemEntropy,
     issuer::Issuer,
-    keyring::{Keyring, LiveKeyring, Probe},
+    keyring::{Keyring, LiveKeyring, Probe, Trial},
     policy::{Everyone, LiveRules, PolicyFile, Rules},
     region::Region,
     reload::Reload,
@@ -161,13 +161,11 @@ struct ByListing(Whiteboard);
 
 #[async_trait]
 impl Probe for ByListing {
-    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Result<(), String> {
+    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial {
         match self.0.rooms(&Access { key, region }, None, 1).await {
-            Ok(_) => Ok(()),
-            Err(whiteboard::Error::CredentialsRejected { .. }) => {
-                Err("the whiteboard API does not accept it".to_owned())
-            }
-            Err(_) => Err("the whiteboard API could not be asked whether it accepts it".to_owned()),
+            Ok(_) => Trial::Accepted,
+            Err(whiteboard::Error::CredentialsRejected { .. }) => Trial::Rejected,
+            Err(_) => Trial::Unknown,
         }
     }
 }

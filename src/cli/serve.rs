@@ -45,6 +45,7 @@ impl Serve {
         let server = Server::bind(config.server.listen, config.admin_listen).await?;
         let plan = Plan::of_settings(config, everyone)?;
         plan.metrics.show(telemetry.log_lines_dropped());
+        plan.keyring.try_at_start().await.map_err(Failure::Usage)?;
         let audit = plan.audit.clone();
         let parts = plan.into_parts();
         let (grpc, admin) = server.addresses()?;

@@ -1,30 +1,23 @@
 //! The keyring that holds now, and the way to another: a bad file never replaces a good key.
 
-use std::{cell::RefCell, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::{task::spawn_blocking, time::timeout};
+use futures_util::future::join_all;
+use tokio::time::timeout;
 use tonic::async_trait;
 
-use super::{KeyState, Keyring, Project, ProjectSettings};
+use super::{
+    KeyState, Keyring, Project, ProjectSettings, load_projects,
+    trial::{Probe, REJECTED, Trial, UNKNOWN, has_signed, mistake, places, signing},
+};
 use crate::{
-    region::Region,
-    reload::{Content, Reload},
+    reload::{Content, Reload, on_a_thread},
     token::SigningKey,
 };
 
-/// How long a new key may take to be tried out: other files wait to be read.
+/// How long a new key may take to be tried out.
 const LONGEST_TRIAL: Duration = Duration::from_secs(5);
-
-/// Asks whoever takes tokens whether a key's are taken. Handed in from above.
-#[async_trait]
-pub trait Probe: Send + Sync + 'static {
-    /// By a harmless read.
-    ///
-    /// # Errors
-    /// That the key is not known to be accepted, in a sentence without anything of the key.
-    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Result<(), String>;
-}
 
 /// Keys that can be replaced while they are used. Reading them takes no lock.
 pub struct LiveKeyring {
@@ -52,23 +45,60 @@ impl LiveKeyring {
         self.current.load()
     }
 
-    /// What a new key must do before it is used.
-    async fn try_out(&self, project: &Project, key: &Arc<SigningKey>) -> Result<(), String> {
-        let about =
-            |what: &str| format!("projects.{}: access key {}: {what}", project.name(), key.access_key());
-        if !key.verifies_itself() {
-            return Err(about("does not verify what it signed"));
-        }
-        match (&self.probe, project.region()) {
-            (None, _) => Ok(()),
-            (Some(_), None) => Err(about("cannot be tried out: the project has no default region")),
-            (Some(probe), Some(region)) => {
-                let answer = timeout(LONGEST_TRIAL, probe.accepts(key.clone(), region)).await;
-                let answer =
-                    answer.unwrap_or_else(|_| Err("nobody answered whether it is accepted".to_owned()));
-                answer.map_err(|what| about(&what))
+    /// Tries all keys that sign, if new keys are tried: at the start every key is new. Where nobody
+    /// can be asked, they are used: an upstream that is away must not keep a server from starting.
+    ///
+    /// # Errors
+    /// Each active key that is not accepted. Of one that is retiring it is logged.
+    pub async fn try_at_start(&self) -> Result<(), Vec<String>> {
+        let now = self.current.load_full();
+        let trials = now.projects().flat_map(|project| {
+            signing(project)
+                .map(move |(place, state, key)| async move { (place, state, self.trial(project, key).await) })
+        });
+        let mut rejected = Vec::new();
+        for (place, state, trial) in join_all(trials).await {
+            match trial {
+                Trial::Accepted => {}
+                Trial::Rejected if state == KeyState::Active => rejected.push(format!("{place}: {REJECTED}")),
+                Trial::Rejected => tracing::warn!(key = %place, "{REJECTED}"),
+                Trial::Unknown => tracing::warn!(key = %place, "{UNKNOWN}; it is used untried"),
             }
         }
+        if rejected.is_empty() { Ok(()) } else { Err(rejected) }
+    }
+
+    async fn trial(&self, project: &Project, key: &Arc<SigningKey>) -> Trial {
+        match (&self.probe, project.region()) {
+            (None, _) => Trial::Accepted,
+            (Some(_), None) => Trial::Unknown,
+            (Some(probe), Some(region)) => {
+                let trial = timeout(LONGEST_TRIAL, probe.accepts(key.clone(), region)).await;
+                trial.unwrap_or(Trial::Unknown)
+            }
+        }
+    }
+
+    /// What keeps a project from being taken over.
+    async fn mistakes(&self, before: &Keyring, project: &Project) -> Vec<String> {
+        let mut mistakes: Vec<_> = places(project)
+            .filter_map(|(place, _, key)| {
+                Some(format!("{place}: {}", mistake(before, key, self.probe.is_some())?))
+            })
+            .collect();
+        if !mistakes.is_empty() {
+            return mistakes;
+        }
+        let new = signing(project).filter(|(_, _, key)| !has_signed(before, project, key));
+        let trials = new.map(|(place, _, key)| async move { (place, self.trial(project, key).await) });
+        for (place, trial) in join_all(trials).await {
+            match trial {
+                Trial::Accepted => {}
+                Trial::Rejected => mistakes.push(format!("{place}: {REJECTED}")),
+                Trial::Unknown => mistakes.push(format!("{place}: {UNKNOWN}")),
+            }
+        }
+        mistakes
     }
 }
 
@@ -82,26 +112,34 @@ impl Reload for LiveKeyring {
         files(&self.settings)
     }
 
+    /// Each project by itself: one whose files are bad keeps its keys, and keeps no other from theirs.
     async fn reload(&self) -> Result<(), Vec<String>> {
         let settings = self.settings.clone();
-        let keyring = spawn_blocking(move || read(&settings)).await;
-        let keyring = keyring.map_err(|error| vec![error.to_string()])??;
+        let (read, mut mistakes) = on_a_thread(move || read(&settings)).await?;
         let before = self.current.load_full();
-        let mut mistakes = Vec::new();
-        for project in keyring.projects() {
-            for (state, key) in project.keys_with_states() {
-                let is_new = before.find(key.access_key()).is_none_or(|(_, known)| !known.is_same_as(key));
-                if is_new && state != KeyState::VerifyOnly {
-                    mistakes.extend(self.try_out(project, key).await.err());
-                }
-            }
+        let mut projects = Vec::new();
+        for (settings, read) in self.settings.iter().zip(read) {
+            let refused = match &read {
+                Some(project) => self.mistakes(&before, project).await,
+                None => Vec::new(),
+            };
+            let taken = read.filter(|_| refused.is_empty()).map(Arc::new);
+            mistakes.extend(refused);
+            projects.extend(taken.or_else(|| before.project(&settings.name).cloned()));
         }
-        if !mistakes.is_empty() {
+        if has_one_key_twice(&projects) {
+            mistakes
+                .push("an access key would belong to two projects, so all keys stay as they were".to_owned());
             return Err(mistakes);
         }
-        self.current.store(Arc::new(keyring));
-        Ok(())
+        self.current.store(Arc::new(Keyring::of(projects, before.default.clone())));
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
+}
+
+fn has_one_key_twice(projects: &[Arc<Project>]) -> bool {
+    let mut seen = HashSet::new();
+    !projects.iter().flat_map(|project| project.keys()).all(|key| seen.insert(key.access_key()))
 }
 
 fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {
@@ -109,17 +147,18 @@ fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {
     keys.flat_map(|key| [key.access_key_file.clone(), key.secret_key_file.clone()]).collect()
 }
 
-/// Every file, as all of them were at one time.
-fn read(settings: &[ProjectSettings]) -> Result<Keyring, Vec<String>> {
+type Read = (Vec<Option<Project>>, Vec<String>);
+
+/// Every project that can be used, as its files were at one time, and all that is wrong with others.
+fn read(settings: &[ProjectSettings]) -> Result<Read, Vec<String>> {
     let content = Content::of(&files(settings));
     let mistakes = RefCell::new(Vec::new());
-    let mistake = |place: &dyn Display, what: &dyn Display| {
+    let projects = load_projects(settings, |place, what| {
         mistakes.borrow_mut().push(format!("{place}: {what}"));
-    };
-    let keyring = Keyring::load(settings, mistake).ok_or_else(|| mistakes.take())?;
+    });
     // Else an access key could be paired with another one's secret key.
     if Content::of(&files(settings)) == content {
-        Ok(keyring)
+        Ok((projects, mistakes.take()))
     } else {
         Err(vec!["the keys' files changed while they were read; they are read again".to_owned()])
     }

@@ -2,6 +2,7 @@
 
 mod file;
 mod live;
+mod trial;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +16,8 @@ use zeroize::Zeroizing;
 
 pub use self::{
     file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
-    live::{LiveKeyring, Probe},
+    live::LiveKeyring,
+    trial::{Probe, Trial},
 };
 pub use crate::file::FileError;
 use crate::{region::Region, token::SigningKey};
@@ -138,30 +140,31 @@ impl Keyring {
     /// A keyring of projects that are in memory already. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
+        Self::of(projects.into_iter().map(Arc::new).collect(), default)
+    }
+
+    fn of(projects: Vec<Arc<Project>>, default: Option<String>) -> Self {
         let owners = projects
             .iter()
             .flat_map(|project| project.keys().map(|key| (key.access_key().to_owned(), project.name.clone())))
             .collect();
         let only = if let [only] = &*projects { Some(only.name.clone()) } else { None };
-        let projects =
-            projects.into_iter().map(|project| (project.name.clone(), Arc::new(project))).collect();
+        let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
         Self { projects, default: default.or(only), owners }
     }
 
     /// Loads every key, and reports every mistake with the setting or file that it is in. `None`
     /// if there was one.
     pub fn load(settings: &[ProjectSettings], mistake: impl Fn(&dyn Display, &dyn Display)) -> Option<Self> {
-        let mut loader = Loader { mistake: &mistake, failed: false, seen: HashMap::new() };
-        let projects: Vec<_> = settings.iter().map(|project| loader.project(project)).collect();
+        let projects: Option<Vec<_>> = load_projects(settings, &mistake).into_iter().collect();
         let mut defaults = settings.iter().filter(|project| project.is_default);
         let default = defaults.next().map(|project| project.name.clone());
         if let Some(second) = defaults.next() {
-            loader.report(
-                &format_args!("projects.{}.default", second.name),
-                &"only one project can be the default",
-            );
+            let place = format_args!("projects.{}.default", second.name);
+            mistake(&place, &"only one project can be the default");
+            return None;
         }
-        (!loader.failed).then(|| Self::new(projects, default))
+        Some(Self::new(projects?, default))
     }
 
     /// A project by its name; the default one where `name` is empty.
@@ -185,9 +188,19 @@ impl Keyring {
     }
 }
 
+/// Loads every key of every project; `None` stands for a project with a mistake.
+fn load_projects(
+    settings: &[ProjectSettings],
+    mistake: impl Fn(&dyn Display, &dyn Display),
+) -> Vec<Option<Project>> {
+    let mut loader = Loader { mistake: &mistake, failed: false, seen: HashMap::new() };
+    settings.iter().map(|project| loader.project(project)).collect()
+}
+
 /// Loads keys and goes on after a mistake.
 struct Loader<'a, F> {
     mistake: &'a F,
+    /// Whether there was a mistake in the project that is being loaded.
     failed: bool,
     /// Access key → the setting that it was first read for.
     seen: HashMap<String, String>,
@@ -199,7 +212,8 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
         (self.mistake)(place, what);
     }
 
-    fn project(&mut self, settings: &ProjectSettings) -> Project {
+    fn project(&mut self, settings: &ProjectSettings) -> Option<Project> {
+        self.failed = false;
         let path = format!("projects.{}.keys", settings.name);
         if !settings.keys.iter().any(|key| key.state == KeyState::Active) {
             self.report(&path, &"there is no active key, so nothing could be signed");
@@ -210,7 +224,7 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
                 keys.push((key.state, Arc::new(loaded)));
             }
         }
-        Project::new(settings.name.clone(), settings.region, keys)
+        (!self.failed).then(|| Project::new(settings.name.clone(), settings.region, keys))
     }
 
     fn key(&mut self, path: &str, settings: &KeySettings) -> Option<SigningKey> {

@@ -6,14 +6,13 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::task::spawn_blocking;
 use tonic::async_trait;
 
 use super::{
     file::{KnownProjects, Mistake},
     rules::Rules,
 };
-use crate::reload::Reload;
+use crate::reload::{Reload, on_a_thread};
 
 /// Rules that can be replaced while they are used. Reading them takes no lock.
 #[derive(Debug)]
@@ -68,9 +67,11 @@ impl Reload for PolicyFile {
 
     async fn reload(&self) -> Result<(), Vec<String>> {
         let (rules, path, projects) = (self.rules.clone(), self.path.clone(), self.projects.clone());
-        let read = spawn_blocking(move || rules.reload(&path, Some(&projects))).await;
-        let about = |mistake| format!("{}:{mistake}", self.path.display());
-        read.map_err(|error| vec![error.to_string()])?
-            .map_err(|mistakes| mistakes.into_iter().map(about).collect())
+        on_a_thread(move || {
+            let about = |mistake| format!("{}:{mistake}", path.display());
+            let reloaded = rules.reload(&path, Some(&projects));
+            reloaded.map_err(|mistakes| mistakes.into_iter().map(about).collect())
+        })
+        .await
     }
 }

@@ -3,25 +3,24 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode},
 };
-use tokio::sync::Notify;
+use tokio::sync::watch::Sender;
 
 /// Directories in which every change is told. The thread that listens ends when this is dropped.
 pub(super) struct Directories {
-    changed: Arc<Notify>,
+    changes: Sender<()>,
     watcher: Option<RecommendedWatcher>,
     is_failing: bool,
 }
 
 impl Directories {
-    pub(super) fn new(changed: Arc<Notify>) -> Self {
-        Self { changed, watcher: None, is_failing: false }
+    pub(super) fn new(changes: Sender<()>) -> Self {
+        Self { changes, watcher: None, is_failing: false }
     }
 
     /// Watches the directories of these files, also those that were replaced since. A failure is
@@ -45,10 +44,10 @@ impl Directories {
         let watcher = if let Some(watcher) = &mut self.watcher {
             watcher
         } else {
-            let changed = self.changed.clone();
+            let changes = self.changes.clone();
             let tell = move |event| {
                 if is_change(&event) {
-                    changed.notify_one();
+                    changes.send_replace(());
                 }
             };
             self.watcher.insert(notify::recommended_watcher(tell)?)

@@ -97,7 +97,7 @@ impl ConversionService for Conversions {
         let (access, place) = self.0.access_to(Rpc::WatchConversion, &request, &target).await?;
         let watcher = &self.0.watcher;
         let longest = Instant::now() + watcher.max_duration();
-        let watch = watcher.watch(access, target.uuid);
+        let watch = watcher.watch(&access, target.uuid);
         Ok(Response::new(watch::stream((watch, place), longest, deadline, self.0.stopping.clone())))
     }
 

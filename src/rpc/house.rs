@@ -63,9 +63,12 @@ impl House {
         entropy: Arc<dyn Entropy>,
     ) -> Arc<Self> {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let keyring = desk.issuer.keyring().clone();
+        let watcher =
+            Watcher::new(whiteboard.clone(), keyring, entropy, watch, tasks.clone(), stopping.clone());
         Arc::new(Self {
             desk,
-            watcher: Watcher::new(whiteboard.clone(), entropy, watch, tasks.clone(), stopping.clone()),
+            watcher,
             whiteboard,
             outcomes: Arc::new(InMemory::new(clock, tasks.clone())),
             tasks,

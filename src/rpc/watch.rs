@@ -8,7 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, codegen::BoxStream};
 
 use super::{Error, conversions::describe, status::Missing};
-use crate::{policy::WatchPlace, proto::WatchConversionResponse, watcher::Watch};
+use crate::{
+    policy::WatchPlace,
+    proto::WatchConversionResponse,
+    watcher::{Failure, Watch},
+};
 
 /// When the caller's own deadline is; an extension of the request, where the caller set one.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +57,9 @@ impl Stream {
             () = sleep_until(self.expiry.into()) => Some(Err((self.at_expiry)())),
             state = self.watch.next() => Some(match state? {
                 Ok(conversion) => Ok(WatchConversionResponse { conversion: Some(describe(conversion, "")) }),
-                Err(error) => Err(Error::Upstream(error, Missing::Conversion)),
+                Err(Failure::Upstream(error)) => Err(Error::Upstream(error, Missing::Conversion)),
+                // Who watches again is told by which key, or that there is none.
+                Err(Failure::KeyReplaced) => Err(Error::WatchExpired),
             }),
         }
     }

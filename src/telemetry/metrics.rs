@@ -59,7 +59,7 @@ pub struct Metrics {
     methods: HashMap<&'static str, CallMetrics>,
     other: CallMetrics,
     insecure_allow_all: IntGaugeVec,
-    upstream_clock_skew: IntGauge,
+    upstream_clock_skew: IntGaugeVec,
     callers_unknown: IntCounterVec,
     jwks_fetches: IntCounterVec,
     jwks_last: IntGaugeVec,
@@ -95,6 +95,17 @@ pub struct AuditMetrics {
     pub writes: IntCounter,
     /// Lines that were not known to be written in time.
     pub failures: IntCounter,
+}
+
+/// How far another clock is ahead.
+#[derive(Clone)]
+pub struct ClockSkew(IntGaugeVec);
+
+impl ClockSkew {
+    /// In seconds.
+    pub fn set(&self, seconds: i64) {
+        self.0.with_label_values::<&str>(&[]).set(seconds);
+    }
 }
 
 /// The metrics of one method.
@@ -137,11 +148,11 @@ impl Metrics {
         };
         let insecure_allow_all =
             gauge("inkpass_insecure_allow_all", "1 where --insecure-allow-all was given.", &[])?;
-        let upstream_clock_skew = IntGauge::new(
+        let upstream_clock_skew = gauge(
             "inkpass_upstream_clock_skew_seconds",
             "How far the whiteboard API's clock is ahead of ours, by its last answer.",
+            &[],
         )?;
-        registry.register(Box::new(upstream_clock_skew.clone()))?;
         let callers_unknown = counter(
             "inkpass_callers_unknown_total",
             "Calls whose caller could not be identified, by cause.",
@@ -222,10 +233,11 @@ impl Metrics {
         self.insecure_allow_all.with_label_values::<&str>(&[]).set(1);
     }
 
-    /// How far the whiteboard API's clock is ahead of ours, in seconds.
+    /// How far the whiteboard API's clock is ahead of ours, in seconds: shown from the first
+    /// measurement on.
     #[must_use]
-    pub fn upstream_clock_skew(&self) -> IntGauge {
-        self.upstream_clock_skew.clone()
+    pub fn upstream_clock_skew(&self) -> ClockSkew {
+        ClockSkew(self.upstream_clock_skew.clone())
     }
 
     /// Counts callers that could not be identified for this cause, one of a closed set.

@@ -21,7 +21,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::metrics::{AuditMetrics, CallMetrics, JwksMetrics, Metrics, ReloadMetrics};
+pub use self::metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics};
 use self::stderr::Stderr;
 
 /// How long the last spans may take to leave at the end.

@@ -106,12 +106,23 @@ impl SigningKey {
         Presented::parse(token.expose()).is_ok_and(|read| read.is_signed_by(self))
     }
 
-    /// Whether another key has the same access key and signs the same, in a time that does not
-    /// depend on either secret.
+    /// Whether another key has the same access key and the same secret key.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let tag = Tag(other.mac.of(b""));
-        self.access_key == other.access_key && self.verifies("", &tag)
+        self.access_key == other.access_key && self.has_secret_of(other)
+    }
+
+    /// Whether another key has the same secret key, in a time that does not depend on either.
+    #[must_use]
+    pub fn has_secret_of(&self, other: &Self) -> bool {
+        self.verifies("", &Tag(other.mac.of(b"")))
+    }
+
+    /// Whether its access key is another key's secret key, as where two files were mistaken for each
+    /// other.
+    #[must_use]
+    pub fn is_named_by_secret_of(&self, other: &Self) -> bool {
+        other.verifies("", &Tag(MacKey::new(self.access_key.as_bytes()).of(b"")))
     }
 
     /// Whether `tag` is this key's MAC over `message`, in a time that does not depend on where

@@ -13,11 +13,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use self::poller::Poller;
-pub use self::poller::Watch;
+pub use self::poller::{Failure, Watch};
 use crate::{
     entropy::Entropy,
+    keyring::LiveKeyring,
     region::Region,
-    whiteboard::{Access, PathUuid, Whiteboard},
+    whiteboard::{Access, Conversion, Error, PathUuid, Whiteboard},
 };
 
 /// The longest pause between two polls.
@@ -41,6 +42,7 @@ impl Default for Settings {
 /// All pollers.
 pub struct Watcher {
     whiteboard: Whiteboard,
+    keyring: Arc<LiveKeyring>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     tasks: TaskTracker,
@@ -59,15 +61,17 @@ struct Key {
 }
 
 impl Watcher {
-    /// `tasks`: owns the pollers, which end when `stopping` is cancelled.
+    /// `tasks`: owns the pollers, which end when `stopping` is cancelled. `keyring`: lends each read its
+    /// key.
     pub fn new(
         whiteboard: Whiteboard,
+        keyring: Arc<LiveKeyring>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { whiteboard, entropy, settings, tasks, stopping, pollers: Mutex::default() })
+        Arc::new(Self { whiteboard, keyring, entropy, settings, tasks, stopping, pollers: Mutex::default() })
     }
 
     /// How long a watch may last.
@@ -77,8 +81,8 @@ impl Watcher {
     }
 
     /// Begins to watch. The poller is shared, and ends with its last watch.
-    pub fn watch(self: &Arc<Self>, access: Access, uuid: PathUuid<'_>) -> Watch {
-        let key = Key::new(&access, uuid);
+    pub fn watch(self: &Arc<Self>, access: &Access, uuid: PathUuid<'_>) -> Watch {
+        let key = Key::new(access, uuid);
         let mut pollers = self.pollers();
         if let Some(poller) = pollers.get(&key) {
             return poller.watch(self.settings.poll_interval);
@@ -86,7 +90,7 @@ impl Watcher {
         let poller = Arc::new(Poller::default());
         let watch = poller.watch(self.settings.poll_interval);
         pollers.insert(key.clone(), poller.clone());
-        self.tasks.spawn(self.clone().run(key, access, poller).in_current_span());
+        self.tasks.spawn(self.clone().run(key, poller).in_current_span());
         watch
     }
 
@@ -98,19 +102,18 @@ impl Watcher {
         }
     }
 
-    async fn run(self: Arc<Self>, key: Key, access: Access, poller: Arc<Poller>) {
+    async fn run(self: Arc<Self>, key: Key, poller: Arc<Poller>) {
         let entry = Entry { watcher: &self, key: &key, poller: &poller };
-        self.stopping.run_until_cancelled(self.poll(&entry, &access)).await;
+        self.stopping.run_until_cancelled(self.poll(&entry)).await;
     }
 
     /// Polls until nothing more can come, or nobody listens. It stays for one interval after its
     /// last read, so that watches that come and go do not read more often.
-    async fn poll(&self, entry: &Entry<'_>, access: &Access) {
-        let Some(uuid) = PathUuid::new(&entry.key.uuid) else { return };
+    async fn poll(&self, entry: &Entry<'_>) {
         let (poller, shortest) = (entry.poller, self.settings.poll_interval);
         let mut pause = shortest;
         loop {
-            let moved = poller.tell(self.whiteboard.conversion(access, uuid).await);
+            let moved = poller.tell(self.read(entry.key).await);
             pause = if moved { shortest } else { slower(pause) };
             let rest = with_jitter(pause, &*self.entropy).saturating_sub(shortest);
             sleep(shortest).await;
@@ -123,6 +126,17 @@ impl Watcher {
                 return;
             }
         }
+    }
+
+    /// With the key as it is now: a poller keeps none that was replaced.
+    async fn read(&self, key: &Key) -> Result<Conversion, Failure> {
+        let now = self.keyring.now();
+        let signer = now.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
+        let signer = signer.cloned().ok_or(Failure::KeyReplaced)?;
+        drop(now);
+        let access = Access { key: signer, region: key.region };
+        let uuid = PathUuid::new(&key.uuid).ok_or(Failure::Upstream(Error::NotFound))?;
+        self.whiteboard.conversion(&access, uuid).await.map_err(Failure::Upstream)
     }
 
     fn pollers(&self) -> MutexGuard<'_, Pollers> {

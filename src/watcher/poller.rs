@@ -22,6 +22,15 @@ pub(super) struct Poller {
     pub(super) joined_at: Mutex<Option<Instant>>,
 }
 
+/// Why a watch ends before its conversion does.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// The upstream gave nothing.
+    Upstream(Error),
+    /// The key that it was watched with signs no more.
+    KeyReplaced,
+}
+
 /// What a poller has seen.
 #[derive(Default)]
 pub(super) struct Known {
@@ -29,7 +38,7 @@ pub(super) struct Known {
     pub(super) read_at: Option<Instant>,
     /// Counts what is told to the watches; 0: nothing yet.
     changes: u64,
-    state: Option<Result<Conversion, Error>>,
+    state: Option<Result<Conversion, Failure>>,
 }
 
 impl Poller {
@@ -49,7 +58,7 @@ impl Poller {
     }
 
     /// Tells the watches what is new to them; whether anything was.
-    pub(super) fn tell(&self, read: Result<Conversion, Error>) -> bool {
+    pub(super) fn tell(&self, read: Result<Conversion, Failure>) -> bool {
         let mut moved = false;
         self.known.send_modify(|known| {
             known.reads += 1;
@@ -87,7 +96,7 @@ pub struct Watch {
 impl Watch {
     /// The conversion as it is, at first; then each change. `None` after the last, or after an
     /// error, which is final.
-    pub async fn next(&mut self) -> Option<Result<Conversion, Error>> {
+    pub async fn next(&mut self) -> Option<Result<Conversion, Failure>> {
         while !self.is_over {
             if let Some(state) = self.news() {
                 self.is_over = is_last(&state);
@@ -95,13 +104,14 @@ impl Watch {
             }
             if self.known.changed().await.is_err() {
                 self.is_over = true;
-                return Some(Err(Error::Unreachable { detail: "the poller ended".to_owned() }));
+                let error = Error::Unreachable { detail: "the poller ended".to_owned() };
+                return Some(Err(Failure::Upstream(error)));
             }
         }
         None
     }
 
-    fn news(&mut self) -> Option<Result<Conversion, Error>> {
+    fn news(&mut self) -> Option<Result<Conversion, Failure>> {
         let known = self.known.borrow_and_update();
         if known.reads < self.reads_awaited || known.changes == self.told {
             return None;
@@ -112,10 +122,11 @@ impl Watch {
 }
 
 /// A hiccup of the upstream, which does not end a watch that has begun.
-fn may_pass(error: &Error) -> bool {
-    matches!(error, Error::Unreachable { .. } | Error::RateLimited { .. } | Error::UnexpectedAnswer { .. })
+fn may_pass(failure: &Failure) -> bool {
+    use Error::{RateLimited, UnexpectedAnswer, Unreachable};
+    matches!(failure, Failure::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. }))
 }
 
-fn is_last(state: &Result<Conversion, Error>) -> bool {
+fn is_last(state: &Result<Conversion, Failure>) -> bool {
     state.as_ref().map_or(true, |conversion| conversion.known_status().is_final())
 }

@@ -17,7 +17,6 @@ mod transport;
 
 use std::sync::Arc;
 
-use prometheus::IntGauge;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -34,6 +33,7 @@ use crate::{
     entropy::Entropy,
     region::Region,
     stability::Stability,
+    telemetry::ClockSkew,
     token::{Role, SigningKey, Uuid},
 };
 
@@ -125,7 +125,7 @@ impl Whiteboard {
         settings: &Settings,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
-        skew: IntGauge,
+        skew: ClockSkew,
     ) -> Result<Self, reqwest::Error> {
         let transport = Transport::new(&settings.base_url, stability, entropy, skew)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })

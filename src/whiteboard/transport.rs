@@ -10,7 +10,6 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
-use prometheus::IntGauge;
 use reqwest::{Client, Method, redirect};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
@@ -29,6 +28,7 @@ use crate::{
     entropy::Entropy,
     region::Region,
     stability::Stability,
+    telemetry::ClockSkew,
     token::{Claims, Nonce, TokenValue},
 };
 
@@ -49,7 +49,7 @@ struct Inner {
     port: u16,
     stability: Arc<Stability>,
     entropy: Arc<dyn Entropy>,
-    skew: IntGauge,
+    skew: ClockSkew,
     reads: Flights<Read, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
@@ -90,7 +90,7 @@ impl Transport {
         base_url: &Url,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
-        skew: IntGauge,
+        skew: ClockSkew,
     ) -> Result<Self, reqwest::Error> {
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
