@@ -11,6 +11,7 @@ mod decisions;
 mod emulator;
 mod helpers;
 mod identity;
+mod keyring;
 mod policy;
 mod reload;
 mod rpc;

@@ -306,3 +306,42 @@ async fn a_change_before_the_beginning_is_not_missed() {
     world.fails(1).await;
     world.ends(1).await;
 }
+
+/// Its files are read, and nobody hears of it again.
+struct Endless(PathBuf);
+
+#[async_trait]
+impl Reload for Endless {
+    fn name(&self) -> &'static str {
+        "endless"
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.0.clone()]
+    }
+
+    async fn reload(&self) -> Result<(), Vec<String>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_slow_delays_no_other() {
+    let place = Place::new();
+    write(place.path());
+    let file = place.join("word");
+    let endless = Arc::new(Endless(file.clone()));
+    let word = Arc::new(Word {
+        file,
+        text: Mutex::default(),
+        is_refused: AtomicBool::default(),
+        reloads: AtomicUsize::default(),
+    });
+    let (metrics, end) = (Arc::new(Metrics::new(&[]).unwrap()), CancellationToken::new());
+    let run = tokio::spawn(reload::run(vec![endless, word.clone()], NEVER, metrics, end.clone()));
+    until(async || word.get() == "good one").await;
+    fs::write(place.join("word"), "good two").unwrap();
+    until(async || word.get() == "good two").await;
+    end.cancel();
+    run.await.unwrap();
+}

@@ -125,6 +125,23 @@ async fn half_a_line_on_a_full_disk_is_written_whole_to_the_file_that_is_opened_
 }
 
 #[tokio::test]
+async fn what_has_happened_is_never_marked_as_withheld() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    disk.fill();
+    let path = disk.path("audit.log");
+    let trail = Trail::start(&path, OnFailure::Deny);
+    while trail.metrics.failures.get() == 0 {
+        trail.audit.note(&super::line()).await;
+    }
+    let half = fs::read_to_string(&path).unwrap();
+    assert!(!half.ends_with('\n'), "the test wants half a line to go on with");
+    fs::remove_file(disk.path("filler")).unwrap();
+    trail.audit.note(&super::line()).await;
+    trail.audit.close().await.unwrap();
+    assert!(read(&path).iter().all(|line| line["mark"].is_null()), "the half line stands");
+}
+
+#[tokio::test]
 async fn with_allow_calls_go_on_though_the_disk_is_full_and_each_failure_is_counted() {
     let Some(disk) = SmallDisk::mount() else { return };
     disk.fill();

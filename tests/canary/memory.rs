@@ -10,9 +10,9 @@ use sha2::block_api::compress256;
 
 use crate::{
     decisions::{
-        POLICY, issue,
+        FAST_WATCHES, issue,
         program::{ACCEPTED, Files, Program},
-        room, until,
+        room, until, watch_a_conversion, watching,
     },
     helpers::canary::{CANARY, PIECE, secret_of},
 };
@@ -70,8 +70,10 @@ fn states(memory: &[u8], access_key: &str) -> Vec<usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_in_use_is_in_memory_as_its_hmac_state_once_and_a_replaced_one_is_not_there() {
-    let program = Program::start(POLICY, "").await;
+    let program = Program::start(&watching(), FAST_WATCHES).await;
     let teacher = program.client("key:teacher").await;
+    // It lives on with the next keys, or ends: it must keep none that was replaced.
+    let _watch = watch_a_conversion(&teacher).await;
     let signer = async || issue(&teacher, room("r", Role::Reader)).await.unwrap().access_key;
     for (swaps, name) in ACCEPTED.iter().enumerate() {
         if swaps > 0 {
@@ -81,6 +83,12 @@ async fn a_key_in_use_is_in_memory_as_its_hmac_state_once_and_a_replaced_one_is_
         for _ in 0..20 {
             signer().await;
         }
+        // A read under way ends with the key that it began with.
+        let is_alone = async || {
+            let memory = read_memory(program.id()).unwrap();
+            ACCEPTED.iter().all(|known| known == name || states(&memory, known) == [0; 4])
+        };
+        until("the keys before are gone", is_alone).await;
         let memory = read_memory(program.id()).unwrap();
         assert!(count(&memory, name.as_bytes()) > 0, "the memory was read");
         assert_eq!(pieces(&memory), [], "pieces of the key, and their masks");

@@ -1,6 +1,8 @@
 //! Who did what: the line that each decision on minting or changing something has, read in the moment
 //! that the answer is there.
 
+use std::time::Duration;
+
 use inkpass::{
     policy::Rpc,
     proto::{
@@ -15,7 +17,9 @@ use tonic_types::StatusExt;
 use super::{
     House, POLICY, batch, create,
     every_rpc::{Texts, call},
-    issue, room, ttl, until,
+    issue,
+    program::{ACCEPTED, Files, Program},
+    room, ttl, until,
 };
 use crate::{audit::hostile, helpers::assert_refused};
 
@@ -139,6 +143,94 @@ async fn a_batch_has_one_line_with_every_fingerprint() {
     for (token, named) in tokens.iter().zip(named) {
         assert!(token.fingerprint.starts_with(named.unwrap()), "cut, to fit into a line, and no other's");
     }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_was_meant_where_the_caller_left_it_open() {
+    let limited =
+        POLICY.replacen("[[grants]]", "[[grants]]\nquota = { tokens_per_second = 1, burst = 2 }", 1);
+    let house = House::audited(&limited).await;
+    let teacher = house.teacher().await;
+    let told = |names: &[&str]| {
+        let line = house.lines().pop().unwrap();
+        names.iter().map(|name| line[*name].clone()).collect::<Vec<_>>()
+    };
+    let long = IssueTokenRequest { validity: Some(ttl(9_000_000)), ..room("r", Role::Reader) };
+    issue(&teacher, long).await.unwrap_err();
+    assert_eq!(
+        told(&["reason", "project", "ttl_ms"]),
+        ["TTL_ABOVE_MAXIMUM".into(), json!("default"), json!(9_000_000)]
+    );
+
+    create(&teacher, CreateRoomRequest { region: Region::Sg.into(), ..Default::default() })
+        .await
+        .unwrap_err();
+    assert_eq!(told(&["reason", "project", "region"]), ["REGION_FORBIDDEN", "default", "sg"]);
+
+    batch(&teacher, vec![room("r", Role::Reader); 3]).await.unwrap_err();
+    assert_eq!(told(&["reason", "batch", "uuid"]), [json!("CALLER_QUOTA_EXCEEDED"), json!(3), json!("r")]);
+    batch(&teacher, vec![room("r", Role::Reader); 2]).await.unwrap();
+    assert_eq!(told(&["decision", "batch"]), [json!("allow"), json!(2)]);
+    issue(&teacher, room("r", Role::Reader)).await.unwrap_err();
+    let what = ["reason", "project", "access_key", "grant", "ttl_ms"];
+    let expected = [
+        json!("CALLER_QUOTA_EXCEEDED"),
+        json!("default"),
+        json!("active-key"),
+        json!("classroom"),
+        json!(600_000),
+    ];
+    assert_eq!(told(&what), expected);
+}
+
+#[tokio::test]
+async fn a_line_names_its_caller_s_trace_though_none_is_exported() {
+    let house = House::audited(POLICY).await;
+    let mut request = Request::new(room("r", Role::Reader));
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    request.metadata_mut().insert("traceparent", trace.parse().unwrap());
+    house.teacher().await.tokens().issue_token(request).await.unwrap();
+    assert_eq!(house.lines()[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_creation_names_the_key_that_created_and_signs_with_it() {
+    let keys = |active: usize, retiring: usize| [active, retiring].map(|key| Files::of(ACCEPTED[key]));
+    let program = Program::with(POLICY, "", "allow", &keys(0, 1)).await;
+    let teacher = program.client("key:teacher").await;
+    let request = CreateRoomRequest {
+        request_id: "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned(),
+        token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
+        ..Default::default()
+    };
+    create(&teacher, request.clone()).await.unwrap();
+    program.mount("..swapped", &keys(1, 0));
+    until("the other key signs", async || {
+        issue(&teacher, room("r", Role::Reader)).await.unwrap().access_key == ACCEPTED[1]
+    })
+    .await;
+    let again = create(&teacher, request).await.unwrap();
+    let (room, token) = (again.room.unwrap(), again.token.unwrap());
+    assert_eq!([&room.access_key, &token.access_key], [ACCEPTED[0]; 2]);
+    let line = crate::audit::read(&program.path("audit.log")).pop().unwrap();
+    let told = ["phase", "access_key", "fingerprint", "uuid"].map(|name| line[name].as_str().unwrap());
+    assert_eq!(told, ["outcome", ACCEPTED[0], &token.fingerprint, &room.uuid]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whenever_a_caller_leaves_a_creation_has_both_lines_or_none() {
+    let house = House::audited(POLICY).await;
+    let teacher = house.teacher().await;
+    for number in 0..200_u64 {
+        let teacher = teacher.clone();
+        let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
+        tokio::time::sleep(Duration::from_micros(number * 25)).await;
+        creating.abort();
+        let _ = creating.await;
+    }
+    let phase = |phase: &str| house.lines().iter().filter(|line| line["phase"] == phase).count();
+    until("each has both", async || phase("decision") > 0 && phase("decision") == phase("outcome")).await;
+    assert_eq!(house.sent().await, phase("decision"));
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@ use inkpass::{
     proto::{CreateRoomRequest, Role, Token, TokenGrant},
     token::{Presented, Wanted, verify},
 };
+use tonic::Code;
 
 use super::{
-    POLICY, create, issue,
+    FAST_WATCHES, POLICY, create, issue,
     program::{ACCEPTED, Files, Load, Program},
-    room, until,
+    room, until, watch_a_conversion, watching,
 };
-use crate::helpers::key;
+use crate::helpers::{assert_refused, key};
 
 /// Which of the keys a token verifies with: exactly one, and the one that it names.
 #[track_caller]
@@ -113,17 +114,31 @@ async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_
     program.until_metric("inkpass_reload_failing{what=\"keys\"} 1").await;
     assert_eq!(signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()), 0);
     assert!(create(&teacher, room_with_token()).await.unwrap().token.is_some());
-    let what = "access key a-key-of-nobody: the whiteboard API does not accept it";
+    let what = "projects.default.keys[0]: the whiteboard API does not accept this key";
     assert_eq!(program.logged(what), 1);
 
     // The right access key with another's secret, as when one of two files is forgotten.
     let half = Files { secret: Files::of(ACCEPTED[0]).secret, ..Files::of(ACCEPTED[1]) };
     program.mount("..half", &[half]);
-    until("it is refused too", async || {
-        program.logged("access key second-key: the whiteboard API does not accept it") == 1
-    })
-    .await;
+    program.until_metric("inkpass_reloads_total{result=\"failed\",what=\"keys\"} 2").await;
     program.mount("..good", &[Files::of(ACCEPTED[1])]);
     program.until_metric("inkpass_reload_failing{what=\"keys\"} 0").await;
     assert_eq!(signer(&issue(&teacher, room("r", Role::Reader)).await.unwrap()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_ends_where_its_key_was_replaced_and_can_be_begun_anew() {
+    let program = Program::start(&watching(), FAST_WATCHES).await;
+    let teacher = program.client("key:teacher").await;
+    let mut watch = watch_a_conversion(&teacher).await;
+    program.mount("..second", &[Files::of(ACCEPTED[1])]);
+    let ended = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it ended as if all were done"),
+            Err(status) => break status,
+        }
+    };
+    assert_refused(&ended, Code::Unavailable, "WATCH_EXPIRED", &[]);
+    watch_a_conversion(&teacher).await;
 }

@@ -27,13 +27,15 @@ use inkpass::{
     client::{Client, CredentialFile, Options},
     entropy::SystemEntropy,
     proto::{
-        BatchIssueTokensRequest, CreateRoomRequest, CreateRoomResponse, IssueTokenRequest, Role, RoomScope,
-        SdkScope, Token,
+        BatchIssueTokensRequest, CreateRoomRequest, CreateRoomResponse, DynamicFormat, IssueTokenRequest,
+        Role, RoomScope, SdkScope, StartConversionRequest, Token, WatchConversionRequest,
+        WatchConversionResponse,
         issue_token_request::{Scope, Validity},
+        start_conversion_request,
     },
 };
 use serde_json::Value;
-use tonic::Status;
+use tonic::{Status, Streaming};
 
 use crate::{
     helpers::{Setup, World, place::Place},
@@ -60,6 +62,17 @@ principals = ["key:verifier"]
 rpcs = ["inkpass.v1.TokenService/VerifyToken"]
 projects = ["default"]
 "#;
+
+/// The same, and conversions.
+pub(crate) fn watching() -> String {
+    POLICY.replace(
+        "\"inkpass.v1.RoomService/*\"",
+        "\"inkpass.v1.RoomService/*\", \"inkpass.v1.ConversionService/*\"",
+    )
+}
+
+/// Settings under which conversions are read often.
+pub(crate) const FAST_WATCHES: &str = "[watch]\npoll_interval = '50ms'";
 
 /// A service that knows callers by API key.
 struct House {
@@ -165,6 +178,25 @@ pub(crate) async fn issue(client: &Client, request: IssueTokenRequest) -> Result
 async fn batch(client: &Client, requests: Vec<IssueTokenRequest>) -> Result<Vec<Token>, Status> {
     let request = BatchIssueTokensRequest { requests };
     Ok(client.tokens().batch_issue_tokens(request).await?.into_inner().tokens)
+}
+
+/// A watch that has begun.
+pub(crate) async fn watch_a_conversion(client: &Client) -> Streaming<WatchConversionResponse> {
+    let request = StartConversionRequest {
+        resource: "https://example.com/a.pptx".to_owned(),
+        format: Some(start_conversion_request::Format::DynamicFormat(DynamicFormat::default())),
+        ..Default::default()
+    };
+    let started = client.conversions().start_conversion(request).await.unwrap().into_inner();
+    let conversion = started.conversion.unwrap();
+    let request = WatchConversionRequest {
+        uuid: conversion.uuid,
+        access_key: conversion.access_key,
+        ..Default::default()
+    };
+    let mut watch = client.conversions().watch_conversion(request).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some());
+    watch
 }
 
 async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoomResponse, Status> {

@@ -37,7 +37,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// `whiteboard`: more of that section of the settings. It begins with the first of [`ACCEPTED`].
+    /// `whiteboard`: more of that section of the settings, and other sections. It begins with the first of [`ACCEPTED`].
     pub(crate) async fn start(policy: &str, whiteboard: &str) -> Self {
         // What comes of a line that is late is tested elsewhere: here no call may fail for want of a core.
         Self::with(policy, whiteboard, "allow", &[Files::of(ACCEPTED[0])]).await
@@ -64,14 +64,14 @@ impl Program {
                 format!("access_key_file = 'DIR/keys/{access}', secret_key_file = 'DIR/keys/{secret}'");
             write!(listed, "{{ {files}, state = '{state}' }},").unwrap();
         }
-        let settings = "[whiteboard]\nbase_url = 'http://UPSTREAM'\n[policy]\nfile = 'DIR/policy/policy.toml'\n\
+        let settings = "[whiteboard]\nbase_url = 'http://UPSTREAM'\nMORE\n[policy]\nfile = 'DIR/policy/policy.toml'\n\
              [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'DIR/audit.log'\non_failure = 'FAILURE'\n\
              [projects.default]\nregion = 'us-sv'\nkeys = [KEYS]\n"
             .replace("KEYS", &listed)
             .replace("FAILURE", on_failure)
             .replace("UPSTREAM", &emulator().await)
             .replace("DIR", directory.path().to_str().unwrap())
-            .replace("[whiteboard]\n", &format!("[whiteboard]\n{whiteboard}\n"));
+            .replace("MORE", whiteboard);
         fs::write(path("inkpass.toml"), settings).unwrap();
 
         let (config, log) = (path("inkpass.toml"), fs::File::create(path("log")).unwrap());

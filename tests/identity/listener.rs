@@ -133,3 +133,25 @@ fn files_that_cannot_serve_are_all_named() {
         assert!(mistakes.iter().any(|m| m.contains(name) && m.contains(what)), "{name}: {mistakes:?}");
     }
 }
+
+/// What people do to PEM on its way into a Secret.
+#[test]
+fn a_file_that_is_no_pem_is_told_without_what_is_in_it() {
+    let ca = Ca::new("one");
+    let good = ca.settings();
+    let key = std::fs::read_to_string(&good.key_file).unwrap();
+    let base64: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+    let half = &key[..key.len() / 2];
+    for broken in [&key.replace('\n', " "), &key.replace('\n', "\\n"), half, &key.replace("END", "")] {
+        for file in ["tls.key", "tls.crt", "ca.crt"] {
+            ca.settings();
+            ca.write(file, broken);
+            let mistakes = Tls::load(good.clone()).err().unwrap().concat();
+            assert!(mistakes.contains(file) && mistakes.contains("PEM"), "{mistakes}");
+            let shown =
+                base64.as_bytes().windows(8).any(|piece| mistakes.contains(str::from_utf8(piece).unwrap()));
+            assert!(!shown && !mistakes.contains('['), "{mistakes}");
+            ca.write("ca.crt", &std::fs::read_to_string(&good.cert_file).unwrap());
+        }
+    }
+}

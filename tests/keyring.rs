@@ -1,0 +1,220 @@
+//! Keys that change: what replaces what, with real files. What a service makes of it is in
+//! `decisions::keys`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::{Arc, Mutex},
+};
+
+use inkpass::{
+    keyring::{KeySettings, KeyState, Keyring, LiveKeyring, Probe, ProjectSettings, Trial},
+    region::Region,
+    reload::Reload,
+    token::SigningKey,
+};
+use tonic::async_trait;
+
+use crate::helpers::{
+    canary::{look_through, secret_of},
+    place::Place,
+};
+
+/// Accepts all keys but those that are named, and keeps whom it was asked about.
+#[derive(Default)]
+struct Upstream {
+    rejects: Vec<&'static str>,
+    is_away: bool,
+    asked: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Probe for Upstream {
+    async fn accepts(&self, key: Arc<SigningKey>, _: Region) -> Trial {
+        self.asked.lock().unwrap().push(key.access_key().to_owned());
+        match self.rejects.contains(&key.access_key()) {
+            _ if self.is_away => Trial::Unknown,
+            true => Trial::Rejected,
+            false => Trial::Accepted,
+        }
+    }
+}
+
+/// Projects `a` and `b`, each with an active key and one that only verifies.
+struct World {
+    place: Place,
+    keys: LiveKeyring,
+}
+
+const SLOTS: [&str; 4] = ["a-active", "a-verify", "b-active", "b-verify"];
+
+impl World {
+    fn new(probe: Option<Arc<Upstream>>) -> Self {
+        let place = Place::new();
+        let key = |slot: &str, state| KeySettings {
+            access_key_file: place.join(format!("{slot}.access")),
+            secret_key_file: place.join(format!("{slot}.secret")),
+            state,
+        };
+        let project = |name: &str| ProjectSettings {
+            name: name.to_owned(),
+            is_default: name == "a",
+            region: Some(Region::Eu),
+            keys: vec![
+                key(&format!("{name}-active"), KeyState::Active),
+                key(&format!("{name}-verify"), KeyState::VerifyOnly),
+            ],
+        };
+        let settings = vec![project("a"), project("b")];
+        for (slot, name) in SLOTS.into_iter().zip(["a1", "a0", "b1", "b0"]) {
+            put(&place, slot, name);
+        }
+        let mistake = |place: &dyn std::fmt::Display, what: &dyn std::fmt::Display| panic!("{place}: {what}");
+        let keyring = Keyring::load(&settings, mistake).unwrap();
+        let probe = probe.map(|probe| probe as Arc<dyn Probe>);
+        Self { keys: LiveKeyring::new(keyring, settings, probe), place }
+    }
+
+    fn put(&self, slot: &str, name: &str) {
+        put(&self.place, slot, name);
+    }
+
+    fn write(&self, file: &str, content: &str) {
+        write(&self.place, file, content);
+    }
+
+    /// All mistakes, in one text.
+    async fn reload(&self) -> Result<(), String> {
+        let result = self.keys.reload().await.map_err(|mistakes| mistakes.join("\n"));
+        look_through("mistakes", format!("{result:?}").as_bytes());
+        result
+    }
+
+    /// The access key that signs for a project.
+    fn signs(&self, project: &str) -> String {
+        self.keys.now().project(project).unwrap().signing_key("").unwrap().access_key().to_owned()
+    }
+}
+
+fn put(place: &Place, slot: &str, name: &str) {
+    write(place, &format!("{slot}.access"), name);
+    write(place, &format!("{slot}.secret"), &secret_of(name));
+}
+
+fn write(place: &Place, file: &str, content: &str) {
+    fs::write(place.join(file), content).unwrap();
+    fs::set_permissions(place.join(file), fs::Permissions::from_mode(0o440)).unwrap();
+}
+
+#[track_caller]
+fn assert_is(result: &Result<(), String>, expected: &str) {
+    let mistakes = result.as_ref().unwrap_err();
+    assert!(mistakes.contains(expected), "{mistakes}");
+}
+
+#[tokio::test]
+async fn half_a_pair_replaces_nothing_and_the_other_half_completes_it() {
+    for first in ["a-active.access", "a-active.secret"] {
+        let world = World::new(None);
+        match first {
+            "a-active.access" => world.write(first, "a2"),
+            _ => world.write(first, &secret_of("a2")),
+        }
+        let half = world.reload().await;
+        assert!(half.as_ref().unwrap_err().starts_with("projects.a.keys[0]: its "), "{half:?}");
+        assert_eq!(world.signs("a"), "a1");
+        world.put("a-active", "a2");
+        world.reload().await.unwrap();
+        assert_eq!(world.signs("a"), "a2");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_was_cut_short_replaces_nothing() {
+    let world = World::new(None);
+    world.write("a-active.secret", &secret_of("a1")[..20]);
+    assert_is(&world.reload().await, "projects.a.keys[0]: its access key is known with another secret key");
+    assert_eq!(world.signs("a"), "a1");
+}
+
+#[tokio::test]
+async fn two_files_that_were_mistaken_for_each_other_publish_no_secret() {
+    for probe in [None, Some(Arc::default())] {
+        let world = World::new(probe);
+        world.write("a-active.access", &secret_of("a1"));
+        world.write("a-active.secret", "an-access-key-of-many-bytes");
+        // The canary is looked for in all that is said.
+        assert_is(&world.reload().await, "projects.a.keys[0]: the file of its access key holds a secret key");
+        assert_eq!(world.signs("a"), "a1");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_project_keeps_its_keys_and_no_other_from_theirs() {
+    let world = World::new(None);
+    world.write("a-active.secret", "");
+    world.put("b-active", "b2");
+    assert_is(&world.reload().await, "a-active.secret: is empty");
+    assert_eq!([world.signs("a"), world.signs("b")], ["a1", "b2"]);
+    world.put("a-active", "a2");
+    world.reload().await.unwrap();
+    assert_eq!([world.signs("a"), world.signs("b")], ["a2", "b2"]);
+}
+
+#[tokio::test]
+async fn a_key_moves_between_projects_and_belongs_to_one() {
+    let world = World::new(None);
+    world.put("b-active", "a1");
+    assert_is(&world.reload().await, "has the same access key as projects.a.keys[0]");
+    world.put("a-active", "b1");
+    world.reload().await.unwrap();
+    assert_eq!([world.signs("a"), world.signs("b")], ["b1", "a1"]);
+
+    // One project would go, the other stays as it was: the key would be in both.
+    world.put("a-active", "a1");
+    world.put("b-active", "b1");
+    world.write("b-verify.secret", "");
+    assert_is(&world.reload().await, "an access key would belong to two projects");
+    assert_eq!([world.signs("a"), world.signs("b")], ["b1", "a1"]);
+}
+
+#[tokio::test]
+async fn whatever_is_to_sign_and_has_not_signed_here_before_is_tried() {
+    let upstream = Arc::new(Upstream { rejects: vec!["foreign"], ..Upstream::default() });
+    let world = World::new(Some(upstream.clone()));
+    let asked = || std::mem::take(&mut *upstream.asked.lock().unwrap());
+    world.put("a-verify", "foreign");
+    world.reload().await.unwrap();
+    assert_eq!(asked(), [""; 0], "what only verifies is not tried");
+
+    world.put("a-verify", "a1");
+    world.put("a-active", "foreign");
+    let promoted = world.reload().await;
+    assert_is(&promoted, "projects.a.keys[0]: the whiteboard API does not accept this key");
+    assert_eq!((world.signs("a"), asked()), ("a1".to_owned(), vec!["foreign".to_owned()]));
+
+    world.put("a-verify", "a0");
+    world.put("a-active", "a2");
+    world.reload().await.unwrap();
+    assert_eq!((world.signs("a"), asked()), ("a2".to_owned(), vec!["a2".to_owned()]));
+    world.reload().await.unwrap();
+    assert_eq!(asked(), [""; 0], "what has signed is not tried again");
+}
+
+#[tokio::test]
+async fn at_the_start_only_what_is_known_to_be_rejected_keeps_a_server_from_starting() {
+    for (rejects, is_away, expected) in [
+        (vec![], false, Ok(())),
+        (vec!["b1"], true, Ok(())),
+        (
+            vec!["b1"],
+            false,
+            Err(vec!["projects.b.keys[0]: the whiteboard API does not accept this key".to_owned()]),
+        ),
+    ] {
+        let upstream = Arc::new(Upstream { rejects, is_away, ..Upstream::default() });
+        let world = World::new(Some(upstream.clone()));
+        assert_eq!(world.keys.try_at_start().await, expected);
+        assert_eq!(*upstream.asked.lock().unwrap(), ["a1", "b1"]);
+    }
+}
