@@ -108,7 +108,7 @@ fn run_mistaken_commands(output: &Path, config: &Path) {
     let offline = ["token", "issue", "--kind", "sdk", "--role", "reader", "--ttl", "1h", "--offline"];
     let secret_flag = ["--access-key-file", config, "--secret-key-file", config];
     let commands = [
-        vec!["check", "--config", config],
+        vec!["check", "--insecure-allow-all", "--config", config],
         vec!["check", "--config", astray],
         vec!["check", "--config", broken],
         vec!["serve", "--config", astray],
@@ -116,7 +116,11 @@ fn run_mistaken_commands(output: &Path, config: &Path) {
         [&offline[..], &["--secret-key", CANARY]].concat(),
     ];
     for (index, arguments) in commands.iter().enumerate() {
-        let run = inkpass(arguments).env("INKPASS_SERVER__LISTEN", CANARY).output().unwrap();
+        let mut command = inkpass(arguments);
+        if index % 2 == 1 {
+            command.env("INKPASS_SERVER__LISTEN", CANARY);
+        }
+        let run = command.output().unwrap();
         fs::write(output.join(format!("command-{index}")), [run.stdout, run.stderr].concat()).unwrap();
     }
     for file in [astray, broken] {
@@ -195,12 +199,38 @@ async fn a_secret_key_is_nowhere_after_every_call_and_every_failure() {
     server.end();
     emulator.end();
     fs::write(output.join("traces"), receiver.bytes()).unwrap();
+    for log in ["serve.stderr", "audit"] {
+        assert_lines_are_short_objects(&fs::read(output.join(log)).unwrap());
+    }
     run_mistaken_commands(&output, &config);
 
-    for file in ["serve.stderr", "audit", "told", "requests", "metrics", "traces", "command-1", "command-5"] {
+    for file in [
+        "serve.stderr",
+        "audit",
+        "told",
+        "requests",
+        "metrics",
+        "traces",
+        "command-0",
+        "command-1",
+        "command-5",
+    ] {
         assert!(fs::metadata(output.join(file)).unwrap().len() > 0, "{file} is empty");
     }
     look_through_files(&output);
+}
+
+/// Row 50 of the fault cases: whatever callers write into their requests.
+#[track_caller]
+fn assert_lines_are_short_objects(log: &[u8]) {
+    for line in log.split_inclusive(|byte| *byte == b'\n') {
+        let text = str::from_utf8(line).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(text).unwrap().is_object(), "{text}");
+        assert!(
+            line.len() <= 16 * 1024 && text.trim_end().bytes().all(|byte| (b' '..0x7f).contains(&byte)),
+            "{text}"
+        );
+    }
 }
 
 #[test]

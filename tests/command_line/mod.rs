@@ -16,6 +16,7 @@ mod hardening;
 mod hostile;
 mod policy;
 mod serving;
+mod stuck;
 
 /// The program: `INKPASS_PROGRAM`, such as the image's, or else the one that was built for the tests.
 pub(crate) fn program() -> PathBuf {

@@ -1,0 +1,150 @@
+//! Standard output and standard error that nobody reads any more, as where a container's log driver
+//! stalls: nothing waits for them.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, PipeReader, PipeWriter, Write, pipe},
+    net::TcpListener,
+    os::{
+        fd::AsRawFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use inkpass::client::Client;
+use rustix::fs::OFlags;
+use tonic::{Code, Status};
+
+use super::inkpass;
+use crate::helpers::{assert_refused, canary::secret_of, place::Place, until};
+
+/// A pipe that is full. Its reader must be kept, or writing to it fails.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    // A description of its own: the program's end goes on to block.
+    let mut filler = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(format!("/proc/self/fd/{}", writer.as_raw_fd()))
+        .unwrap();
+    for size in [4096, 1] {
+        loop {
+            match filler.write(&vec![b'\n'; size]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    (reader, writer)
+}
+
+/// `inkpass serve` on ports that are known beforehand: it may have no way to tell them.
+struct Stuck {
+    process: Child,
+    grpc: String,
+    admin: String,
+    _place: Place,
+}
+
+impl Stuck {
+    fn start(audit: &str, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
+        let place = Place::new();
+        let path = |name: &str| place.join(name).to_str().unwrap().to_owned();
+        fs::write(path("access"), "an-access-key").unwrap();
+        fs::write(path("secret"), secret_of("an-access-key")).unwrap();
+        fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o400)).unwrap();
+        let settings = format!(
+            "[whiteboard]\nbase_url = 'http://127.0.0.1:1'\n[audit]\noutput = '{audit}'\n[projects.default]\n\
+             region = 'eu'\nkeys = [{{ access_key_file = '{}', secret_key_file = '{}', state = 'active' }}]\n",
+            path("access"),
+            path("secret")
+        );
+        fs::write(path("inkpass.toml"), settings).unwrap();
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (grpc, admin) = (free(), free());
+        let arguments = ["serve", "--insecure-allow-all", "--listen", &grpc, "--admin-listen", &admin];
+        let mut command = inkpass(&[&arguments[..], &["--config", &path("inkpass.toml")]].concat());
+        let process = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+        Self { process, grpc, admin, _place: place }
+    }
+
+    async fn client(&self) -> Client {
+        let server = format!("http://{}", self.grpc);
+        until(async || Client::connect(&server).await.is_ok()).await;
+        Client::connect(&server).await.unwrap()
+    }
+
+    async fn is_live(&self) -> bool {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let answer = http.get(format!("http://{}/livez", self.admin)).timeout(Duration::from_secs(2));
+        answer.send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Within a few seconds, and in order.
+    fn ends(mut self) {
+        let began = Instant::now();
+        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < Duration::from_secs(10), "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+async fn issue(client: &Client) -> Result<(), Status> {
+    use inkpass::proto::{IssueTokenRequest, Role, SdkScope, issue_token_request::Scope};
+    let scope = Some(Scope::Sdk(SdkScope {}));
+    let mut request =
+        tonic::Request::new(IssueTokenRequest { scope, role: Role::Reader.into(), ..Default::default() });
+    request.set_timeout(Duration::from_secs(5));
+    client.tokens().issue_token(request).await.map(|_| ())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_holds_up_neither_calls_nor_the_end() {
+    let (_reader, writer) = full_pipe();
+    // Each call fails in a way that is logged.
+    let stuck = Stuck::start("/dev/full", Stdio::null(), writer);
+    let client = stuck.client().await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        let refused = issue(&client).await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
+        let request = inkpass::proto::GetRoomRequest { uuid: "a-room".to_owned(), ..Default::default() };
+        let refused = client.rooms().get_room(request).await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "UPSTREAM_UNREACHABLE", &[]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(stuck.is_live().await);
+    stuck.ends();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standard_output_that_was_full_from_the_start_keeps_no_server_from_starting_or_ending() {
+    let (_reader, writer) = full_pipe();
+    let place = Place::new();
+    let stuck = Stuck::start(place.join("audit.log").to_str().unwrap(), writer, Stdio::null());
+    let client = stuck.client().await;
+    issue(&client).await.unwrap();
+    assert!(stuck.is_live().await);
+    stuck.ends();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_both_full_nothing_is_handed_out_and_the_process_ends() {
+    let ((_output, stdout), (_errors, stderr)) = (full_pipe(), full_pipe());
+    let stuck = Stuck::start("stdout", stdout, stderr);
+    let client = stuck.client().await;
+    for _ in 0..10 {
+        let began = Instant::now();
+        let refused = issue(&client).await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+    assert!(stuck.is_live().await);
+    stuck.ends();
+}
