@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -38,6 +39,15 @@ impl FromStr for Output {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "stdout" { Self::Stdout } else { Self::File(text.into()) })
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
     }
 }
 

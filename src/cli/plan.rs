@@ -77,8 +77,14 @@ impl Plan {
         let keyring = Arc::new(LiveKeyring::new(config.keyring, config.projects, probe));
         files.push(keyring.clone());
 
-        let audit = Audit::start(&config.audit, metrics.audit().clone())
-            .map_err(|error| Failure::Failed(format!("the audit trail cannot be opened: {error}")))?;
+        let audit = Audit::start(&config.audit, metrics.audit().clone()).map_err(|error| {
+            Failure::Failed(format!("audit.output: {} cannot be opened: {error}", config.audit.output))
+        })?;
+        if config.audit.salt_file.is_none() {
+            tracing::warn!(
+                "audit.salt_file is not set: a token's fingerprint can be looked up in this process's lines only"
+            );
+        }
         Ok(Self {
             keyring,
             rules,

@@ -18,6 +18,7 @@ use super::{
     plan::throw_away_fingerprinter,
 };
 use crate::{
+    audit,
     clock::SystemClock,
     entropy::SystemEntropy,
     issuer::Issuer,
@@ -40,6 +41,8 @@ pub(super) enum TokenCommand {
     Batch(Batch),
     /// Say what a token is worth; exits with 1 if it is not valid
     Verify(Verify),
+    /// Print what the audit trail calls a token; asks no server
+    Fingerprint(Fingerprint),
 }
 
 #[derive(Args)]
@@ -106,6 +109,15 @@ pub(super) struct Batch {
     server: ServerArgs,
 }
 
+#[derive(Args)]
+pub(super) struct Fingerprint {
+    /// The token, or - to read it from standard input
+    token: String,
+    /// Holds the salt, as the settings name it
+    #[arg(long, value_name = "FILE")]
+    salt_file: PathBuf,
+}
+
 /// Keys on this machine in place of a server.
 #[derive(Args)]
 struct OfflineArgs {
@@ -126,6 +138,7 @@ impl TokenCommand {
             Self::Issue(issue) => issue.run().await,
             Self::Batch(batch) => batch.run().await,
             Self::Verify(verify) => verify.run().await,
+            Self::Fingerprint(fingerprint) => fingerprint.run(),
         }
     }
 }
@@ -187,7 +200,7 @@ impl Batch {
 
 impl Verify {
     async fn run(self) -> Result<(), Failure> {
-        let token = if self.token == "-" { read_token()? } else { self.token };
+        let token = given_or_read(self.token)?;
         let request = VerifyTokenRequest {
             project: self.project,
             token,
@@ -205,7 +218,20 @@ impl Verify {
     }
 }
 
-fn read_token() -> Result<String, Failure> {
+impl Fingerprint {
+    fn run(self) -> Result<(), Failure> {
+        let about = |error| format!("{}: {error}", self.salt_file.display());
+        let fingerprinter = audit::fingerprinter(Some(&self.salt_file), &SystemEntropy)
+            .map_err(|errors| Failure::Usage(errors.into_iter().map(about).collect()))?;
+        print(&format!("{}\n", fingerprinter.of(&given_or_read(self.token)?)))
+    }
+}
+
+/// The token itself, or what standard input holds in place of `-`.
+fn given_or_read(token: String) -> Result<String, Failure> {
+    if token != "-" {
+        return Ok(token);
+    }
     let mut token = String::new();
     // A little more than the longest that is verified, so that what is too long is called so.
     io::stdin().take(16 * 1024).read_to_string(&mut token)?;

@@ -20,6 +20,12 @@ pub(super) fn read_audit(
         on_failure: section.take("on_failure").unwrap_or_default(),
         salt_file: section.take("salt_file"),
     };
+    if let Output::File(path) = &settings.output {
+        let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        if path.is_dir() || !directory.is_dir() {
+            mistakes.add("audit.output", "must be stdout, or a file in a directory that exists");
+        }
+    }
     let fingerprinter = audit::fingerprinter(settings.salt_file.as_deref(), &SystemEntropy);
     let report = |wrong: Vec<_>| wrong.iter().for_each(|what| mistakes.add("audit.salt_file", what));
     (settings, fingerprinter.map_err(report).ok())

@@ -31,10 +31,10 @@ pub enum KeyFileError {
     #[error("is empty")]
     Empty,
     /// The key is too short to be safe.
-    #[error("holds less than {SHORTEST_SECRET} bytes: a secret key must be longer")]
+    #[error("holds less than {SHORTEST_SECRET} bytes, which is too short for a secret")]
     TooShort,
     /// It is not text, or has white space around it or control characters in it.
-    #[error("must hold the key alone, as UTF-8 text, with one newline at its end at most")]
+    #[error("must hold one line of UTF-8 text alone, with one newline at its end at most")]
     NotAKey,
 }
 

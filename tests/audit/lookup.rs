@@ -1,15 +1,18 @@
 //! The queries of docs/audit.md, as they are written there.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use inkpass::{
     audit::{Decision, Line, OnFailure},
     token::{Fingerprint, Fingerprinter},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{Trail, line, parse};
-use crate::helpers::{place::Place, skipped::not_installed};
+use super::{Trail, line};
+use crate::{
+    command_line::program,
+    helpers::{place::Place, skipped::not_installed},
+};
 
 /// The commands that contain this, each in a directory with such a trail as its `audit.log`.
 fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
@@ -79,25 +82,50 @@ async fn denials_are_found_by_their_caller() {
 }
 
 #[test]
-fn what_was_withheld_is_left_out() {
+fn what_stands_is_there_once_without_tokens_that_were_withheld() {
     let directory = Place::new();
-    let trail = "{\"time\":\"1\"}\n{\"time\":\"12\"}\n{\"mark\":\"withheld\",\"time\":\"12\"}\n{\"mark\":\"again\",\"time\":\"1\"}\n";
-    fs::write(directory.path().join("audit.log"), trail).unwrap();
+    let trail = r#"{"time":"1"}
+{"time":"2"}
+{"mark":"withheld","time":"2"}
+{"mark":"again","time":"1"}
+{"mark":"again","time":"2"}
+{"time":"3","phase":"outcome","uuid":"r","fingerprint":"f"}
+{"mark":"withheld","time":"3","phase":"outcome","uuid":"r","fingerprint":"f"}
+"#;
+    fs::write(directory.join("audit.log"), trail).unwrap();
     let Some(found) = run("withheld", directory.path(), &[]) else { return };
-    assert_eq!(objects(&found), [parse(trail)[0].clone(), parse(trail)[3].clone()]);
+    assert_eq!(
+        objects(&found),
+        [json!({ "time": "1" }), json!({ "time": "3", "phase": "outcome", "uuid": "r" })]
+    );
 }
 
 #[test]
-fn a_fingerprint_is_made_of_a_token_and_the_salt_by_openssl_too() {
+fn a_fingerprint_is_made_of_a_token_and_the_salt_by_us_and_by_openssl() {
     let directory = Place::new();
-    let salt = directory.path().join("salt");
+    let salt = directory.join("salt");
     fs::write(&salt, "a-salt-of-enough-bytes").unwrap();
-    let Some(openssl) = Command::new("openssl").arg("version").output().ok() else {
+    fs::set_permissions(&salt, fs::Permissions::from_mode(0o400)).unwrap();
+    let program = format!("{} token", program().display());
+    let places = [
+        ("/etc/inkpass/audit-salt", salt.to_str().unwrap()),
+        ("$TOKEN", "token 0"),
+        ("inkpass token", &program),
+    ];
+    let Some(found) = run("token fingerprint", directory.path(), &places) else { return };
+    let expected = fingerprints(1)[0].to_string();
+    assert_eq!(found.trim(), expected);
+
+    let mut openssl = Command::new("sh");
+    openssl.args([
+        "-c",
+        "printf %s 'token 0' | openssl dgst -sha256 -mac HMAC -macopt key:a-salt-of-enough-bytes",
+    ]);
+    let output = openssl.output().unwrap();
+    if !output.status.success() {
         not_installed("openssl");
         return;
-    };
-    assert!(openssl.status.success());
-    let places = [("/etc/inkpass/audit-salt", salt.to_str().unwrap()), ("$TOKEN", "token 0")];
-    let Some(found) = run("openssl", directory.path(), &places) else { return };
-    assert_eq!(found.trim(), fingerprints(1)[0].to_string());
+    }
+    let digest = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(digest.trim().rsplit(' ').next().unwrap()[..32], expected);
 }

@@ -164,7 +164,7 @@ fn check_and_serve_and_emulator_use_one_settings_file() {
     write_settings("https://api.netless.link");
     assert!(
         succeed(&["check", "--insecure-allow-all", "--config", &config])
-            .contains("access keys an-access-key")
+            .contains(&format!("project default: default region eu\n  active key of {}\n", path("access")))
     );
 
     let any = "127.0.0.1:0";

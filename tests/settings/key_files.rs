@@ -16,9 +16,9 @@ fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
         (CANARY.as_bytes(), 0o444, "is open to other users (mode 0444)"),
         (CANARY.as_bytes(), 0o402, "can be changed by other users (mode 0402)"),
         (CANARY.as_bytes(), 0o666, "can be changed by other users (mode 0666)"),
-        (ended_twice.as_bytes(), 0o400, "must hold the key alone"),
-        (indented.as_bytes(), 0o400, "must hold the key alone"),
-        (&no_text, 0o400, "must hold the key alone"),
+        (ended_twice.as_bytes(), 0o400, "must hold one line of UTF-8 text alone"),
+        (indented.as_bytes(), 0o400, "must hold one line of UTF-8 text alone"),
+        (&no_text, 0o400, "must hold one line of UTF-8 text alone"),
         (&[b'x'; 5000], 0o400, "longer than 4096 bytes"),
     ];
     for (content, mode, expected) in cases {

@@ -24,6 +24,9 @@ base_url = {{ include "inkpass.baseUrl" . | toJson }}
 {{- if include "inkpass.allowPlaintext" . }}
 allow_plaintext = true
 {{- end }}
+{{- if .Values.whiteboard.tryNewKeys }}
+try_new_keys = true
+{{- end }}
 {{ range include "inkpass.projects" . | fromJsonArray }}
 [projects.{{ .name }}]
 default = {{ .default | default false }}
@@ -110,7 +113,7 @@ volume, so that what it holds changes at once.
 {{- $names := dict "accessKeyName" (default "access-key" $key.accessKeyName) "secretKeyName" (default "secret-key" $key.secretKeyName) -}}
 {{- $keys = append $keys (merge $names (dict "secret" $key.existingSecret "state" $key.state "volume" $volume "path" (printf "/etc/inkpass/%s" $volume))) -}}
 {{- end -}}
-{{- $projects = append $projects (dict "name" $project.name "default" $project.default "region" $project.region "keys" $keys) -}}
+{{- $projects = append $projects (dict "name" $project.name "default" $project.default "region" (default $.Values.whiteboard.region $project.region) "keys" $keys) -}}
 {{- end -}}
 {{- if not $projects -}}
 {{- $names := dict "accessKeyName" "access-key" "secretKeyName" "secret-key" -}}

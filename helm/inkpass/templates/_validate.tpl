@@ -33,6 +33,10 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if and .Values.projects .Values.keys.existingSecret -}}
 {{- $mistakes = append $mistakes "projects and keys.existingSecret exclude each other: move the key into projects." -}}
 {{- end -}}
+{{- $mistakes = concat $mistakes (include "inkpass.projectMistakes" . | fromJsonArray) -}}
+{{- if and (gt (int .Values.replicaCount) 1) (not .Values.audit.saltSecret) (not (include "inkpass.isOpen" .)) -}}
+{{- $mistakes = append $mistakes "audit.saltSecret is empty, so each replica would give one token another fingerprint: make a Secret with the data salt (kubectl create secret generic inkpass-audit --from-literal=salt=$(openssl rand -hex 32)) and name it." -}}
+{{- end -}}
 {{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
 {{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
 {{- end -}}
@@ -57,6 +61,46 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if $mistakes -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $mistakes)) -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+What pods would refuse of the projects, and of the grants that speak of them: a JSON array.
+*/}}
+{{- define "inkpass.projectMistakes" -}}
+{{- $mistakes := list -}}
+{{- $names := list -}}
+{{- $pairs := list -}}
+{{- $defaults := 0 -}}
+{{- range $project := include "inkpass.projects" . | fromJsonArray -}}
+{{- if has $project.name $names -}}
+{{- $mistakes = append $mistakes (printf "projects has %s twice: give each project a name of its own." $project.name) -}}
+{{- end -}}
+{{- $names = append $names $project.name -}}
+{{- if $project.default }}{{ $defaults = add1 $defaults }}{{ end -}}
+{{- $states := list -}}
+{{- range $key := $project.keys -}}
+{{- $states = append $states $key.state -}}
+{{- $pair := printf "%s (%s, %s)" $key.secret $key.accessKeyName $key.secretKeyName -}}
+{{- if has $pair $pairs -}}
+{{- $mistakes = append $mistakes (printf "projects has the pair of keys in %s twice: a key belongs to one project, once." $pair) -}}
+{{- end -}}
+{{- $pairs = append $pairs $pair -}}
+{{- end -}}
+{{- if not (has "active" $states) -}}
+{{- $mistakes = append $mistakes (printf "projects: %s has no active key, so nothing could be signed." $project.name) -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (int $defaults) 1 -}}
+{{- $mistakes = append $mistakes "projects has more than one default: leave default out but for one." -}}
+{{- end -}}
+{{- range $grant := .Values.policy.grants -}}
+{{- range $name := $grant.projects -}}
+{{- if not (has $name $names) -}}
+{{- $mistakes = append $mistakes (printf "policy.grants: %s is about the project %s, which there is not." $grant.name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $mistakes | toJson -}}
 {{- end -}}
 
 {{/*
