@@ -2,7 +2,7 @@
 
 use super::{
     Caller, Desk, Error,
-    desk::{Entry, same},
+    record::{Entry, same},
     tokens::Order,
     violations::Violations,
 };

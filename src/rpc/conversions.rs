@@ -6,10 +6,9 @@ use futures_util::FutureExt;
 use tonic::{Request, Response, Status, async_trait, codegen::BoxStream};
 
 use super::{
-    Caller, Error, House, convert,
-    desk::{Created, Entry},
-    failures,
+    Caller, Error, House, convert, failures,
     house::Creation,
+    record::{Created, Entry},
     start::Start,
     status::Missing,
     target::target,

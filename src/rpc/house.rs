@@ -11,8 +11,8 @@ use tracing::Instrument;
 
 use super::{
     Caller, Desk, Error, convert,
-    desk::{Created, Entry},
     explain::explain,
+    record::{Created, Entry},
     status::Missing,
     target::Target,
     violations::Violations,

@@ -13,6 +13,7 @@ mod failures;
 mod house;
 mod pages;
 mod reason;
+mod record;
 mod rooms;
 mod scenes;
 mod start;

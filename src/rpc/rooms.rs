@@ -7,9 +7,9 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Caller, Error, House, convert,
-    desk::{Created, Entry},
     house::{Creation, grant},
     pages::{self, List},
+    record::{Created, Entry},
     status::Missing,
     target::{Target, target},
     violations::Violations,

@@ -2,7 +2,7 @@
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Caller, Desk, Error, batch, convert, desk::Entry, violations::Violations};
+use super::{Caller, Desk, Error, batch, convert, record::Entry, violations::Violations};
 use crate::{
     clock::UnixMillis,
     issuer::{Ask, Issued, Issuer, Permit, Verdict},
