@@ -29,7 +29,7 @@ class Release:
         self.cluster, self.tag, self.inkpass = cluster, tag, inkpass
         self.host = f"inkpass.{NAMESPACE}.svc.cluster.local"
         self.server = f"{self.host}:50051"
-        self.secret = secrets.token_hex(20)
+        self.secret, self.salt = secrets.token_hex(20), secrets.token_hex(16)
         self.credentials = Credentials(cluster)
         self.token_file = ""
 
@@ -41,7 +41,7 @@ class Release:
         self.make_secret("inkpass-keys", *self.keys(secrets.token_hex(8), self.secret))
         short = [f"{name}.{NAMESPACE}.svc" for name in ("inkpass", "inkpass-headless")]
         self.make_secret("inkpass-tls", *self.credentials.sign([*short, *(f"{name}.cluster.local" for name in short)]))
-        self.make_secret("inkpass-salt", f"--from-literal=salt={secrets.token_hex(16)}")
+        self.make_secret("inkpass-salt", f"--from-literal=salt={self.salt}")
         for account in "caller", "stranger":
             self.cluster.kubectl("create", "serviceaccount", account)
         self.token_file = self.credentials.token("caller")
