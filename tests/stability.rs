@@ -18,7 +18,7 @@ use inkpass::{
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-use crate::helpers::{NOW, place::Place, skipped::not_installed};
+use crate::helpers::{NOW, place::Place, skipped::not_installed, until};
 
 const HOUR: i64 = 3_600_000;
 
@@ -179,9 +179,7 @@ async fn the_watch_finds_a_step_by_itself() {
     let stability = Arc::new(stability);
     let watch = tokio::spawn(stability.clone().watch());
     clock.step(HOUR);
-    while stability.is_stable() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !stability.is_stable()).await;
     watch.abort();
 }
 

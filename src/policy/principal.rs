@@ -74,7 +74,8 @@ fn check_form(named: &str, is_wild: bool) -> Result<(), &'static str> {
             let has_path = is_wild || rest[2..].contains('/');
             domain && has_path && parts.all(is_path_segment)
         }
-        "key" => rest.split('/').all(is_name),
+        "key" if is_wild => return Err("key: takes no *; name each"),
+        "key" => rest.len() <= 63 && is_name(rest),
         "oidc" => match rest.split_once('/') {
             Some((issuer, subject)) => is_name(issuer) && !subject.is_empty(),
             None => is_wild && is_name(rest),
@@ -128,7 +129,6 @@ mod tests {
             "spiffe://example.org/ns/classroom/*",
             "spiffe://example.org/*",
             "key:billing",
-            "key:team/*",
             "oidc:corp/alice@example.org",
             "oidc:corp/auth0|4711",
             "oidc:corp/*",
@@ -173,7 +173,8 @@ mod tests {
             "key:",
             "key:*",
             "key:a b",
-            "key:a//b",
+            "key:a/b",
+            "key:team/*",
             "oidc:*",
             "oidc:corp",
             "oidc:corp/",

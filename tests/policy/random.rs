@@ -37,12 +37,11 @@ pub(crate) struct Question {
     pub(crate) mint: Option<Mint>,
 }
 
-const PATTERNS: [&str; 10] = [
+const PATTERNS: [&str; 9] = [
     "k8s:a/x",
     "k8s:a/*",
     "k8s:b/x",
     "key:a",
-    "key:a/*",
     "spiffe://t/*",
     "spiffe://t/a/*",
     "spiffe://t/a/b",
