@@ -66,16 +66,16 @@ impl Entry {
             && matches!(self.answer, Answer::Owed(_, deadline) if deadline <= now)
     }
 
-    /// Tells its call that it cannot be written. False if it can be forgotten.
+    /// Tells its call that it cannot be written now. False if it can be forgotten: what is true all the
+    /// same waits to be written later.
     pub(super) fn refuse(&mut self, why: Unavailable) -> bool {
-        if matches!(self.answer, Answer::Nobody) {
-            return true;
-        }
-        if let Answer::Owed(answer, _) = std::mem::replace(&mut self.answer, Answer::Refused) {
+        if matches!(self.answer, Answer::Owed(..))
+            && let Answer::Owed(answer, _) = std::mem::replace(&mut self.answer, Answer::Refused)
+        {
             // Whoever does not wait any more knows already.
             let _ = answer.send(Err(why));
         }
-        self.written > 0
+        self.written > 0 || self.binding == Binding::GoesOn
     }
 
     /// Tells its call that it is out, and gives the line. True if the call had been refused by then.

@@ -23,40 +23,41 @@ pub(super) async fn issue(
 ) -> Result<Vec<Token>, Error> {
     let orders = parse(request)?;
     let permits = decide(desk, caller, &orders).await?;
-    let (Some(first), Some(permit)) = (orders.first(), permits.first()) else {
-        return Err(Error::Internal("an empty batch"));
-    };
-    let now = desk.now(caller, &entry(first, &orders), permit).await?;
+    let whole = whole(&orders)?;
+    let now = desk.now(caller, &whole, &permits).await?;
     let issued = orders.iter().zip(&permits).map(|(order, permit)| order.sign(&desk.issuer, permit, now));
     let issued = issued.collect::<Result<Vec<_>, _>>()?;
-    let uuid = same(orders.iter().map(Order::uuid)).unwrap_or_default();
-    desk.allow_batch(caller, uuid, &permits, &issued).await?;
+    desk.allow(caller, &whole, &permits, &issued).await?;
     let tokens = orders.iter().zip(&issued).zip(&permits);
     Ok(tokens.map(|((order, issued), permit)| order.token(issued, permit)).collect())
 }
 
-/// Permits for all. What is refused is written down by the first order that is; of what is refused as
-/// a whole, the first stands for all.
+/// Permits for all, or a refusal that is written down: by the order that it is about, or as a whole.
 async fn decide(desk: &Desk, caller: &Caller, orders: &[Order<'_>]) -> Result<Vec<Permit>, Error> {
     let asks: Vec<_> = orders.iter().map(|order| entry(order, orders).ask).collect();
     let permits = match desk.issuer.decide_all(&caller.principal, &asks) {
         Ok(permits) => permits,
         Err((index, refusal)) => {
             let entry = entry(&orders[index], orders);
-            return Err(desk.deny(caller, &entry, None, Error::RefusedInBatch(index, refusal)).await);
+            return Err(desk.deny(caller, &entry, &[], Error::RefusedInBatch(index, refusal)).await);
         }
     };
     match desk.issuer.charge_batch(&caller.principal, &permits) {
         Ok(()) => Ok(permits),
-        Err(refusal) => {
-            let entry = entry(&orders[0], orders);
-            Err(desk.deny(caller, &entry, permits.first(), refusal.into()).await)
-        }
+        Err(refusal) => Err(desk.deny(caller, &whole(orders)?, &permits, refusal.into()).await),
     }
 }
 
+/// One of a batch.
 fn entry<'a>(order: &Order<'a>, all: &[Order<'_>]) -> Entry<'a> {
     Entry { batch: Some(all.len()), ..order.entry(Rpc::BatchIssueTokens) }
+}
+
+/// All of a batch, which goes by the permits.
+fn whole<'a>(orders: &[Order<'a>]) -> Result<Entry<'a>, Error> {
+    let first = orders.first().ok_or(Error::Internal("an empty batch"))?;
+    let uuid = same(orders.iter().map(Order::uuid)).unwrap_or_default();
+    Ok(Entry { uuid, ..entry(first, orders) })
 }
 
 fn parse(request: &BatchIssueTokensRequest) -> Result<Vec<Order<'_>>, Error> {

@@ -35,11 +35,24 @@ pub(super) fn explain(error: &Error) -> Explained {
             Reason::AuditUnavailable,
             "the audit trail cannot be written, so nothing was decided, minted or changed; try again",
         ),
-        Error::OutcomeUnwritten => (
+        Error::OutcomeUnwritten { can_be_repeated: true } => (
             Reason::AuditUnavailable,
             "the audit trail cannot be written, so the token is withheld; what it was for exists, and the same \
-             request_id finds it",
+             request_id finds it in this replica",
         ),
+        Error::OutcomeUnwritten { can_be_repeated: false } => (
+            Reason::AuditUnavailable,
+            "the audit trail cannot be written, so the token is withheld; what it was for exists: look for it \
+             before you ask again, and send a request_id next time",
+        ),
+        Error::CreatorGone => (
+            Reason::AccessKeyUnknown,
+            "what was asked for exists, but the access key that created it signs no more, so there is no token \
+             for it",
+        ),
+        Error::Overloaded => {
+            (Reason::Overloaded, "too many creating calls are under way in this replica; try again later")
+        }
         Error::Outcome(refusal) => return explain_outcome(*refusal),
         Error::Upstream(error, missing) => explain_upstream(error, *missing),
         Error::DeadlineExceeded => {

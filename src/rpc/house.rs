@@ -1,10 +1,11 @@
 //! What the services work with, and what several of their calls do alike.
 
-use std::sync::Arc;
+use std::{slice::from_ref, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use prost::{Message, Name};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Request;
 use tracing::Instrument;
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     entropy::Entropy,
-    issuer::{Ask, Issued, Minting, Permit, Refusal},
+    issuer::{Ask, Issued, Minting, Permit},
     outcome::{InMemory, Key, Outcomes},
     policy::{Mint, Rpc, WatchPlace},
     proto::{Token, TokenGrant},
@@ -28,6 +29,10 @@ use crate::{
     watcher::{self, Watcher},
     whiteboard::{self, Access, Whiteboard},
 };
+
+/// How many creating calls may be under way at once. One lasts as long as its call upstream, so these
+/// are some thousand a second.
+const MOST_CREATIONS: usize = 256;
 
 /// What the services work with.
 pub struct House {
@@ -43,6 +48,8 @@ pub struct House {
     pub tasks: TaskTracker,
     /// Cancelled when the server is asked to stop: ends the watches.
     pub stopping: CancellationToken,
+    /// Places for creating calls.
+    creations: Arc<Semaphore>,
 }
 
 /// A creating call under way.
@@ -73,6 +80,7 @@ impl House {
             outcomes: Arc::new(InMemory::new(clock, tasks.clone())),
             tasks,
             stopping,
+            creations: Arc::new(Semaphore::new(MOST_CREATIONS)),
         })
     }
 
@@ -85,7 +93,7 @@ impl House {
     ) -> Result<(Permit, Access, WatchPlace), Error> {
         let (permit, place) = self.desk.decide(caller, entry).await?;
         let region = permit.region.ok_or(Error::Internal("a call upstream was allowed without a region"))?;
-        self.desk.allow(caller, entry, &permit, None).await?;
+        self.desk.allow(caller, entry, from_ref(&permit), &[]).await?;
         let access = Access { key: permit.key.clone(), region };
         Ok((permit, access, place))
     }
@@ -104,12 +112,17 @@ impl House {
         Ok((access, place))
     }
 
-    /// Does it to its end, whether or not its caller waits for that: one that leaves takes nothing out
-    /// of the audit trail.
+    /// Creates to the end, whether or not its caller waits for that: one that leaves takes nothing out
+    /// of the audit trail. So many at once, because no caller's stream bounds them.
     pub(super) async fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let place = self.creations.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let work = async move {
+            let _place = place;
+            work.await
+        };
         let done = self.tasks.spawn(work.in_current_span()).await;
         done.unwrap_or(Err(Error::Internal("a creating call broke off")))
     }
@@ -130,6 +143,7 @@ impl House {
     {
         let Creation { caller, rpc, permit, request_id } = creation;
         let (caller, permit) = (&caller, &permit);
+        let can_be_repeated = !request_id.is_empty();
         let made = match self.act_once(caller, rpc, request_id, request, act).await {
             Ok(made) => made,
             Err(error) => {
@@ -142,7 +156,8 @@ impl House {
         match minted {
             Ok(minted) => {
                 let issued = minted.as_ref().map(|(issued, _)| issued);
-                self.desk.outcome(caller, rpc, permit, Some(&created), Ok(issued)).await?;
+                let written = self.desk.outcome(caller, rpc, permit, Some(&created), Ok(issued)).await;
+                written.map_err(|_| Error::OutcomeUnwritten { can_be_repeated })?;
                 Ok((made, minted.map(|(_, token)| token)))
             }
             Err(error) => {
@@ -163,7 +178,7 @@ impl House {
         let id = Uuid::new(&created.uuid)
             .ok_or(Error::Internal("the upstream created something without a uuid"))?;
         let scope = if minting.kind == Kind::Room { Scope::Room(id) } else { Scope::Task(id) };
-        let key = permit.project.signing_key(&created.access_key).ok_or(Refusal::AccessKeyUnknown)?;
+        let key = permit.project.signing_key(&created.access_key).ok_or(Error::CreatorGone)?;
         let issued = self.desk.issuer.sign(minting, key, scope, self.desk.issuer.now()?);
         let token = convert::token(&issued, scope, minting.role, &created.access_key);
         Ok((issued, token))

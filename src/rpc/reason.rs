@@ -38,6 +38,12 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.on_the_wire().0
+    }
+
     /// The name on the wire, and the code that it goes with.
     #[must_use]
     pub const fn on_the_wire(self) -> (&'static str, Code) {

@@ -1,11 +1,15 @@
 //! What is written of a call: what it asks for, who makes it, and what it is allowed with.
 
+use std::time::Duration;
+
 use super::Caller;
 use crate::{
     audit::{Decision, Line},
     clock::UnixMillis,
     issuer::{Ask, Permit},
+    keyring::Project,
     policy::Rpc,
+    token::Lifetime,
 };
 
 /// What is written of a call beside who made it.
@@ -87,15 +91,33 @@ impl<'a> Context<'a> {
     }
 }
 
-pub(super) fn of_permit<'a>(permit: &'a Permit, line: Line<'a>) -> Line<'a> {
+/// What a call is allowed with; of a batch what its tokens have in common, the strongest role and the
+/// longest life among them.
+pub(super) fn of_permits<'a>(permits: &'a [Permit], line: Line<'a>) -> Line<'a> {
+    let mints = || permits.iter().filter_map(|permit| permit.mint);
+    let length = |lifetime: &Lifetime| lifetime.as_duration().unwrap_or(Duration::MAX);
     Line {
-        project: permit.project.name(),
-        access_key: permit.key.access_key(),
-        kind: permit.mint.map(|mint| mint.kind),
-        role: permit.mint.map(|mint| mint.role),
-        lifetime: permit.mint.map(|mint| mint.lifetime),
-        region: permit.region,
-        grant: permit.grant.name(),
+        project: same(permits.iter().map(|permit| permit.project.name())).unwrap_or_default(),
+        access_key: same(permits.iter().map(|permit| permit.key.access_key())).unwrap_or_default(),
+        kind: same(mints().map(|mint| mint.kind)),
+        role: mints().map(|mint| mint.role).min(),
+        lifetime: mints().map(|mint| mint.lifetime).max_by_key(length),
+        region: same(permits.iter().map(|permit| permit.region)).flatten(),
+        grant: same(permits.iter().map(|permit| permit.grant.name())).unwrap_or_default(),
+        ..line
+    }
+}
+
+/// What a call asks for that is not allowed, in the project that it means.
+pub(super) fn of_ask<'a>(ask: &Ask<'a>, project: Option<&'a Project>, line: Line<'a>) -> Line<'a> {
+    let default_region = project.and_then(Project::region).filter(|_| ask.rpc.goes_upstream());
+    Line {
+        project: project.map_or(ask.project, Project::name),
+        access_key: ask.access_key,
+        kind: ask.mint.map(|mint| mint.kind),
+        role: ask.mint.map(|mint| mint.role),
+        lifetime: ask.mint.and_then(|mint| mint.lifetime),
+        region: ask.region.or(default_region),
         ..line
     }
 }

@@ -37,7 +37,14 @@ pub enum Error {
     /// The call could not be written down.
     AuditUnavailable,
     /// Something was created, and the token for it could not be written down.
-    OutcomeUnwritten,
+    OutcomeUnwritten {
+        /// Whether the call has a request id, by which it finds what was created.
+        can_be_repeated: bool,
+    },
+    /// Something was created by a key that signs no more.
+    CreatorGone,
+    /// Too much is under way.
+    Overloaded,
     /// A request id leads to nothing.
     Outcome(outcome::Refusal),
     /// The upstream gave nothing; which reason a missing thing has depends on what was asked for.
@@ -147,7 +154,8 @@ impl Error {
             | Self::RefusedInBatch(_, Refusal::QuotaExceeded(exceeded)) => exceeded.retry_after,
             Self::Refused(Refusal::ClockUnstable(_))
             | Self::AuditUnavailable
-            | Self::OutcomeUnwritten
+            | Self::OutcomeUnwritten { can_be_repeated: true }
+            | Self::Overloaded
             | Self::Upstream(
                 whiteboard::Error::Unreachable { .. }
                 | whiteboard::Error::QueueFull
@@ -193,8 +201,12 @@ impl From<Error> for Status {
         let (name, code) = reason.on_the_wire();
         let mut status = Self::with_error_details(code, message, error.details(name));
         if code == Code::Unavailable {
-            let millis = error.retry_delay().unwrap_or(RETRY_DELAY).as_millis();
-            if let Ok(value) = MetadataValue::try_from(millis.to_string()) {
+            let pushback = match (&error, error.retry_delay()) {
+                // Never: it would create a second one.
+                (Error::OutcomeUnwritten { can_be_repeated: false }, _) => "-1".to_owned(),
+                (_, delay) => delay.unwrap_or(RETRY_DELAY).as_millis().to_string(),
+            };
+            if let Ok(value) = MetadataValue::try_from(pushback) {
                 status.metadata_mut().insert("grpc-retry-pushback-ms", value);
             }
         }

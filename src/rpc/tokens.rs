@@ -1,5 +1,7 @@
 //! `TokenService`.
 
+use std::slice::from_ref;
+
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{Caller, Desk, Error, batch, convert, record::Entry, violations::Violations};
@@ -43,9 +45,9 @@ impl TokenService for Tokens {
         let order = violations.unless_any(order)?;
         let entry = order.entry(Rpc::IssueToken);
         let (permit, _) = self.desk.decide(&caller, &entry).await?;
-        let now = self.desk.now(&caller, &entry, &permit).await?;
+        let now = self.desk.now(&caller, &entry, from_ref(&permit)).await?;
         let issued = order.sign(&self.desk.issuer, &permit, now)?;
-        self.desk.allow(&caller, &entry, &permit, Some(&issued)).await?;
+        self.desk.allow(&caller, &entry, from_ref(&permit), from_ref(&issued)).await?;
         let token = order.token(&issued, &permit);
         Ok(Response::new(IssueTokenResponse { token: Some(token) }))
     }

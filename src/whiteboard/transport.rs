@@ -33,7 +33,8 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Less than what calls have at the end of the process, so that what came of one is still written down.
+const CALL_TIMEOUT: Duration = Duration::from_secs(14);
 /// Below the upstream's own, so that a connection is seldom used while it is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const TOKEN_TTL: Duration = Duration::from_mins(1);

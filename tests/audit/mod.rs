@@ -19,8 +19,10 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::disk::SmallDisk;
 use crate::helpers::NOW;
 
+mod disk;
 mod faults;
 mod group;
 mod lines;

@@ -1,7 +1,7 @@
 //! Who did what: the line that each decision on minting or changing something has, read in the moment
 //! that the answer is there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inkpass::{
     policy::Rpc,
@@ -19,7 +19,7 @@ use super::{
     every_rpc::{Texts, call},
     issue,
     program::{ACCEPTED, Files, Program},
-    room, ttl, until,
+    room, sdk, ttl, until,
 };
 use crate::{audit::hostile, helpers::assert_refused};
 
@@ -169,6 +169,14 @@ async fn a_refusal_says_what_was_meant_where_the_caller_left_it_open() {
 
     batch(&teacher, vec![room("r", Role::Reader); 3]).await.unwrap_err();
     assert_eq!(told(&["reason", "batch", "uuid"]), [json!("CALLER_QUOTA_EXCEEDED"), json!(3), json!("r")]);
+    let mut differing = vec![room("a", Role::Reader), room("b", Role::Writer), sdk()];
+    differing[0].validity = Some(ttl(60_000));
+    batch(&teacher, differing).await.unwrap_err();
+    let (what, longest) = (["project", "kind", "role", "uuid", "ttl_ms", "grant"], json!(600_000));
+    assert_eq!(
+        told(&what),
+        [json!("default"), Value::Null, json!("writer"), Value::Null, longest, json!("classroom")]
+    );
     batch(&teacher, vec![room("r", Role::Reader); 2]).await.unwrap();
     assert_eq!(told(&["decision", "batch"]), [json!("allow"), json!(2)]);
     issue(&teacher, room("r", Role::Reader)).await.unwrap_err();
@@ -221,10 +229,14 @@ async fn a_repeated_creation_names_the_key_that_created_and_signs_with_it() {
 async fn whenever_a_caller_leaves_a_creation_has_both_lines_or_none() {
     let house = House::audited(POLICY).await;
     let teacher = house.teacher().await;
-    for number in 0..200_u64 {
+    for number in 0..200_u32 {
         let teacher = teacher.clone();
         let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
-        tokio::time::sleep(Duration::from_micros(number * 25)).await;
+        // Finer than a timer.
+        let leaves = Instant::now() + number * Duration::from_micros(25);
+        while Instant::now() < leaves {
+            tokio::task::yield_now().await;
+        }
         creating.abort();
         let _ = creating.await;
     }

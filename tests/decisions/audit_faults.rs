@@ -5,6 +5,7 @@ use std::{
     io::{ErrorKind, PipeReader, Read, Write},
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::PathBuf,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use inkpass::{
     proto::{CreateRoomRequest, DisableRoomRequest, GetRoomRequest, Role, TokenGrant, VerifyTokenRequest},
 };
 use rustix::fs::OFlags;
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -105,14 +106,21 @@ impl Pipe {
         }
     }
 
-    /// Reads from now on, in a thread that ends with the last writer.
-    fn drain(self) {
-        let mut reader = self.reader;
-        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()).unwrap());
+    /// Reads from now on, in a thread that ends with the last writer; gives what it has read.
+    fn drain(self) -> Arc<Mutex<Vec<u8>>> {
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let (mut reader, kept) = (self.reader, Arc::clone(&read));
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut piece) {
+                kept.lock().unwrap().extend_from_slice(&piece[..length]);
+            }
+        });
+        read
     }
 
     /// The next line that is not empty.
-    fn line(&self) -> serde_json::Value {
+    fn line(&self) -> Value {
         // One that is not there is a mistake, and not waited for.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let mut reader = OpenOptions::new().read(true).custom_flags(flags).open(&self.path).unwrap();
@@ -160,7 +168,9 @@ async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_fou
     };
     let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
     let request = CreateRoomRequest { request_id, ..with_token() };
-    assert_unavailable(&create_and_fill(request.clone()).await.unwrap_err());
+    let withheld = create_and_fill(request.clone()).await.unwrap_err();
+    assert_unavailable(&withheld);
+    assert!(withheld.message().contains("the same request_id finds it"), "{}", withheld.message());
     pipe.drain();
     until("lines are written again", async || issue(&teacher, room(ROOM, Role::Reader)).await.is_ok()).await;
     let found = create(&teacher, request).await.unwrap();
@@ -179,4 +189,51 @@ async fn a_room_without_a_token_is_told_though_its_outcome_cannot_be_written() {
     house.until_sent(1).await;
     pipe.fill();
     assert!(creating.await.unwrap().unwrap().room.is_some(), "nothing need be withheld");
+}
+
+#[tokio::test]
+async fn a_token_that_is_withheld_without_a_request_id_is_not_to_be_asked_for_again() {
+    let mut pipe = Pipe::new();
+    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = house.teacher().await;
+    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+    house.world.upstream.fault(slow).await;
+    let creating = tokio::spawn(async move { create(&teacher, with_token()).await });
+    house.until_sent(1).await;
+    pipe.fill();
+    let withheld = creating.await.unwrap().unwrap_err();
+    assert_refused(&withheld, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
+    assert!(withheld.get_error_details().retry_info().is_none(), "it would create another room");
+    assert_eq!(withheld.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
+    assert!(withheld.message().contains("look for it before you ask again"), "{}", withheld.message());
+
+    let read = pipe.drain();
+    until("what was created is told of", async || {
+        let read = read.lock().unwrap();
+        let mut lines =
+            read.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+        lines.any(|line| line["reason"] == "AUDIT_UNAVAILABLE" && line["uuid"].is_string())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn creations_under_way_are_bounded_though_their_callers_leave() {
+    let house = House::with(POLICY, &CALLERS, None).await;
+    let teacher = house.teacher().await;
+    let slow = json!({ "path": "/v5/rooms", "count": 1000, "kind": "delay", "delay_ms": 5000 });
+    house.world.upstream.fault(slow).await;
+    let mut refused = None;
+    for _ in 0..10 {
+        let calls = (0..60).map(|_| {
+            let teacher = teacher.clone();
+            tokio::time::timeout(Duration::from_millis(300), async move {
+                create(&teacher, CreateRoomRequest::default()).await
+            })
+        });
+        let answers = futures_util::future::join_all(calls).await;
+        refused = refused.or(answers.into_iter().filter_map(Result::ok).find_map(Result::err));
+    }
+    assert_refused(&refused.unwrap(), Code::Unavailable, "OVERLOADED", &[]);
+    assert!(house.sent().await <= 256, "{}", house.sent().await);
 }

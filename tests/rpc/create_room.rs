@@ -11,7 +11,7 @@ use inkpass::{
 };
 use prost_types::Duration;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -151,7 +151,10 @@ async fn a_lost_or_unreadable_answer_says_that_the_outcome_is_unknown() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_unavailable_and_may_be_tried_again() {
-    let nobody = TcpListener::bind(ANY_PORT).await.unwrap().local_addr().unwrap();
+    // Bound, so that nobody else listens there, and not listening.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(ANY_PORT).unwrap();
+    let nobody = socket.local_addr().unwrap();
     let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
     let world = Setup::default().in_front_of(Upstream::new(nobody), clock).await;
     let refused = create(&world, CreateRoomRequest::default()).await.unwrap_err();
