@@ -48,7 +48,7 @@ async fn main() -> Result<(), Failure> {
         println!(
             "| {callers} | the trail | {} | {} |",
             cost.await?,
-            metrics.lines.get() / metrics.writes.get()
+            metrics.lines.get() / metrics.writes.get().max(1)
         );
         audit.close().await?;
 

@@ -34,8 +34,23 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $mistakes = append $mistakes "projects and keys.existingSecret exclude each other: move the key into projects." -}}
 {{- end -}}
 {{- $mistakes = concat $mistakes (include "inkpass.projectMistakes" . | fromJsonArray) -}}
+{{- $issuers := list -}}
+{{- if $identity.kubernetes.enabled }}{{ $issuers = append $issuers "cluster" }}{{ end -}}
+{{- range $identity.issuers -}}
+{{- if has .name $issuers -}}
+{{- $mistakes = append $mistakes (printf "identity.issuers: %s is another issuer's name (the cluster's own is cluster)." .name) -}}
+{{- end -}}
+{{- $issuers = append $issuers .name -}}
+{{- end -}}
+{{- $grants := list -}}
+{{- range .Values.policy.grants -}}
+{{- if has .name $grants -}}
+{{- $mistakes = append $mistakes (printf "policy.grants has %s twice: give each grant a name of its own." .name) -}}
+{{- end -}}
+{{- $grants = append $grants .name -}}
+{{- end -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.audit.saltSecret) (not (include "inkpass.isOpen" .)) -}}
-{{- $mistakes = append $mistakes "audit.saltSecret is empty, so each replica would give one token another fingerprint: make a Secret with the data salt (kubectl create secret generic inkpass-audit --from-literal=salt=$(openssl rand -hex 32)) and name it." -}}
+{{- $mistakes = append $mistakes "audit.saltSecret is empty, so each replica would give one token another fingerprint: make a Secret with the data salt (kubectl create secret generic inkpass-salt --from-literal=salt=$(openssl rand -hex 32)) and name it." -}}
 {{- end -}}
 {{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
 {{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
@@ -80,11 +95,14 @@ What pods would refuse of the projects, and of the grants that speak of them: a 
 {{- $states := list -}}
 {{- range $key := $project.keys -}}
 {{- $states = append $states $key.state -}}
-{{- $pair := printf "%s (%s, %s)" $key.secret $key.accessKeyName $key.secretKeyName -}}
-{{- if has $pair $pairs -}}
-{{- $mistakes = append $mistakes (printf "projects has the pair of keys in %s twice: a key belongs to one project, once." $pair) -}}
+{{- $access := printf "%s of the Secret %s" $key.accessKeyName $key.secret -}}
+{{- if has $access $pairs -}}
+{{- $mistakes = append $mistakes (printf "projects has the access key %s twice: it belongs to one project, once." $access) -}}
 {{- end -}}
-{{- $pairs = append $pairs $pair -}}
+{{- if eq $key.accessKeyName $key.secretKeyName -}}
+{{- $mistakes = append $mistakes (printf "projects: %s is named as access key and as secret key." $access) -}}
+{{- end -}}
+{{- $pairs = append $pairs $access -}}
 {{- end -}}
 {{- if not (has "active" $states) -}}
 {{- $mistakes = append $mistakes (printf "projects: %s has no active key, so nothing could be signed." $project.name) -}}
