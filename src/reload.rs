@@ -8,6 +8,7 @@
 mod directories;
 
 use std::{
+    future::pending,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,9 +17,9 @@ use std::{
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::watch::{self, Receiver},
+    sync::watch::Receiver,
     task::spawn_blocking,
-    time::{Interval, MissedTickBehavior, interval, timeout},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
@@ -36,6 +37,9 @@ pub const INTERVAL: Duration = Duration::from_secs(30);
 /// How long nothing may change before files are read: those that belong together are written one
 /// after the other.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// How long after a failure the same content is not tried again for a change beside it.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// How long changes are waited out at most.
 const LONGEST_UNREST: Duration = Duration::from_secs(1);
@@ -62,21 +66,23 @@ pub trait Reload: Send + Sync + 'static {
 /// Keeps everything as its files are, until `end`. What changed since the parts were first read,
 /// before this began, is not missed: each is read once at the beginning.
 ///
-/// What failed is tried again at each change in its directory and at each `interval`, because a file
-/// can be gone in the moment of reading; it is logged and counted again only if something is new.
+/// What failed is tried again at a change in its directory and at each `interval`, because a file can
+/// be gone in the moment of reading; as long as its content is the same, not more often than every
+/// [`RETRY_PAUSE`]. It is logged and counted again only if something is new.
 pub async fn run(
     parts: Vec<Arc<dyn Reload>>,
     interval: Duration,
     metrics: Arc<Metrics>,
     end: CancellationToken,
 ) {
-    let (changes, _) = watch::channel(());
-    let mut directories = Directories::new(changes.clone());
-    let watch = || directories.watch(parts.iter().flat_map(|part| part.files()));
-    // Each by itself: what is slow, such as keys that are tried out, delays no other.
-    let parts =
-        parts.iter().map(|part| Part::new(part.clone(), &metrics).keep(changes.subscribe(), interval));
-    let all = async { tokio::join!(every(interval, watch), join_all(parts)) };
+    let mut directories = Directories::new();
+    let mut kept = Vec::new();
+    for part in parts {
+        let changes = directories.listen(&part.files());
+        // Each by itself: what is slow, such as keys that are tried out, delays no other.
+        kept.push(Part::new(part, &metrics).keep(changes, interval));
+    }
+    let all = async { tokio::join!(every(interval, || directories.watch()), join_all(kept)) };
     end.run_until_cancelled(all).await;
     // Without files there is nothing to do.
     end.cancelled().await;
@@ -107,33 +113,56 @@ struct Part {
     metrics: ReloadMetrics,
     /// The content that was tried last, and what came of it.
     tried: Option<(Content, Result<(), Vec<String>>)>,
+    /// When it last failed, unless it has succeeded since.
+    failed_at: Option<Instant>,
 }
 
 impl Part {
     fn new(inner: Arc<dyn Reload>, metrics: &Metrics) -> Self {
-        Self { metrics: metrics.reload(inner.name()), inner, tried: None }
+        Self { metrics: metrics.reload(inner.name()), inner, tried: None, failed_at: None }
     }
 
     async fn keep(mut self, mut changes: Receiver<()>, period: Duration) {
         let mut ticks = ticks(period);
+        let mut retry_at = None;
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
+            let retry = async {
+                match retry_at {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            let is_due = tokio::select! {
+                _ = ticks.tick() => true,
+                () = retry => true,
                 // Its sender lives as long as this.
-                _ = changes.changed() => until_quiet(&mut changes).await,
-            }
-            self.check().await;
+                _ = changes.changed() => {
+                    until_quiet(&mut changes).await;
+                    false
+                }
+            };
+            retry_at = self.check(is_due).await;
         }
     }
 
-    async fn check(&mut self) {
+    /// Gives when to check again, if what failed may be tried no sooner. `is_due`: the pause after a
+    /// failure is over.
+    async fn check(&mut self, is_due: bool) -> Option<Instant> {
         let files = self.inner.files();
-        let Ok(content) = spawn_blocking(move || Content::of(&files)).await else { return };
-        if self.tried.as_ref().is_some_and(|(tried, result)| *tried == content && result.is_ok()) {
-            return;
+        let content = spawn_blocking(move || Content::of(&files)).await.ok()?;
+        if let Some((tried, result)) = &self.tried
+            && *tried == content
+        {
+            let may_retry_at = self.failed_at.map(|at| at + RETRY_PAUSE).filter(|at| *at > Instant::now());
+            match (result, may_retry_at) {
+                (Ok(()), _) => return None,
+                (Err(_), Some(at)) if !is_due => return Some(at),
+                (Err(_), _) => {}
+            }
         }
         let result = self.inner.reload().await;
         self.metrics.set_failing(result.is_err());
+        self.failed_at = result.is_err().then(Instant::now);
         let (what, is_first) = (self.inner.name(), self.tried.is_none());
         let tried = (content, result);
         match &tried.1 {
@@ -151,6 +180,7 @@ impl Part {
             }
         }
         self.tried = Some(tried);
+        None
     }
 }
 

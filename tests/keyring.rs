@@ -40,16 +40,18 @@ impl Probe for Upstream {
     }
 }
 
-/// Projects `a` and `b`, each with an active key and one that only verifies.
+/// Projects, each with an active key and one that only verifies: `a1` and `a0` of `a`.
 struct World {
     place: Place,
     keys: LiveKeyring,
 }
 
-const SLOTS: [&str; 4] = ["a-active", "a-verify", "b-active", "b-verify"];
-
 impl World {
     fn new(probe: Option<Arc<Upstream>>) -> Self {
+        Self::with(&["a", "b"], probe)
+    }
+
+    fn with(projects: &[&str], probe: Option<Arc<Upstream>>) -> Self {
         let place = Place::new();
         let key = |slot: &str, state| KeySettings {
             access_key_file: place.join(format!("{slot}.access")),
@@ -65,9 +67,10 @@ impl World {
                 key(&format!("{name}-verify"), KeyState::VerifyOnly),
             ],
         };
-        let settings = vec![project("a"), project("b")];
-        for (slot, name) in SLOTS.into_iter().zip(["a1", "a0", "b1", "b0"]) {
-            put(&place, slot, name);
+        let settings: Vec<_> = projects.iter().map(|name| project(name)).collect();
+        for name in projects {
+            put(&place, &format!("{name}-active"), &format!("{name}1"));
+            put(&place, &format!("{name}-verify"), &format!("{name}0"));
         }
         let mistake = |place: &dyn std::fmt::Display, what: &dyn std::fmt::Display| panic!("{place}: {what}");
         let keyring = Keyring::load(&settings, mistake).unwrap();
@@ -142,7 +145,7 @@ async fn two_files_that_were_mistaken_for_each_other_publish_no_secret() {
     for probe in [None, Some(Arc::default())] {
         let world = World::new(probe);
         world.write("a-active.access", &secret_of("a1"));
-        world.write("a-active.secret", "an-access-key-of-many-bytes");
+        world.write("a-active.secret", &"an-access-key-of-many-bytes".repeat(3));
         // The canary is looked for in all that is said.
         assert_is(&world.reload().await, "projects.a.keys[0]: the file of its access key holds a secret key");
         assert_eq!(world.signs("a"), "a1");
@@ -165,17 +168,45 @@ async fn a_bad_project_keeps_its_keys_and_no_other_from_theirs() {
 async fn a_key_moves_between_projects_and_belongs_to_one() {
     let world = World::new(None);
     world.put("b-active", "a1");
-    assert_is(&world.reload().await, "has the same access key as projects.a.keys[0]");
+    assert_is(&world.reload().await, "projects.b.keys[0] has the same access key as projects.a.keys[0]");
+    assert_eq!([world.signs("a"), world.signs("b")], ["a1", "b1"]);
     world.put("a-active", "b1");
     world.reload().await.unwrap();
     assert_eq!([world.signs("a"), world.signs("b")], ["b1", "a1"]);
 
-    // One project would go, the other stays as it was: the key would be in both.
+    // One project's other key is bad, so it keeps all, and the other cannot have its key.
     world.put("a-active", "a1");
     world.put("b-active", "b1");
     world.write("b-verify.secret", "");
-    assert_is(&world.reload().await, "an access key would belong to two projects");
+    assert_is(&world.reload().await, "has the same access key as");
     assert_eq!([world.signs("a"), world.signs("b")], ["b1", "a1"]);
+}
+
+#[tokio::test]
+async fn two_projects_that_claim_one_key_keep_no_third_from_its_own() {
+    let world = World::with(&["a", "b", "c"], None);
+    world.put("b-active", "a1");
+    world.put("c-active", "c2");
+    assert_is(&world.reload().await, "projects.b.keys[0] has the same access key as projects.a.keys[0]");
+    assert_eq!([world.signs("a"), world.signs("b"), world.signs("c")], ["a1", "b1", "c2"]);
+}
+
+#[tokio::test]
+async fn new_files_that_were_mistaken_for_each_other_publish_no_secret_either() {
+    // Of one pair, and of two that both are new.
+    let world = World::new(None);
+    world.write("a-active.access", &secret_of("a2"));
+    world.write("a-active.secret", "a-new-access-key");
+    assert_is(
+        &world.reload().await,
+        "its access key is longer than its secret key: are the two files swapped?",
+    );
+    world.write("a-active.access", &secret_of("a2"));
+    world.write("a-active.secret", &secret_of("a-longer-one"));
+    world.write("a-verify.access", "a2");
+    world.write("a-verify.secret", &secret_of("a2"));
+    assert_is(&world.reload().await, "the file of an access key holds a secret key");
+    assert_eq!(world.signs("a"), "a1");
 }
 
 #[tokio::test]
@@ -186,6 +217,8 @@ async fn whatever_is_to_sign_and_has_not_signed_here_before_is_tried() {
     world.put("a-verify", "foreign");
     world.reload().await.unwrap();
     assert_eq!(asked(), [""; 0], "what only verifies is not tried");
+    world.write("a-verify.secret", &secret_of("foreign")[..20]);
+    assert_is(&world.reload().await, "projects.a.keys[1]: its access key is known with another secret key");
 
     world.put("a-verify", "a1");
     world.put("a-active", "foreign");

@@ -307,6 +307,23 @@ async fn a_change_before_the_beginning_is_not_missed() {
     world.ends(1).await;
 }
 
+#[tokio::test]
+async fn what_failed_is_not_tried_at_every_change_beside_it() {
+    let world = World::start("word", NEVER, write).await;
+    world.put("bad");
+    world.fails(1).await;
+    let began = std::time::Instant::now();
+    // As a log that the failure itself is written to.
+    while began.elapsed() < Duration::from_secs(2) {
+        fs::write(world.path("neighbour"), "x").unwrap();
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    assert_eq!(world.word.reloads(), 2);
+    world.put("good two");
+    world.becomes("good two").await;
+    world.end.cancel();
+}
+
 /// Its files are read, and nobody hears of it again.
 struct Endless(PathBuf);
 

@@ -2,13 +2,13 @@
 //! and no panic that prints what it was about.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     panic::{Location, PanicHookInfo},
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::Failure;
+use super::{Failure, output::complain};
 
 /// Closes the process. It holds from here on, for every thread; a program that it starts is
 /// another.
@@ -40,13 +40,12 @@ fn close_memory() -> Result<(), Failure> {
 /// Where a panic was, and not what it says: a message may hold the value that it is about.
 fn report(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map_or_else(String::new, Location::to_string);
-    let mut stderr = io::stderr().lock();
     // The log of a service is one JSON object a line.
-    let _ = if stderr.is_terminal() {
-        writeln!(stderr, "inkpass: panicked at {location}")
+    complain(if io::stderr().is_terminal() {
+        format!("inkpass: panicked at {location}\n")
     } else {
-        writeln!(stderr, "{{\"level\":\"ERROR\",\"message\":\"panicked\",\"code.location\":\"{location}\"}}")
-    };
+        format!("{{\"level\":\"ERROR\",\"message\":\"panicked\",\"code.location\":\"{location}\"}}\n")
+    });
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::output::complain;
 use crate::client::Refusal;
 
 /// `EX_USAGE` of sysexits.h.
@@ -123,7 +124,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("inkpass: cannot start: {error}");
+            complain(format!("inkpass: cannot start: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
@@ -134,17 +135,15 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::FAILURE,
         Err(Failure::Failed(sentence)) => {
-            eprintln!("inkpass: {sentence}");
+            complain(format!("inkpass: {sentence}\n"));
             ExitCode::FAILURE
         }
         Err(Failure::Refused(refusal)) => {
-            eprintln!("inkpass: {refusal}");
+            complain(format!("inkpass: {refusal}\n"));
             ExitCode::FAILURE
         }
         Err(Failure::Usage(mistakes)) => {
-            for mistake in mistakes {
-                eprintln!("inkpass: {mistake}");
-            }
+            complain(mistakes.iter().flat_map(|mistake| ["inkpass: ", mistake, "\n"]).collect());
             ExitCode::from(USAGE)
         }
     }

@@ -3,6 +3,9 @@
 use std::{
     fmt::Write as _,
     io::{self, Write},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use prost::{Message, Name};
@@ -11,6 +14,9 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::proto::DESCRIPTORS;
+
+/// How long something is waited for that is printed to standard error.
+const LONGEST_COMPLAINT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
@@ -51,9 +57,19 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Prints to standard output while the process goes on, also where nobody reads it.
 pub(super) fn print_aside(text: String) {
     // It ends with the process at the latest.
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let _ = print(&text);
     });
+}
+
+/// Prints to standard error, and does not wait for ever for whoever reads it.
+pub(super) fn complain(text: String) {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = done.send(());
+    });
+    let _ = is_done.recv_timeout(LONGEST_COMPLAINT);
 }
 
 /// Fields that hold their default value are written too.

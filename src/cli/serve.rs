@@ -11,7 +11,7 @@ use crate::{
     audit::Audit,
     config::{Config, Sources},
     server::Server,
-    telemetry,
+    telemetry::{self, Telemetry},
 };
 
 #[derive(Args)]
@@ -42,32 +42,42 @@ impl Serve {
         };
         let config = Config::load(&sources).map_err(Failure::Usage)?;
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
-        let server = Server::bind(config.server.listen, config.admin_listen).await?;
-        let plan = Plan::of_settings(config, everyone)?;
-        plan.metrics.show(telemetry.log_lines_dropped());
-        plan.keyring.try_at_start().await.map_err(Failure::Usage)?;
-        let audit = plan.audit.clone();
-        let parts = plan.into_parts();
-        let (grpc, admin) = server.addresses()?;
-        let ready = move || {
-            print_aside(format!("grpc={grpc} admin={admin}\n"));
-            tracing::info!(%grpc, %admin, "serving");
-        };
-        let until_end = until_terminated(|mut stop| async move {
-            server.run(parts, ready, async { stop.next().await }).await.map_err(Failure::from)
-        });
-        let result = tokio::select! {
-            result = until_end => result,
-            failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
-        };
-        if let Some(audit) = audit
-            && let Err(error) = audit.close().await
-        {
-            tracing::error!(%error, "the audit trail's last lines");
-        }
+        let result = serve(config, everyone, hang_ups, &telemetry).await;
         telemetry.flush().await;
         result
     }
+}
+
+async fn serve(
+    config: Config,
+    everyone: bool,
+    hang_ups: Signal,
+    telemetry: &Telemetry,
+) -> Result<(), Failure> {
+    let server = Server::bind(config.server.listen, config.admin_listen).await?;
+    let plan = Plan::of_settings(config, everyone)?;
+    plan.metrics.show(telemetry.log_lines_dropped());
+    plan.keyring.try_at_start().await.map_err(Failure::Usage)?;
+    let audit = plan.audit.clone();
+    let parts = plan.into_parts();
+    let (grpc, admin) = server.addresses()?;
+    let ready = move || {
+        print_aside(format!("grpc={grpc} admin={admin}\n"));
+        tracing::info!(%grpc, %admin, "serving");
+    };
+    let until_end = until_terminated(|mut stop| async move {
+        server.run(parts, ready, async { stop.next().await }).await.map_err(Failure::from)
+    });
+    let result = tokio::select! {
+        result = until_end => result,
+        failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
+    };
+    if let Some(audit) = audit
+        && let Err(error) = audit.close().await
+    {
+        tracing::error!(%error, "the audit trail's last lines");
+    }
+    result
 }
 
 /// SIGHUP: the file of the audit trail was renamed.

@@ -145,6 +145,12 @@ fn read(sources: &Sources, mistakes: &Mistakes) -> Option<Config> {
     identity::check(&identity, &listener, sources.insecure_allow_all, mistakes);
     let (audit, fingerprinter) = decisions::read_audit(&mut audit, mistakes);
     let projects = read_projects(&mut root, mistakes);
+    if whiteboard.as_ref().is_some_and(|whiteboard| whiteboard.try_new_keys) {
+        for project in projects.iter().filter(|project| project.region.is_none()) {
+            let place = format_args!("projects.{}.region", project.name);
+            mistakes.add(place, "is needed where whiteboard.try_new_keys is on: new keys are tried there");
+        }
+    }
     let keyring = Keyring::load(&projects, |path, what| mistakes.add(path, what));
     let policy_file = policy.take("file");
     let everyone = sources.insecure_allow_all;

@@ -1,6 +1,6 @@
 //! The keyring that holds now, and the way to another: a bad file never replaces a good key.
 
-use std::{cell::RefCell, collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use tonic::async_trait;
 
 use super::{
     KeyState, Keyring, Project, ProjectSettings, load_projects,
-    trial::{Probe, REJECTED, Trial, UNKNOWN, has_signed, mistake, places, signing},
+    trial::{Probe, REJECTED, Trial, UNKNOWN, clashes, has_signed, mistake, places, signing},
 };
 use crate::{
     reload::{Content, Reload, on_a_thread},
@@ -79,11 +79,15 @@ impl LiveKeyring {
         }
     }
 
+    const fn is_tried(&self, state: KeyState) -> bool {
+        self.probe.is_some() && !matches!(state, KeyState::VerifyOnly)
+    }
+
     /// What keeps a project from being taken over.
     async fn mistakes(&self, before: &Keyring, project: &Project) -> Vec<String> {
         let mut mistakes: Vec<_> = places(project)
-            .filter_map(|(place, _, key)| {
-                Some(format!("{place}: {}", mistake(before, key, self.probe.is_some())?))
+            .filter_map(|(place, state, key)| {
+                Some(format!("{place}: {}", mistake(before, key, self.is_tried(state))?))
             })
             .collect();
         if !mistakes.is_empty() {
@@ -117,29 +121,54 @@ impl Reload for LiveKeyring {
         let settings = self.settings.clone();
         let (read, mut mistakes) = on_a_thread(move || read(&settings)).await?;
         let before = self.current.load_full();
-        let mut projects = Vec::new();
-        for (settings, read) in self.settings.iter().zip(read) {
-            let refused = match &read {
-                Some(project) => self.mistakes(&before, project).await,
-                None => Vec::new(),
-            };
-            let taken = read.filter(|_| refused.is_empty()).map(Arc::new);
-            mistakes.extend(refused);
-            projects.extend(taken.or_else(|| before.project(&settings.name).cloned()));
-        }
-        if has_one_key_twice(&projects) {
-            mistakes
-                .push("an access key would belong to two projects, so all keys stay as they were".to_owned());
-            return Err(mistakes);
-        }
-        self.current.store(Arc::new(Keyring::of(projects, before.default.clone())));
+        let judged = read.into_iter().map(async |project| match project {
+            None => (None, Vec::new()),
+            Some(project) => {
+                let refused = self.mistakes(&before, &project).await;
+                (Some(Arc::new(project)).filter(|_| refused.is_empty()), refused)
+            }
+        });
+        let (mut new, refused): (Vec<_>, Vec<_>) = join_all(judged).await.into_iter().unzip();
+        mistakes.extend(refused.into_iter().flatten());
+        let (settings, known) = (self.settings.clone(), before.clone());
+        let (new, withdrawn) = on_a_thread(move || {
+            let why = withdraw(&settings, &known, &mut new);
+            Ok((new, why))
+        })
+        .await?;
+        mistakes.extend(withdrawn);
+        let projects = self.settings.iter().zip(new).filter_map(|(settings, new)| {
+            let known = before.project(&settings.name);
+            if let Some(new) = &new
+                && known.is_some_and(|known| !new.has_keys_of(known))
+            {
+                tracing::info!(project = settings.name, "the project's new keys are in use");
+            }
+            new.or_else(|| known.cloned())
+        });
+        self.current.store(Arc::new(Keyring::of(projects.collect(), before.default.clone())));
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }
 
-fn has_one_key_twice(projects: &[Arc<Project>]) -> bool {
-    let mut seen = HashSet::new();
-    !projects.iter().flat_map(|project| project.keys()).all(|key| seen.insert(key.access_key()))
+/// Takes back what cannot stand beside the others, until all can; gives why.
+fn withdraw(settings: &[ProjectSettings], before: &Keyring, new: &mut [Option<Arc<Project>>]) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    loop {
+        let chosen = settings.iter().zip(&*new).filter_map(|(settings, new)| match new {
+            Some(new) => Some((&**new, true)),
+            None => Some((&**before.project(&settings.name)?, false)),
+        });
+        let clashes = clashes(&chosen.collect::<Vec<_>>());
+        if clashes.is_empty() {
+            return mistakes;
+        }
+        let withdrawn: BTreeSet<_> = clashes.iter().flat_map(|clash| clash.between).collect();
+        for project in withdrawn {
+            new[project] = None;
+        }
+        mistakes.extend(clashes.into_iter().map(|clash| format!("{} {}", clash.place, clash.what)));
+    }
 }
 
 fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {

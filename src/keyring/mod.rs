@@ -14,6 +14,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
+use self::trial::clashes;
 pub use self::{
     file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
     live::LiveKeyring,
@@ -114,6 +115,16 @@ impl Project {
         self.keys.iter().map(|(state, key)| (*state, key))
     }
 
+    /// Whether its keys are another's, and may do the same.
+    fn has_keys_of(&self, other: &Self) -> bool {
+        let is_same =
+            |((state, key), (other_state, other_key)): ((_, &Arc<SigningKey>), (_, &Arc<SigningKey>))| {
+                state == other_state && key.is_same_as(other_key)
+            };
+        self.keys.len() == other.keys.len()
+            && self.keys_with_states().zip(other.keys_with_states()).all(is_same)
+    }
+
     /// The key to sign with: the one named, or the first active one where `access_key` is empty.
     /// `None` if it is unknown here or may only verify.
     #[must_use]
@@ -156,7 +167,13 @@ impl Keyring {
     /// Loads every key, and reports every mistake with the setting or file that it is in. `None`
     /// if there was one.
     pub fn load(settings: &[ProjectSettings], mistake: impl Fn(&dyn Display, &dyn Display)) -> Option<Self> {
-        let projects: Option<Vec<_>> = load_projects(settings, &mistake).into_iter().collect();
+        let projects = load_projects(settings, &mistake);
+        let loaded: Vec<_> = projects.iter().flatten().map(|project| (project, true)).collect();
+        let clashes = clashes(&loaded);
+        for clash in &clashes {
+            mistake(&clash.place, &clash.what);
+        }
+        let projects: Option<Vec<_>> = projects.into_iter().filter(|_| clashes.is_empty()).collect();
         let mut defaults = settings.iter().filter(|project| project.is_default);
         let default = defaults.next().map(|project| project.name.clone());
         if let Some(second) = defaults.next() {
@@ -193,7 +210,7 @@ fn load_projects(
     settings: &[ProjectSettings],
     mistake: impl Fn(&dyn Display, &dyn Display),
 ) -> Vec<Option<Project>> {
-    let mut loader = Loader { mistake: &mistake, failed: false, seen: HashMap::new() };
+    let mut loader = Loader { mistake: &mistake, failed: false };
     settings.iter().map(|project| loader.project(project)).collect()
 }
 
@@ -202,8 +219,6 @@ struct Loader<'a, F> {
     mistake: &'a F,
     /// Whether there was a mistake in the project that is being loaded.
     failed: bool,
-    /// Access key → the setting that it was first read for.
-    seen: HashMap<String, String>,
 }
 
 impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
@@ -242,8 +257,9 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
             );
             return None;
         }
-        if let Some(first) = self.seen.insert(access_key.to_string(), path.to_owned()) {
-            self.report(&path, &format_args!("has the same access key as {first}"));
+        // The vendor's are shorter. Tokens would publish a secret key that was taken for one.
+        if access_key.len() > secret_key.len() {
+            self.report(&path, &"its access key is longer than its secret key: are the two files swapped?");
             return None;
         }
         let key = SigningKey::new(&access_key, secret_key.as_bytes());

@@ -72,7 +72,7 @@ pub(super) fn mistake(before: &Keyring, key: &SigningKey, is_tried: bool) -> Opt
     }
     let known = || before.projects().flat_map(|project| project.keys());
     if known().any(|known| key.is_named_by_secret_of(known)) {
-        return Some("the file of its access key holds a secret key");
+        return Some("the file of its access key holds a secret key: are the two files swapped?");
     }
     // A pair of which one half is new is asked about, or else taken for two files of different age.
     if is_tried || known().any(|known| known.is_same_as(key)) {
@@ -84,7 +84,43 @@ pub(super) fn mistake(before: &Keyring, key: &SigningKey, is_tried: bool) -> Opt
              whiteboard.try_new_keys, so that it is tried out, or restart",
         );
     }
-    known()
-        .any(|known| known.has_secret_of(key))
-        .then_some("its secret key is known with another access key; the other file may still be to come")
+    known().any(|known| known.has_secret_of(key)).then_some(
+        "its secret key is known with another access key; the other file may still be to come; if that is meant, \
+         set whiteboard.try_new_keys, so that it is tried out, or restart",
+    )
+}
+
+/// What keys of a whole set have against each other.
+pub(super) struct Clash {
+    /// The projects that cannot be used together, by their places in the set.
+    pub(super) between: [usize; 2],
+    pub(super) place: String,
+    pub(super) what: String,
+}
+
+/// Keys that cannot stand beside each other: one access key twice, or one that is another's secret key.
+/// `projects`: each with whether it is new; what both were there before has been judged.
+pub(super) fn clashes(projects: &[(&Project, bool)]) -> Vec<Clash> {
+    let all: Vec<_> = projects
+        .iter()
+        .enumerate()
+        .flat_map(|(number, (project, is_new))| places(project).map(move |placed| (number, *is_new, placed)))
+        .collect();
+    let mut clashes = Vec::new();
+    for (index, (number, is_new, (place, _, key))) in all.iter().enumerate() {
+        for (other, was_new, (other_place, _, other_key)) in &all[..index] {
+            if !(*is_new || *was_new) {
+                continue;
+            }
+            let what = if key.access_key() == other_key.access_key() {
+                format!("has the same access key as {other_place}")
+            } else if key.is_named_by_secret_of(other_key) || other_key.is_named_by_secret_of(key) {
+                format!("and {other_place}: the file of an access key holds a secret key")
+            } else {
+                continue;
+            };
+            clashes.push(Clash { between: [*other, *number], place: place.to_string(), what });
+        }
+    }
+    clashes
 }

@@ -9,25 +9,34 @@ use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode},
 };
-use tokio::sync::watch::Sender;
+use tokio::sync::watch::{self, Receiver, Sender};
+
+/// Who is told of changes in some directories.
+type Listeners = Vec<(BTreeSet<PathBuf>, Sender<()>)>;
 
 /// Directories in which every change is told. The thread that listens ends when this is dropped.
 pub(super) struct Directories {
-    changes: Sender<()>,
+    listeners: Listeners,
     watcher: Option<RecommendedWatcher>,
     is_failing: bool,
 }
 
 impl Directories {
-    pub(super) fn new(changes: Sender<()>) -> Self {
-        Self { changes, watcher: None, is_failing: false }
+    pub(super) const fn new() -> Self {
+        Self { listeners: Vec::new(), watcher: None, is_failing: false }
     }
 
-    /// Watches the directories of these files, also those that were replaced since. A failure is
-    /// logged once: the files are still read from time to time.
-    pub(super) fn watch(&mut self, files: impl Iterator<Item = PathBuf>) {
-        let directories: BTreeSet<_> = files.map(|file| directory_of(&file)).collect();
-        let result = self.try_watch(&directories);
+    /// Tells of every change in the directories of these files.
+    pub(super) fn listen(&mut self, files: &[PathBuf]) -> Receiver<()> {
+        let (changes, listener) = watch::channel(());
+        self.listeners.push((files.iter().map(|file| directory_of(file)).collect(), changes));
+        listener
+    }
+
+    /// Watches all these directories, also those that were replaced since. A failure is logged once:
+    /// the files are still read from time to time.
+    pub(super) fn watch(&mut self) {
+        let result = self.try_watch();
         if let Err(error) = &result
             && !self.is_failing
         {
@@ -40,20 +49,15 @@ impl Directories {
     }
 
     /// Watches what it can, and gives the last failure.
-    fn try_watch(&mut self, directories: &BTreeSet<PathBuf>) -> notify::Result<()> {
+    fn try_watch(&mut self) -> notify::Result<()> {
         let watcher = if let Some(watcher) = &mut self.watcher {
             watcher
         } else {
-            let changes = self.changes.clone();
-            let tell = move |event| {
-                if is_change(&event) {
-                    changes.send_replace(());
-                }
-            };
-            self.watcher.insert(notify::recommended_watcher(tell)?)
+            let listeners = self.listeners.clone();
+            self.watcher.insert(notify::recommended_watcher(move |event| tell(&listeners, &event))?)
         };
         let mut result = Ok(());
-        for directory in directories {
+        for directory in self.listeners.iter().flat_map(|(directories, _)| directories) {
             // To watch what is watched already changes nothing.
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
                 result = Err(error);
@@ -67,6 +71,21 @@ fn directory_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(parent) if parent != Path::new("") => parent.into(),
         _ => ".".into(),
+    }
+}
+
+/// Whoever listens in the event's directory; of one without a path, everybody.
+fn tell(listeners: &Listeners, event: &notify::Result<Event>) {
+    if !is_change(event) {
+        return;
+    }
+    let paths = event.as_ref().map_or(&[][..], |event| &event.paths);
+    for (directories, changes) in listeners {
+        let is_near =
+            |path: &PathBuf| directories.contains(path) || directories.contains(&directory_of(path));
+        if paths.is_empty() || paths.iter().any(is_near) {
+            changes.send_replace(());
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `inkpass_audit_writes_total` | | writes that they took: lines by writes is how many go out together |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 //! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
-//! | `inkpass_log_lines_dropped_total` | | log lines for which there was no room, since nobody read them |
+//! | `inkpass_log_lines_dropped_total` | | log lines that could not be written, or for which there was no room because nobody read them |
 //! | `inkpass_insecure_allow_all` | | 1 where `--insecure-allow-all` was given |
 //! | `inkpass_upstream_clock_skew_seconds` | | how far the whiteboard API's clock is ahead of ours, by its last answer |
 //! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |

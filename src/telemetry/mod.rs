@@ -156,7 +156,7 @@ fn write_field(
 }
 
 impl Telemetry {
-    /// Counts the log lines for which there was no room.
+    /// Counts the log lines that could not be written.
     #[must_use]
     pub const fn log_lines_dropped(&self) -> &IntCounter {
         self.stderr.dropped()

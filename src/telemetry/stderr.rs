@@ -41,10 +41,12 @@ impl Stderr {
 
     fn writing_to(out: impl Write + Send + 'static) -> Result<Self, String> {
         let (messages, received) = sync_channel(CAPACITY);
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || run(&received, out));
-        thread.map_err(|error| format!("the log cannot start: {error}"))?;
-        let dropped = Opts::new("inkpass_log_lines_dropped_total", "Log lines for which there was no room.");
+        let dropped = Opts::new("inkpass_log_lines_dropped_total", "Log lines that could not be written.");
         let dropped = IntCounter::with_opts(dropped).map_err(|error| error.to_string())?;
+        let failed = dropped.clone();
+        let thread =
+            thread::Builder::new().name("log".to_owned()).spawn(move || run(&received, out, &failed));
+        thread.map_err(|error| format!("the log cannot start: {error}"))?;
         Ok(Self { messages, dropped })
     }
 
@@ -62,11 +64,11 @@ impl Stderr {
     }
 }
 
-fn run(messages: &Receiver<Message>, mut out: impl Write) {
+fn run(messages: &Receiver<Message>, mut out: impl Write, failed: &IntCounter) {
     for message in messages {
         match message {
-            // A log that cannot be written has nobody to tell.
-            Message::Line(line) => drop(out.write_all(&line)),
+            Message::Line(line) if out.write_all(&line).is_ok() => {}
+            Message::Line(_) => failed.inc(),
             Message::Flush(done) => drop(done.send(())),
         }
     }
@@ -110,6 +112,16 @@ mod tests {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "first\nsecond\n");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut stderr = Stderr::writing_to(writer).unwrap();
+        stderr.write_all(b"lost\n").unwrap();
+        Stderr::flush(&stderr);
+        assert_eq!(stderr.dropped().get(), 1);
     }
 
     #[test]

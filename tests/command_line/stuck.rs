@@ -83,6 +83,11 @@ impl Stuck {
         answer.send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
+    async fn metrics(&self) -> String {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap()
+    }
+
     /// Within a few seconds, and in order.
     fn ends(mut self) {
         let began = Instant::now();
@@ -120,7 +125,24 @@ async fn a_log_that_nobody_reads_holds_up_neither_calls_nor_the_end() {
     }
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(stuck.is_live().await);
+    assert!(stuck.metrics().await.contains("\ninkpass_log_lines_dropped_total "), "it is shown");
     stuck.ends();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_a_process_whose_log_nobody_reads() {
+    let (_reader, writer) = full_pipe();
+    let mut stuck = Stuck::start("/dev/full", Stdio::null(), writer);
+    let client = stuck.client().await;
+    issue(&client).await.unwrap_err();
+    // An open watch of health holds the end up.
+    let _open = tokio::net::TcpStream::connect(&stuck.grpc).await.unwrap();
+    let began = Instant::now();
+    while stuck.process.try_wait().unwrap().is_none() {
+        Command::new("kill").arg(stuck.process.id().to_string()).stderr(Stdio::null()).status().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10), "it does not end");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
