@@ -38,6 +38,15 @@ struct Word {
 }
 
 impl Word {
+    fn new(file: PathBuf) -> Self {
+        Self {
+            file,
+            text: Mutex::default(),
+            is_refused: AtomicBool::default(),
+            reloads: AtomicUsize::default(),
+        }
+    }
+
     fn get(&self) -> String {
         self.text.lock().unwrap().clone()
     }
@@ -86,12 +95,7 @@ impl World {
         let directory = Place::new();
         make(directory.path());
         let file = directory.path().join(file);
-        let kept = Arc::new(Word {
-            file,
-            text: Mutex::default(),
-            is_refused: AtomicBool::default(),
-            reloads: AtomicUsize::default(),
-        });
+        let kept = Arc::new(Word::new(file));
         let (metrics, end) = (Arc::new(Metrics::new(&[]).unwrap()), CancellationToken::new());
         let run = reload::run(vec![kept.clone()], interval, metrics.clone(), end.clone());
         let world = Self { directory, word: kept, metrics, end, run: tokio::spawn(run) };
@@ -348,12 +352,7 @@ async fn what_is_slow_delays_no_other() {
     write(place.path());
     let file = place.join("word");
     let endless = Arc::new(Endless(file.clone()));
-    let word = Arc::new(Word {
-        file,
-        text: Mutex::default(),
-        is_refused: AtomicBool::default(),
-        reloads: AtomicUsize::default(),
-    });
+    let word = Arc::new(Word::new(file));
     let (metrics, end) = (Arc::new(Metrics::new(&[]).unwrap()), CancellationToken::new());
     let run = tokio::spawn(reload::run(vec![endless, word.clone()], NEVER, metrics, end.clone()));
     until(async || word.get() == "good one").await;

@@ -69,9 +69,7 @@ impl Entry {
     /// Tells its call that it cannot be written now. False if it can be forgotten: what is true all the
     /// same waits to be written later.
     pub(super) fn refuse(&mut self, why: Unavailable) -> bool {
-        if matches!(self.answer, Answer::Owed(..))
-            && let Answer::Owed(answer, _) = std::mem::replace(&mut self.answer, Answer::Refused)
-        {
+        if let Answer::Owed(answer, _) = std::mem::replace(&mut self.answer, Answer::Refused) {
             // Whoever does not wait any more knows already.
             let _ = answer.send(Err(why));
         }

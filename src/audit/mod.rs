@@ -40,7 +40,7 @@ use self::{
 };
 pub use self::{
     line::{Decision, LONGEST_LINE, Line, Phase},
-    settings::{OnFailure, Output, Settings, fingerprinter},
+    settings::{OnFailure, Output, Settings, fingerprinter, throw_away_fingerprinter},
 };
 use crate::telemetry::AuditMetrics;
 

@@ -85,6 +85,10 @@ pub fn fingerprinter(
     if let Some(path) = salt_file {
         return Ok(Fingerprinter::new(read_key_file(path, Strictness::Secret)?.as_bytes()));
     }
-    let salt = [entropy.bytes(), entropy.bytes()];
-    Ok(Fingerprinter::new(salt.as_flattened()))
+    Ok(throw_away_fingerprinter(entropy))
+}
+
+/// Makes fingerprints that can be compared within this process alone.
+pub fn throw_away_fingerprinter(entropy: &dyn Entropy) -> Fingerprinter {
+    Fingerprinter::new([entropy.bytes(), entropy.bytes()].as_flattened())
 }

@@ -6,7 +6,7 @@ use tonic::async_trait;
 
 use super::Failure;
 use crate::{
-    audit::Audit,
+    audit::{Audit, throw_away_fingerprinter},
     caller::Callers,
     clock::SystemClock,
     config::{Config, known},
@@ -118,7 +118,7 @@ impl Plan {
             tls: None,
             callers: None,
             audit: None,
-            fingerprinter: throw_away_fingerprinter(),
+            fingerprinter: throw_away_fingerprinter(&SystemEntropy),
             files: Vec::new(),
             stability,
             metrics: Arc::new(metrics),
@@ -143,12 +143,6 @@ impl Plan {
             entropy,
         }
     }
-}
-
-/// Fingerprints that can be compared within this process alone.
-pub(super) fn throw_away_fingerprinter() -> Fingerprinter {
-    use crate::entropy::Entropy;
-    Fingerprinter::new([SystemEntropy.bytes(), SystemEntropy.bytes()].as_flattened())
 }
 
 fn connect(

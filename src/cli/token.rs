@@ -15,7 +15,6 @@ use super::{
     args::{self, ServerArgs, duration},
     input,
     output::{Output, print},
-    plan::throw_away_fingerprinter,
 };
 use crate::{
     audit,
@@ -258,7 +257,7 @@ impl OfflineArgs {
             Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
             Arc::new(Stability::new(Arc::new(SystemClock))),
             Arc::new(SystemEntropy),
-            throw_away_fingerprinter(),
+            audit::throw_away_fingerprinter(&SystemEntropy),
         );
         Ok(Some(Tokens::new(Desk { issuer: Arc::new(issuer), audit: None })))
     }

@@ -72,10 +72,12 @@ impl Desk {
         }
         let context = Context::of(caller);
         let line = context.line(self.issuer.wall_time(), ask.rpc, Decision::Deny);
-        let project = self.issuer.project(ask.project);
-        let line = match permits {
-            [] => of_ask(ask, project.as_deref(), line),
-            permits => of_permits(permits, line),
+        let project;
+        let line = if permits.is_empty() {
+            project = self.issuer.project(ask.project);
+            of_ask(ask, project.as_deref(), line)
+        } else {
+            of_permits(permits, line)
         };
         let line = Line {
             uuid,

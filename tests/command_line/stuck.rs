@@ -2,42 +2,30 @@
 //! stalls: nothing waits for them.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{ErrorKind, PipeReader, PipeWriter, Write, pipe},
+    fs,
+    io::{PipeReader, PipeWriter, pipe},
     net::TcpListener,
-    os::{
-        fd::AsRawFd,
-        unix::fs::{OpenOptionsExt, PermissionsExt},
-    },
+    os::unix::fs::PermissionsExt,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use inkpass::client::Client;
-use rustix::fs::OFlags;
 use tonic::{Code, Status};
 
 use super::inkpass;
-use crate::helpers::{assert_refused, canary::secret_of, place::Place, until};
+use crate::helpers::{
+    assert_refused,
+    canary::secret_of,
+    pipe::{fill, filler},
+    place::Place,
+    until,
+};
 
 /// A pipe that is full. Its reader must be kept, or writing to it fails.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = pipe().unwrap();
-    // A description of its own: the program's end goes on to block.
-    let mut filler = OpenOptions::new()
-        .write(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(format!("/proc/self/fd/{}", writer.as_raw_fd()))
-        .unwrap();
-    for size in [4096, 1] {
-        loop {
-            match filler.write(&vec![b'\n'; size]) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
+    fill(&mut filler(&writer));
     (reader, writer)
 }
 

@@ -249,8 +249,7 @@ async fn whenever_a_caller_leaves_a_creation_has_both_lines_or_none() {
 async fn what_came_of_a_creation_is_written_though_its_caller_left() {
     let house = House::audited(POLICY).await;
     let teacher = house.teacher().await;
-    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-    house.world.upstream.fault(slow).await;
+    house.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
     house.until_sent(1).await;
     creating.abort();
@@ -270,8 +269,7 @@ async fn a_creation_has_a_line_before_the_post_and_one_with_what_came_of_it() {
         token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
         ..Default::default()
     };
-    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-    house.world.upstream.fault(slow).await;
+    house.delay_a_creation().await;
     let creating = tokio::spawn({
         let (teacher, request) = (teacher.clone(), request.clone());
         async move { create(&teacher, request).await }

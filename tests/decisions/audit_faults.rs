@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{ErrorKind, PipeReader, Read, Write},
+    io::{PipeReader, Read},
     os::{fd::AsRawFd, unix::fs::OpenOptionsExt},
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -20,7 +20,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{CALLERS, House, POLICY, batch, create, issue, room, until};
-use crate::helpers::assert_refused;
+use crate::helpers::{
+    assert_refused,
+    pipe::{fill, filler},
+};
 
 const ROOM: &str = "a-room";
 
@@ -87,23 +90,14 @@ impl Pipe {
     fn new() -> Self {
         let (reader, writer) = std::io::pipe().unwrap();
         let path: PathBuf = format!("/proc/self/fd/{}", reader.as_raw_fd()).into();
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let filler = OpenOptions::new().write(true).custom_flags(flags).open(&path).unwrap();
+        let filler = filler(&writer);
         drop(writer);
         Self { reader, path, filler }
     }
 
     /// Until there is no room for another byte.
     fn fill(&mut self) {
-        for size in [4096, 1] {
-            loop {
-                match self.filler.write(&vec![b'\n'; size]) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("{error}"),
-                }
-            }
-        }
+        fill(&mut self.filler);
     }
 
     /// Reads from now on, in a thread that ends with the last writer; gives what it has read.
@@ -155,8 +149,7 @@ async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_fou
     let teacher = house.teacher().await;
     // The pipe is full as soon as the POST is there, so that the second line finds no room.
     let mut create_and_fill = async |request: CreateRoomRequest| {
-        let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-        house.world.upstream.fault(slow).await;
+        house.delay_a_creation().await;
         let before = house.sent().await;
         let teacher = teacher.clone();
         let creating = tokio::spawn(async move { create(&teacher, request).await });
@@ -183,8 +176,7 @@ async fn a_room_without_a_token_is_told_though_its_outcome_cannot_be_written() {
     let mut pipe = Pipe::new();
     let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
     let teacher = house.teacher().await;
-    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-    house.world.upstream.fault(slow).await;
+    house.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
     house.until_sent(1).await;
     pipe.fill();
@@ -196,8 +188,7 @@ async fn a_token_that_is_withheld_without_a_request_id_is_not_to_be_asked_for_ag
     let mut pipe = Pipe::new();
     let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
     let teacher = house.teacher().await;
-    let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-    house.world.upstream.fault(slow).await;
+    house.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, with_token()).await });
     house.until_sent(1).await;
     pipe.fill();

@@ -66,8 +66,7 @@ async fn a_second_s_step_changes_nothing() {
 async fn a_step_while_a_room_is_created_withholds_its_token_and_the_trail_names_the_room() {
     let house = House::audited(POLICY).await;
     let teacher = house.teacher().await;
-    let slow = serde_json::json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
-    house.world.upstream.fault(slow).await;
+    house.delay_a_creation().await;
     let created = tokio::spawn(async move { create(&teacher, with_token()).await });
     house.until_sent(1).await;
     house.world.clock.step(HOUR);

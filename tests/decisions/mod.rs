@@ -34,7 +34,7 @@ use inkpass::{
         start_conversion_request,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::{Status, Streaming};
 
 use crate::{
@@ -116,6 +116,12 @@ impl House {
 
     async fn teacher(&self) -> Client {
         self.client("key:teacher").await
+    }
+
+    /// The next creation takes its time upstream.
+    async fn delay_a_creation(&self) {
+        let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
+        self.world.upstream.fault(slow).await;
     }
 
     /// How many calls the upstream has received.

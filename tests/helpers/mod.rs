@@ -3,6 +3,7 @@
 
 pub(crate) mod canary;
 pub(crate) mod log;
+pub(crate) mod pipe;
 pub(crate) mod place;
 pub(crate) mod scripted;
 pub(crate) mod skipped;
