@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(feature = "proto")]
 mod proto {
-    use std::{env, error::Error, fmt::Write, fs, path::PathBuf};
+    use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
 
     /// Messages that hold a secret: `src/proto.rs` gives each a `Debug` that hides it.
     const SECRET: [&str; 2] = [".inkpass.v1.Token", ".inkpass.v1.VerifyTokenRequest"];
@@ -53,6 +53,9 @@ mod proto {
         let methods: Vec<_> = services
             .flat_map(|service| service.method.iter().map(|method| (service.name(), method.name())))
             .collect();
+        let names_of_services: BTreeSet<_> =
+            methods.iter().map(|(service, _)| format!("inkpass.v1.{service}")).collect();
+        let names_of_services: Vec<_> = names_of_services.into_iter().collect();
         let (mut variants, mut all, mut names) = (String::new(), String::new(), String::new());
         for (service, method) in &methods {
             let name = format!("inkpass.v1.{service}/{method}");
@@ -66,6 +69,9 @@ mod proto {
 pub enum Rpc {{
 {variants}}}
 
+/// The full names of all services of `inkpass.v1`.
+pub const SERVICES: [&str; {services}] = {names_of_services:?};
+
 impl Rpc {{
     /// All RPCs, in the descriptor set's order.
     pub const ALL: [Self; {count}] = [{all}];
@@ -78,7 +84,8 @@ impl Rpc {{
     }}
 }}
 ",
-            count = methods.len()
+            count = methods.len(),
+            services = names_of_services.len(),
         )
     }
 }

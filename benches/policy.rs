@@ -13,7 +13,8 @@ use std::{
 };
 
 use inkpass::{
-    policy::{Ask, Cost, Mint, Rpc, Rules},
+    methods::Rpc,
+    policy::{Ask, Mint, Rules},
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -81,9 +82,7 @@ fn charge() -> u128 {
     let (grant, start, mut calls) = (&rules.grants()[0], Instant::now(), 0);
     measure(|| {
         calls += 1;
-        grant
-            .charge("k8s:team/api", Cost::of(Rpc::IssueToken, 1), start + Duration::from_micros(calls))
-            .is_ok()
+        grant.charge("k8s:team/api", Rpc::IssueToken.cost(1), start + Duration::from_micros(calls)).is_ok()
     })
 }
 

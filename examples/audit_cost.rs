@@ -34,7 +34,7 @@ async fn main() -> Result<(), Failure> {
     let rendered = render(&line(&[fingerprint])).await?;
     println!("| callers | who writes | a call | processor time | calls a write |\n|---|---|---|---|---|");
     for callers in [1, 64, 1000] {
-        let metrics = Metrics::new(&[])?.audit().clone();
+        let metrics = Metrics::new([])?.audit().clone();
         let settings =
             Settings { output: Output::File(path.clone()), on_failure: OnFailure::Deny, salt_file: None };
         let audit = Arc::new(Audit::start(&settings, metrics.clone())?);
@@ -79,8 +79,7 @@ fn write((file, text): &(File, Vec<u8>)) -> Result<(), Failure> {
 async fn render(line: &Line<'_>) -> Result<Vec<u8>, Failure> {
     let file = tempfile::NamedTempFile::new()?;
     let output = Output::File(file.path().into());
-    let audit =
-        Audit::start(&Settings { output, ..Settings::default() }, Metrics::new(&[])?.audit().clone())?;
+    let audit = Audit::start(&Settings { output, ..Settings::default() }, Metrics::new([])?.audit().clone())?;
     audit.write(line).await?;
     audit.close().await?;
     Ok(read(file.path())?)

@@ -10,9 +10,8 @@ use crate::{
     clock::UnixMillis,
     entropy::Entropy,
     keyring::{Keyring, LiveKeyring, Project},
-    policy::{
-        Cost, Denial, Grant, LiveRules, Mint, Missing, QuotaExceeded, Rpc, Rules, WatchPlace, charge_batch,
-    },
+    methods::Rpc,
+    policy::{Denial, Grant, LiveRules, Mint, Missing, QuotaExceeded, Rules, WatchPlace, charge_batch},
     region::Region,
     stability::{Stability, Unstable},
     token::{
@@ -153,7 +152,7 @@ impl Issuer {
     /// # Errors
     /// [`Refusal::QuotaExceeded`].
     pub fn charge(&self, caller: &Principal, rpc: Rpc, permit: &Permit) -> Result<WatchPlace, Refusal> {
-        let cost = Cost::of(rpc, u32::from(permit.mint.is_some()));
+        let cost = rpc.cost(u32::from(permit.mint.is_some()));
         Ok(permit.grant.charge(caller.as_str(), cost, Instant::now())?)
     }
 

@@ -37,6 +37,8 @@ pub mod issuer;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
+pub mod methods;
+#[cfg(feature = "server")]
 pub mod outcome;
 #[cfg(feature = "server")]
 pub mod policy;

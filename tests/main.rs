@@ -12,6 +12,7 @@ mod emulator;
 mod helpers;
 mod identity;
 mod keyring;
+mod methods;
 mod policy;
 mod reload;
 mod rpc;

@@ -28,7 +28,7 @@ async fn admin(world: &World, path: &str) -> u16 {
 #[tokio::test]
 async fn every_service_is_healthy_once_the_server_is_ready() {
     let world = World::start().await;
-    for service in inkpass::rpc::SERVICES.into_iter().chain([""]) {
+    for service in inkpass::methods::SERVICES.into_iter().chain([""]) {
         assert_eq!(health(world.client.channel(), service).await, ServingStatus::Serving, "{service}");
     }
     assert_eq!((admin(&world, "/livez").await, admin(&world, "/readyz").await), (200, 200));
@@ -47,7 +47,7 @@ async fn reflection_lists_every_service() {
     let answer = answers.message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
-    for service in inkpass::rpc::SERVICES {
+    for service in inkpass::methods::SERVICES {
         assert!(names.iter().any(|name| name == service), "{service} in {names:?}");
     }
 }

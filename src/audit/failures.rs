@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_failure_is_counted_and_few_are_logged() {
-        let metrics = Metrics::new(&[]).unwrap().audit().clone();
+        let metrics = Metrics::new([]).unwrap().audit().clone();
         let (failures, logged) = (Failures::new(metrics.clone()), Arc::default());
         tracing::subscriber::with_default(registry().with(Count(Arc::clone(&logged))), || {
             for _ in 0..1000 {

@@ -13,10 +13,11 @@ use crate::{
     entropy::SystemEntropy,
     issuer::Issuer,
     keyring::{Keyring, LiveKeyring, Probe, Trial},
+    methods::all_methods,
     policy::{Everyone, LiveRules, PolicyFile, Rules},
     region::Region,
     reload::Reload,
-    rpc::{self, Desk, House},
+    rpc::{Desk, House},
     server::Parts,
     stability::Stability,
     telemetry::Metrics,
@@ -46,7 +47,7 @@ pub(super) struct Plan {
 impl Plan {
     /// `everyone`: `--insecure-allow-all`.
     pub(super) fn of_settings(config: Config, everyone: bool) -> Result<Self, Failure> {
-        let metrics = Metrics::new(&rpc::METHODS);
+        let metrics = Metrics::new(all_methods());
         let metrics = metrics.map_err(|error| Failure::Failed(format!("metrics: {error}")))?;
         if everyone {
             metrics.set_insecure_allow_all();
@@ -107,7 +108,7 @@ impl Plan {
         whiteboard: &whiteboard::Settings,
         watch: watcher::Settings,
     ) -> Result<Self, Failure> {
-        let metrics = Metrics::new(&rpc::METHODS);
+        let metrics = Metrics::new(all_methods());
         let metrics = metrics.map_err(|error| Failure::Failed(format!("metrics: {error}")))?;
         let stability = Arc::new(Stability::new(Arc::new(SystemClock)));
         Ok(Self {

@@ -12,7 +12,8 @@ use super::{
     policy_settings::{PolicySettings, read_settings},
 };
 use crate::{
-    policy::{Ask, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rpc, Rules, mint_of, region_fits},
+    methods::Rpc,
+    policy::{Ask, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rules, mint_of, region_fits},
     region::Region,
     token::{Kind, Lifetime, Role},
 };

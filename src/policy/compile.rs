@@ -9,10 +9,12 @@ use std::{
 use super::{
     grant::Grant,
     principal::Pattern,
-    rpcs::{Mints, Rpc},
     table::{Cell, Projects, Stairs, Table, Want},
 };
-use crate::token::{Kind, Role};
+use crate::{
+    methods::{Action, Rpc},
+    token::{Kind, Role},
+};
 
 impl Table {
     /// In file order.
@@ -102,7 +104,7 @@ fn for_each_cell(row: u32, grant: &Grant, mut add: impl FnMut(Cell, Duration, bo
             }
         };
         add(Want::Nothing, Duration::ZERO, false);
-        if !grant.may_mint_by(rpc) || rpc.row().1 == Mints::Never {
+        if !grant.may_mint_by(rpc) || !matches!(rpc.row().action, Action::Mints | Action::Creates(_)) {
             continue;
         }
         add(Want::AnyToken, Duration::ZERO, false);

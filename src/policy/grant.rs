@@ -7,9 +7,9 @@ use super::{
     meter::Meter,
     principal::Pattern,
     quota::Quota,
-    rpcs::{Mints, Rpc, RpcSet},
 };
 use crate::{
+    methods::{Rpc, RpcSet},
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -185,7 +185,7 @@ impl Grant {
 
     /// Whether a token beside what this call creates may be asked for.
     pub(super) const fn may_mint_by(&self, rpc: Rpc) -> bool {
-        matches!(rpc.row().1, Mints::Always) || self.rpcs.contains(Rpc::IssueToken)
+        rpc.mints() || self.rpcs.contains(Rpc::IssueToken)
     }
 
     pub(super) fn names(&self, principal: &str) -> bool {
@@ -209,7 +209,7 @@ impl Grant {
             return denied(Missing::Rpc);
         }
         let rule = match mint {
-            None if rpc.row().1 == Mints::Always => return denied(Missing::Kind),
+            None if rpc.mints() => return denied(Missing::Kind),
             None => None,
             Some(mint) if !rpc.can_mint(mint.kind) => return denied(Missing::Kind),
             Some(_) if !self.may_mint_by(rpc) => return denied(Missing::IssueToken),

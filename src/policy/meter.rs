@@ -11,8 +11,9 @@ use std::{
 use super::{
     bucket::{Bucket, Rate, Short},
     principals::Principals,
-    quota::{Cost, Limit, Quota},
+    quota::{Limit, Quota},
 };
+use crate::methods::Cost;
 
 /// How long to wait before a watch is tried again: when another one ends, nobody knows.
 const WATCH_RETRY: Duration = Duration::from_secs(1);

@@ -13,7 +13,6 @@ mod meter;
 mod principal;
 mod principals;
 mod quota;
-mod rpcs;
 mod rules;
 mod table;
 
@@ -22,7 +21,6 @@ pub use self::{
     grant::{Ask, Denial, Everyone, Grant, Mint, Missing},
     live::{LiveRules, PolicyFile},
     meter::WatchPlace,
-    quota::{Cost, Limit, Quota, QuotaExceeded, charge_batch},
-    rpcs::{Mints, Reach, Rpc, UnknownRpc},
+    quota::{Limit, Quota, QuotaExceeded, charge_batch},
     rules::{Admitted, Decision, Rules, Verifiable},
 };

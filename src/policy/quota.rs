@@ -10,11 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    grant::Grant,
-    meter::WatchPlace,
-    rpcs::{Reach, Rpc},
-};
+use super::{grant::Grant, meter::WatchPlace};
+use crate::methods::Cost;
 
 /// A grant's `quota`. What is `None` has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +24,6 @@ pub struct Quota {
     pub upstream_per_second: Option<u32>,
     /// Watches at once.
     pub watches: Option<u32>,
-}
-
-/// What a call uses of a quota.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Tokens to be minted.
-    pub tokens: u32,
-    /// Upstream calls.
-    pub upstream: u32,
-    /// Whether it watches.
-    pub watch: bool,
 }
 
 /// One of a quota's limits.
@@ -111,18 +97,6 @@ impl fmt::Display for Limit {
             Self::UpstreamPerSecond => "upstream_per_second",
             Self::Watches => "watches",
         })
-    }
-}
-
-impl Cost {
-    /// What a call costs that mints so many tokens.
-    #[must_use]
-    pub const fn of(rpc: Rpc, tokens: u32) -> Self {
-        match rpc.row().0 {
-            Reach::Local => Self { tokens, upstream: 0, watch: false },
-            Reach::Upstream => Self { tokens, upstream: 1, watch: false },
-            Reach::Watch => Self { tokens, upstream: 1, watch: true },
-        }
     }
 }
 

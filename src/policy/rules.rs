@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::{
     file::Example,
     grant::{Ask, Denial, Everyone, Grant, Mint},
-    rpcs::Rpc,
     table::{Rows, Table},
 };
-use crate::{region::Region, token::Lifetime};
+use crate::{methods::Rpc, region::Region, token::Lifetime};
 
 /// Who may do what. It never changes: a new file makes a new one.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{
     grant::{Ask, Denial, Grant, Mint, Missing},
     principal::{MOST_SLASHES, prefixes},
-    rpcs::{Mints, Rpc},
 };
 use crate::{
+    methods::Rpc,
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -121,8 +121,8 @@ impl Table {
     fn judge(&self, row: u32, ask: &Ask<'_>) -> Result<u32, Denial> {
         let want = ask.mint.map_or(Want::Nothing, |mint| Want::OfRole(mint.kind, mint.role));
         let region = ask.region.filter(|_| ask.rpc.goes_upstream());
-        let is_whole = region.is_some() == ask.rpc.goes_upstream()
-            && (want != Want::Nothing || ask.rpc.row().1 != Mints::Always);
+        let is_whole =
+            region.is_some() == ask.rpc.goes_upstream() && (want != Want::Nothing || !ask.rpc.mints());
         let cell = Cell { row, rpc: ask.rpc, region, want };
         match self.stairs(cell).filter(|_| is_whole) {
             Some(stairs) => stairs.find(ask.mint.and_then(|mint| mint.lifetime)),
@@ -139,7 +139,7 @@ impl Table {
             Want::OfRole(..) if !has(Want::AnyToken) => Missing::IssueToken,
             Want::OfRole(kind, _) if !has(Want::OfKind(kind)) => Missing::Kind,
             Want::OfRole(kind, role) if !has(Want::OfRole(kind, role)) => Missing::Role,
-            Want::Nothing if cell.rpc.row().1 == Mints::Always => Missing::Kind,
+            Want::Nothing if cell.rpc.mints() => Missing::Kind,
             _ => return Denial::RegionForbidden,
         };
         Denial::PolicyDenied(missing)

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     issuer::Permit,
-    policy::Rpc,
+    methods::Rpc,
     proto::{BatchIssueTokensRequest, Token},
 };
 

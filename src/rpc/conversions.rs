@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     issuer::Ask,
-    policy::Rpc,
+    methods::Rpc,
     proto::{
         self, CancelConversionRequest, CancelConversionResponse, GetConversionRequest, GetConversionResponse,
         ListPendingConversionsRequest, ListPendingConversionsResponse, PendingConversion,

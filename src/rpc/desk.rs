@@ -15,7 +15,8 @@ use crate::{
     audit::{Audit, Decision, Line, Phase},
     clock::UnixMillis,
     issuer::{Issued, Issuer, Permit},
-    policy::{Rpc, WatchPlace},
+    methods::Rpc,
+    policy::WatchPlace,
 };
 
 /// What every call passes.

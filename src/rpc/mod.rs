@@ -41,41 +41,6 @@ use crate::proto::{
     scene_service_server::SceneServiceServer, token_service_server::TokenServiceServer,
 };
 
-/// The full names of all services.
-pub const SERVICES: [&str; 4] = [
-    "inkpass.v1.TokenService",
-    "inkpass.v1.RoomService",
-    "inkpass.v1.SceneService",
-    "inkpass.v1.ConversionService",
-];
-
-/// Every method that is served, health and reflection too.
-pub const METHODS: [&str; 23] = [
-    "grpc.health.v1.Health/Check",
-    "grpc.health.v1.Health/Watch",
-    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-    "inkpass.v1.ConversionService/CancelConversion",
-    "inkpass.v1.ConversionService/GetConversion",
-    "inkpass.v1.ConversionService/ListPendingConversions",
-    "inkpass.v1.ConversionService/PrioritizeConversion",
-    "inkpass.v1.ConversionService/StartConversion",
-    "inkpass.v1.ConversionService/WatchConversion",
-    "inkpass.v1.RoomService/CreateRoom",
-    "inkpass.v1.RoomService/DisableRoom",
-    "inkpass.v1.RoomService/EnableRoom",
-    "inkpass.v1.RoomService/GetRoom",
-    "inkpass.v1.RoomService/ListRooms",
-    "inkpass.v1.SceneService/AddScenes",
-    "inkpass.v1.SceneService/CaptureScene",
-    "inkpass.v1.SceneService/CaptureSceneDir",
-    "inkpass.v1.SceneService/ListScenes",
-    "inkpass.v1.SceneService/SwitchScene",
-    "inkpass.v1.TokenService/BatchIssueTokens",
-    "inkpass.v1.TokenService/IssueToken",
-    "inkpass.v1.TokenService/VerifyToken",
-];
-
 const KIB: usize = 1024;
 
 /// The longest answer: what a caller's gRPC library takes unless it is told otherwise. The longest

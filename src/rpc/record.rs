@@ -8,7 +8,7 @@ use crate::{
     clock::UnixMillis,
     issuer::{Ask, Permit},
     keyring::Project,
-    policy::Rpc,
+    methods::Rpc,
     token::Lifetime,
 };
 

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     issuer::Ask,
-    policy::{Mint, Rpc},
+    methods::Rpc,
+    policy::Mint,
     proto::{
         CreateRoomRequest, CreateRoomResponse, DisableRoomRequest, DisableRoomResponse, EnableRoomRequest,
         EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest, ListRoomsResponse, Room,

@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{Error, House, convert, status::Missing, target::target, violations::Violations};
 use crate::{
-    policy::Rpc,
+    methods::Rpc,
     proto::{
         self, AddScenesRequest, AddScenesResponse, CaptureSceneDirRequest, CaptureSceneDirResponse,
         CaptureSceneRequest, CaptureSceneResponse, ListScenesRequest, ListScenesResponse, SwitchSceneRequest,

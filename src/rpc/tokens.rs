@@ -8,7 +8,8 @@ use super::{Caller, Desk, Error, batch, convert, record::Entry, violations::Viol
 use crate::{
     clock::UnixMillis,
     issuer::{Ask, Issued, Issuer, Permit, Verdict},
-    policy::{Mint, Rpc},
+    methods::Rpc,
+    policy::Mint,
     proto::{
         self, BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, IssueTokenResponse,
         Token, TokenClaims, VerifyTokenRequest, VerifyTokenResponse, issue_token_request,

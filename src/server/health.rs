@@ -11,7 +11,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 
-use crate::rpc::SERVICES;
+use crate::methods::SERVICES;
 
 #[derive(Clone)]
 pub(super) struct Health {

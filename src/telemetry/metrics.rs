@@ -122,7 +122,7 @@ impl Metrics {
     ///
     /// # Errors
     /// Two metrics have one name.
-    pub fn new(methods: &[&'static str]) -> Result<Self, prometheus::Error> {
+    pub fn new(methods: impl IntoIterator<Item = &'static str>) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let build = IntGaugeVec::new(Opts::new("inkpass_build_info", "What runs: always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
@@ -199,7 +199,7 @@ impl Metrics {
             by_code: Default::default(),
             duration: duration.with_label_values(&[method]),
         };
-        let methods = methods.iter().map(|method| (*method, of(method))).collect();
+        let methods = methods.into_iter().map(|method| (method, of(method))).collect();
         let other = of(OTHER);
         Ok(Self {
             registry,

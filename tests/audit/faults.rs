@@ -237,7 +237,7 @@ async fn a_call_that_leaves_does_not_take_its_line_with_it() {
 
 #[test]
 fn what_cannot_be_opened_is_said_at_the_start() {
-    let metrics = || inkpass::telemetry::Metrics::new(&[]).unwrap().audit().clone();
+    let metrics = || inkpass::telemetry::Metrics::new([]).unwrap().audit().clone();
     for path in ["/nowhere/audit.log", "/tmp"] {
         let output = Output::File(Path::new(path).into());
         let settings = inkpass::audit::Settings { output, ..Default::default() };

@@ -44,7 +44,7 @@ impl Trail {
     }
 
     fn of(output: Output, on_failure: OnFailure) -> Self {
-        let metrics = Metrics::new(&[]).unwrap().audit().clone();
+        let metrics = Metrics::new([]).unwrap().audit().clone();
         let settings = Settings { output, on_failure, salt_file: None };
         Self { audit: Arc::new(Audit::start(&settings, metrics.clone()).unwrap()), metrics }
     }

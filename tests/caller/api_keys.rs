@@ -145,7 +145,7 @@ async fn keys_come_and_go_with_the_file_and_survive_a_bad_one() {
     let file = KeyFile::new();
     let first = file.add("key:first");
     let world = World::start(&file.settings());
-    let metrics = Arc::new(Metrics::new(&[]).unwrap());
+    let metrics = Arc::new(Metrics::new([]).unwrap());
     let run =
         reload::run(world.callers.reloads(), Duration::from_hours(1), metrics.clone(), world.end.clone());
     let run = tokio::spawn(run);

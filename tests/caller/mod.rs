@@ -44,7 +44,7 @@ struct World {
 impl World {
     fn start(settings: &Settings) -> Self {
         let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
-        let metrics = Metrics::new(&[]).unwrap();
+        let metrics = Metrics::new([]).unwrap();
         let callers = Arc::new(Callers::new(settings, clock.clone(), &metrics).unwrap());
         let end = CancellationToken::new();
         let (running, ended) = (callers.clone(), end.clone());

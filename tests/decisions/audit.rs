@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use inkpass::{
-    policy::Rpc,
+    methods::Rpc,
     proto::{
         BatchIssueTokensRequest, CreateRoomRequest, IssueTokenRequest, Region, Role, RoomScope, TokenGrant,
         issue_token_request::Scope,

@@ -2,7 +2,7 @@
 
 use inkpass::{
     client::Client,
-    policy::Rpc,
+    methods::Rpc,
     proto::{
         AddScenesRequest, BatchIssueTokensRequest, CancelConversionRequest, CaptureSceneDirRequest,
         CaptureSceneRequest, CreateRoomRequest, DisableRoomRequest, DynamicFormat, EnableRoomRequest,

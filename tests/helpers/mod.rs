@@ -25,11 +25,12 @@ use inkpass::{
     entropy::CountingEntropy,
     issuer::Issuer,
     keyring::{KeyState, Keyring, LiveKeyring, Project},
+    methods::all_methods,
     policy::{Everyone, LiveRules, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
     reload::Reload,
-    rpc::{Desk, House, METHODS},
+    rpc::{Desk, House},
     server::{Error, Parts, Server},
     stability::Stability,
     telemetry::Metrics,
@@ -152,7 +153,7 @@ impl Setup {
             ..Settings::new(upstream.base_url().parse().unwrap())
         };
         let stability = Arc::new(Stability::new(clock.clone()));
-        let metrics = Arc::new(Metrics::new(&METHODS).unwrap());
+        let metrics = Arc::new(Metrics::new(all_methods()).unwrap());
         let skew = metrics.upstream_clock_skew();
         let whiteboard = Whiteboard::new(&settings, stability.clone(), entropy.clone(), skew).unwrap();
         let issuer = issuer((self.keyring)(), self.rules, stability.clone());

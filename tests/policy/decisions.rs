@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use inkpass::{
-    policy::{Ask, Denial, Everyone, Missing, Rpc, Rules},
+    methods::Rpc,
+    policy::{Ask, Denial, Everyone, Missing, Rules},
     region::Region,
     token::{Kind, Lifetime, Role},
 };

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use inkpass::policy::{KnownProjects, Rpc, Rules};
+use inkpass::{
+    methods::Rpc,
+    policy::{KnownProjects, Rules},
+};
 
 use super::{CLASSROOM, rules, seconds};
 

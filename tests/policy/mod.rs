@@ -6,7 +6,6 @@ mod model;
 mod quotas;
 mod random;
 mod reload;
-mod rpcs;
 
 use inkpass::{
     policy::{Mint, Rules},

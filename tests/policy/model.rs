@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use inkpass::{
-    policy::{Ask, Denial, Mint, Missing, Rpc, Rules},
+    methods::Rpc,
+    policy::{Ask, Denial, Mint, Missing, Rules},
     token::{Kind, Lifetime},
 };
 use proptest::{collection::vec, prelude::*};

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use inkpass::policy::{Cost, Limit, QuotaExceeded, Rpc, charge_batch};
+use inkpass::{
+    methods::{Cost, Rpc},
+    policy::{Limit, QuotaExceeded, charge_batch},
+};
 
 use super::{CLASSROOM, rules};
 
@@ -91,29 +94,26 @@ fn upstream_calls_and_watches_have_limits_of_their_own() {
     let (grant, now) = (&rules.grants()[0], Instant::now());
     let charge = |cost, now| grant.charge("key:billing", cost, now);
     for _ in 0..20 {
-        assert!(charge(Cost::of(Rpc::GetRoom, 0), now).is_ok());
+        assert!(charge(Rpc::GetRoom.cost(0), now).is_ok());
     }
-    assert_eq!(what(charge(Cost::of(Rpc::GetRoom, 0), now)), (Limit::UpstreamPerSecond, Some(SECOND / 20)));
+    assert_eq!(what(charge(Rpc::GetRoom.cost(0), now)), (Limit::UpstreamPerSecond, Some(SECOND / 20)));
     // A creation that may not go upstream gives back its tokens.
-    assert_eq!(
-        what(charge(Cost::of(Rpc::CreateRoom, 1), now)),
-        (Limit::UpstreamPerSecond, Some(SECOND / 20))
-    );
+    assert_eq!(what(charge(Rpc::CreateRoom.cost(1), now)), (Limit::UpstreamPerSecond, Some(SECOND / 20)));
     assert!(charge(tokens(2000), now).is_ok());
 
     let mut places = Vec::new();
     for _ in 0..10 {
-        places.push(charge(Cost::of(Rpc::WatchConversion, 0), now + SECOND).unwrap());
+        places.push(charge(Rpc::WatchConversion.cost(0), now + SECOND).unwrap());
     }
-    assert_eq!(what(charge(Cost::of(Rpc::WatchConversion, 0), now + SECOND)), (Limit::Watches, Some(SECOND)));
+    assert_eq!(what(charge(Rpc::WatchConversion.cost(0), now + SECOND)), (Limit::Watches, Some(SECOND)));
     places.pop();
-    places.push(charge(Cost::of(Rpc::WatchConversion, 0), now + SECOND).unwrap());
+    places.push(charge(Rpc::WatchConversion.cost(0), now + SECOND).unwrap());
     // 11 of 20 upstream calls: a watch that finds no place takes none.
     for _ in 0..9 {
-        assert!(charge(Cost::of(Rpc::GetRoom, 0), now + SECOND).is_ok());
+        assert!(charge(Rpc::GetRoom.cost(0), now + SECOND).is_ok());
     }
-    assert!(charge(Cost::of(Rpc::GetRoom, 0), now + SECOND).is_err());
-    assert!(grant.charge("key:other", Cost::of(Rpc::WatchConversion, 0), now + SECOND).is_ok());
+    assert!(charge(Rpc::GetRoom.cost(0), now + SECOND).is_err());
+    assert!(grant.charge("key:other", Rpc::WatchConversion.cost(0), now + SECOND).is_ok());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_call_that_stays_here_and_mints_nothing_costs_nothing() {
     let rules = rules(CLASSROOM);
     let (grant, now) = (&rules.grants()[0], Instant::now());
     for _ in 0..5000 {
-        assert!(grant.charge("key:billing", Cost::of(Rpc::VerifyToken, 0), now).is_ok());
+        assert!(grant.charge("key:billing", Rpc::VerifyToken.cost(0), now).is_ok());
     }
 }
 

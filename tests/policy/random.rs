@@ -3,7 +3,8 @@
 use std::{fmt::Write, time::Duration};
 
 use inkpass::{
-    policy::{Mint, Rpc},
+    methods::Rpc,
+    policy::Mint,
     region::Region,
     token::{Kind, Lifetime, Role},
 };

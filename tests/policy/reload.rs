@@ -3,7 +3,10 @@
 
 use std::{fs, time::Instant};
 
-use inkpass::policy::{Ask, Cost, Denial, LiveRules, Missing, Rpc, Rules};
+use inkpass::{
+    methods::{Cost, Rpc},
+    policy::{Ask, Denial, LiveRules, Missing, Rules},
+};
 
 use super::CLASSROOM;
 use crate::helpers::place::Place;

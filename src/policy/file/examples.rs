@@ -5,10 +5,10 @@ use super::{
     parts::{read_kind, read_region, read_role},
 };
 use crate::{
+    methods::{Action, Rpc},
     policy::{
         grant::{Ask, Denial, Mint, Missing},
         principal::Pattern,
-        rpcs::{Mints, Rpc},
         rules::Rules,
     },
     region::Region,
@@ -122,16 +122,18 @@ pub fn mint_of(
     lifetime: Option<Lifetime>,
 ) -> Result<Option<Mint>, &'static str> {
     let says_nothing = kind.is_none() && role.is_none() && lifetime.is_none();
-    let meant = match rpc.row().1 {
-        Mints::Never | Mints::Beside(_) if says_nothing => return Ok(None),
-        Mints::Never => return Err("this RPC mints nothing: leave out kind, role, ttl and permanent"),
-        Mints::Beside(beside) if kind.is_some_and(|kind| kind != beside) => {
+    let meant = match rpc.row().action {
+        Action::Mints => kind,
+        _ if says_nothing => return Ok(None),
+        Action::Reads | Action::Watches | Action::Changes => {
+            return Err("this RPC mints nothing: leave out kind, role, ttl and permanent");
+        }
+        Action::Creates(beside) if kind.is_some_and(|kind| kind != beside) => {
             return Err(
                 "the token beside a new room is a room token, and beside a new conversion a task token",
             );
         }
-        Mints::Beside(beside) => Some(beside),
-        Mints::Always => kind,
+        Action::Creates(beside) => Some(beside),
     };
     let (Some(kind), Some(role)) = (meant, role) else {
         return Err("a token has a kind and a role: say which");

@@ -11,12 +11,9 @@ use super::{
     document::{Fields, Node},
     parts::{read_quota, read_region, read_tokens},
 };
-use crate::policy::{
-    grant::Grant,
-    meter::Meter,
-    principal::Pattern,
-    quota::Quota,
-    rpcs::{Mints, Rpc, RpcSet},
+use crate::{
+    methods::{Rpc, RpcSet},
+    policy::{grant::Grant, meter::Meter, principal::Pattern, quota::Quota},
 };
 
 /// Reads grants one by one, and remembers those it has read.
@@ -155,7 +152,7 @@ fn check_together(grant: &Fields<'_>, rpcs: RpcSet, regions: Option<&Node<'_>>, 
         }
         _ => {}
     }
-    match (tokens, rpcs.iter().any(|rpc| rpc.row().1 == Mints::Always)) {
+    match (tokens, rpcs.iter().any(Rpc::mints)) {
         (None, true) => grant.wrong("tokens is missing: an RPC of this grant mints, but nothing is allowed"),
         (Some(tokens), false) => tokens.wrong(
             "allows nothing: add IssueToken, which a token beside a new room or conversion needs too, or BatchIssueTokens",
