@@ -25,21 +25,29 @@ pub mod proto;
 pub mod client;
 
 #[cfg(feature = "server")]
+pub mod assembly;
+#[cfg(feature = "server")]
 pub mod audit;
+#[cfg(feature = "server")]
+pub mod call;
 #[cfg(feature = "server")]
 pub mod caller;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
+pub mod creation;
+#[cfg(feature = "server")]
+pub mod error;
+#[cfg(feature = "server")]
 mod file;
 #[cfg(feature = "server")]
-pub mod issuer;
+pub mod idempotency;
+#[cfg(feature = "server")]
+pub mod issuing;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
 pub mod methods;
-#[cfg(feature = "server")]
-pub mod outcome;
 #[cfg(feature = "server")]
 pub mod policy;
 #[cfg(feature = "server")]

@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use crate::{region, token};
+use prost_types::Timestamp;
+
+use crate::{clock::UnixMillis, region, token};
 
 mod generated {
     #![expect(clippy::pedantic, reason = "generated code")]
@@ -79,6 +81,16 @@ impl From<token::TokenError> for TokenError {
             token::TokenError::Task => Self::Task,
             token::TokenError::Team => Self::Team,
             token::TokenError::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<UnixMillis> for Timestamp {
+    fn from(at: UnixMillis) -> Self {
+        let (seconds, millis) = (at.get() / 1000, at.get() % 1000);
+        Self {
+            seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+            nanos: i32::try_from(millis * 1_000_000).unwrap_or_default(),
         }
     }
 }

@@ -12,8 +12,9 @@ use std::{
 use clap::Args;
 use tempfile::TempDir;
 
-use super::{Failure, emulator, output::print, plan::Plan, signals::until_stopped};
+use super::{Failure, emulator, output::print, signals::until_stopped};
 use crate::{
+    assembly::{Components, Environment},
     config::Mistakes,
     emulator::Settings,
     entropy::{Entropy, SystemEntropy},
@@ -53,7 +54,8 @@ impl Dev {
         let server = Server::bind(self.listen, self.admin_listen).await?;
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
-        let parts = Plan::open(keys.keyring()?, &settings, watch)?.into_parts();
+        let components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;
+        let parts = components.assemble();
         let (grpc, admin) = server.addresses()?;
         let ready = || {
             let _ = print(&format!(

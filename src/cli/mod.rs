@@ -13,7 +13,6 @@ mod hardening;
 mod health;
 mod input;
 mod output;
-mod plan;
 mod policy;
 mod policy_settings;
 mod room;
@@ -102,6 +101,12 @@ impl From<tonic::Status> for Failure {
 impl From<crate::server::Error> for Failure {
     fn from(error: crate::server::Error) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(sentence: String) -> Self {
+        Self::Failed(sentence)
     }
 }
 

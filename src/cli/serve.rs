@@ -6,8 +6,9 @@ use clap::Args;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, args::ConfigArgs, output::print_aside, plan::Plan, signals::until_terminated};
+use super::{Failure, args::ConfigArgs, output::print_aside, signals::until_terminated};
 use crate::{
+    assembly::{Components, Environment},
     audit::Audit,
     config::{Config, Sources},
     server::Server,
@@ -55,11 +56,11 @@ async fn serve(
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
     let server = Server::bind(config.server.listen, config.admin_listen).await?;
-    let plan = Plan::of_settings(config, everyone)?;
-    plan.metrics.show(telemetry.log_lines_dropped());
-    plan.keyring.try_at_start().await.map_err(Failure::Usage)?;
-    let audit = plan.audit.clone();
-    let parts = plan.into_parts();
+    let components = Components::from_config(config, everyone, Environment::system())?;
+    components.metrics.show(telemetry.log_lines_dropped());
+    components.keyring.try_at_start().await.map_err(Failure::Usage)?;
+    let audit = components.audit.clone();
+    let parts = components.assemble();
     let (grpc, admin) = server.addresses()?;
     let ready = move || {
         print_aside(format!("grpc={grpc} admin={admin}\n"));

@@ -17,18 +17,15 @@ use super::{
     output::{Output, print},
 };
 use crate::{
+    assembly::{Environment, offline},
     audit,
-    clock::SystemClock,
     entropy::SystemEntropy,
-    issuer::Issuer,
-    keyring::{KeyState, Keyring, LiveKeyring, Project, Strictness, read_key_file},
-    policy::{Everyone, LiveRules, Rules},
+    keyring::{KeyState, Keyring, Project, Strictness, read_key_file},
     proto::{
         self, BatchIssueTokensRequest, IssueTokenRequest, RoomScope, SdkScope, TaskScope, VerifyTokenRequest,
         issue_token_request, token_service_server::TokenService,
     },
-    rpc::{Desk, Tokens},
-    stability::Stability,
+    rpc::Tokens,
     token::{Kind, Role, SigningKey},
 };
 
@@ -252,13 +249,6 @@ impl OfflineArgs {
         let key = key.map_err(|error| Failure::Usage(vec![error.to_string()]))?;
         let project = Project::new("default", None, vec![(KeyState::Active, Arc::new(key))]);
         let keyring = Keyring::new(vec![project], None);
-        let issuer = Issuer::new(
-            Arc::new(LiveKeyring::fixed(keyring)),
-            Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
-            Arc::new(Stability::new(Arc::new(SystemClock))),
-            Arc::new(SystemEntropy),
-            audit::throw_away_fingerprinter(&SystemEntropy),
-        );
-        Ok(Some(Tokens::new(Desk { issuer: Arc::new(issuer), audit: None })))
+        Ok(Some(Tokens::new(Arc::new(offline(keyring, Environment::system())))))
     }
 }

@@ -39,6 +39,12 @@ impl LiveKeyring {
         Self { current: ArcSwap::from_pointee(keyring), settings: settings.into(), probe }
     }
 
+    /// The same keys, until the files of `settings`, which they were loaded from, change.
+    #[must_use]
+    pub fn reloading(&self, settings: Vec<ProjectSettings>, probe: Option<Arc<dyn Probe>>) -> Self {
+        Self { current: ArcSwap::new(self.current.load_full()), settings: settings.into(), probe }
+    }
+
     /// The keys of this moment. A call takes along what it needs of them.
     #[must_use]
     pub fn now(&self) -> Guard<Arc<Keyring>> {

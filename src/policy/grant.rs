@@ -179,6 +179,12 @@ impl Grant {
         self.meter.as_ref().map(|meter| meter.quota())
     }
 
+    /// How long a token of this kind lives where a request does not say.
+    #[must_use]
+    pub fn default_lifetime(&self, kind: Kind) -> Lifetime {
+        self.token(kind).map_or(Limits::usual(kind).default, |rule| rule.default)
+    }
+
     pub(super) const fn token(&self, kind: Kind) -> Option<&TokenRule> {
         self.tokens[kind as usize].as_ref()
     }

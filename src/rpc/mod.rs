@@ -1,76 +1,70 @@
 //! The gRPC edge: one file a service.
 //!
-//! A handler turns its request into domain types, makes one domain call, and turns the result
-//! back. It knows no HTTP.
+//! A handler parses its request into domain types, makes one domain call, and turns the result back.
+//! It knows no HTTP.
 
-mod batch;
-mod caller;
+mod conversion_failures;
 mod conversions;
-mod convert;
-mod desk;
-mod explain;
-mod failures;
-mod house;
+mod describe;
 mod pages;
-mod reason;
-mod record;
+mod parse;
 mod rooms;
 mod scenes;
-mod start;
+mod services;
+mod start_conversion;
 mod status;
-mod target;
 mod tokens;
-mod violations;
 mod watch;
 
 use std::sync::Arc;
 
 use tonic::service::{Routes, RoutesBuilder};
 
-pub use self::{
-    caller::Caller,
-    desk::Desk,
-    house::House,
-    reason::Reason,
-    status::{DOMAIN, Error},
-    tokens::Tokens,
-    watch::Deadline,
-};
-use crate::proto::{
-    conversion_service_server::ConversionServiceServer, room_service_server::RoomServiceServer,
-    scene_service_server::SceneServiceServer, token_service_server::TokenServiceServer,
+pub use self::{services::Services, status::DOMAIN, tokens::Tokens};
+use crate::{
+    methods::Rpc,
+    proto::{
+        conversion_service_server::{self, ConversionServiceServer},
+        room_service_server::{self, RoomServiceServer},
+        scene_service_server::{self, SceneServiceServer},
+        token_service_server::{self, TokenServiceServer},
+    },
 };
 
-const KIB: usize = 1024;
-
-/// The longest answer: what a caller's gRPC library takes unless it is told otherwise. The longest
+/// The longest answer, in bytes: what a caller's gRPC library takes unless it is told otherwise. The longest
 /// that can be asked for, a batch of a thousand tokens, is below 2 MiB, and what the upstream
 /// answers is at most 1 MiB.
-const LONGEST_ANSWER: usize = 4 * 1024 * KIB;
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
-/// All services, with the limits of their messages: 64 KiB in, and more for a batch.
+/// The largest request of a service, in bytes: that of its rows, because tonic limits a service.
+fn largest_request(service: &str) -> usize {
+    let rpcs = Rpc::ALL.into_iter().filter(|rpc| rpc.service() == service);
+    rpcs.map(|rpc| rpc.row().largest_request).max().unwrap_or_default()
+}
+
+/// All services, with the limits of their messages.
 #[must_use]
-pub fn services(house: &Arc<House>) -> Routes {
+pub fn routes(services: &Arc<Services>) -> Routes {
     let mut routes = RoutesBuilder::default();
     routes
         .add_service(
-            TokenServiceServer::new(Tokens::new(house.desk.clone()))
-                .max_decoding_message_size(512 * KIB)
+            TokenServiceServer::new(Tokens::new(services.authorizer.clone()))
+                .max_decoding_message_size(largest_request(token_service_server::SERVICE_NAME))
                 .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
-            RoomServiceServer::new(rooms::Rooms(house.clone()))
-                .max_decoding_message_size(64 * KIB)
+            RoomServiceServer::new(rooms::Rooms(services.clone()))
+                .max_decoding_message_size(largest_request(room_service_server::SERVICE_NAME))
                 .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
-            SceneServiceServer::new(scenes::Scenes(house.clone()))
-                .max_decoding_message_size(64 * KIB)
+            SceneServiceServer::new(scenes::Scenes(services.clone()))
+                .max_decoding_message_size(largest_request(scene_service_server::SERVICE_NAME))
                 .max_encoding_message_size(LONGEST_ANSWER),
         )
         .add_service(
-            ConversionServiceServer::new(conversions::Conversions(house.clone()))
-                .max_decoding_message_size(64 * KIB)
+            ConversionServiceServer::new(conversions::Conversions(services.clone()))
+                .max_decoding_message_size(largest_request(conversion_service_server::SERVICE_NAME))
                 .max_encoding_message_size(LONGEST_ANSWER),
         );
     routes.routes()

@@ -6,8 +6,9 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::{Error, violations::Violations};
+use super::parse::Violations;
 use crate::{
+    error::Error,
     region::Region,
     whiteboard::{Access, Effect, Error as Upstream, PathUuid, Room, Whiteboard},
 };

@@ -2,59 +2,31 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use tonic::{Request, Response, Status, async_trait};
 
 use super::{
-    Caller, Error, House, convert,
-    house::{Creation, grant},
+    Services,
     pages::{self, List},
-    record::{Created, Entry},
-    status::Missing,
-    target::{Target, target},
-    violations::Violations,
+    parse::{self, Violations},
+    services::{Opened, digest_of, nothing_more},
 };
 use crate::{
-    issuer::Ask,
+    call::CallContext,
+    creation::{Create, CreateParams, Created},
+    error::Error,
+    issuing::Made,
     methods::Rpc,
-    policy::Mint,
     proto::{
-        CreateRoomRequest, CreateRoomResponse, DisableRoomRequest, DisableRoomResponse, EnableRoomRequest,
-        EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest, ListRoomsResponse, Room,
-        room_service_server::RoomService,
+        self, CreateRoomRequest, CreateRoomResponse, DisableRoomRequest, DisableRoomResponse,
+        EnableRoomRequest, EnableRoomResponse, GetRoomRequest, GetRoomResponse, ListRoomsRequest,
+        ListRoomsResponse, room_service_server::RoomService,
     },
     region::Region,
-    token::Kind,
-    whiteboard::{self, Access},
+    token::{Kind, Scope, Uuid},
+    whiteboard::{self, Access, Room, Whiteboard},
 };
 
-pub(super) struct Rooms(pub(super) Arc<House>);
-
-fn room_missing(error: whiteboard::Error) -> Error {
-    Error::Upstream(error, Missing::Room)
-}
-
-async fn create(
-    house: &House,
-    caller: Caller,
-    mut request: CreateRoomRequest,
-    new: NewRoom,
-) -> Result<CreateRoomResponse, Error> {
-    let NewRoom { region, limit, mint } = new;
-    let rpc = Rpc::CreateRoom;
-    let ask = Ask { rpc, project: &request.project, access_key: "", region, mint };
-    let (permit, access, _) = house.admit(&caller, &Entry::of(ask)).await?;
-    let whiteboard = house.whiteboard.clone();
-    let act = async move {
-        let room = whiteboard.create_room(&access, limit).await?;
-        Ok(convert::room(room, access.region, access.key.access_key()))
-    };
-    let request_id = std::mem::take(&mut request.request_id);
-    let creation = Creation { caller, rpc, permit, request_id };
-    let identity = |room: &Room| Created { uuid: room.uuid.clone(), access_key: room.access_key.clone() };
-    let (room, token) = house.create(creation, request, act.boxed(), identity).await?;
-    Ok(CreateRoomResponse { room: Some(room), token })
-}
+pub(super) struct Rooms(pub(super) Arc<Services>);
 
 #[async_trait]
 impl RoomService for Rooms {
@@ -62,44 +34,38 @@ impl RoomService for Rooms {
         &self,
         request: Request<CreateRoomRequest>,
     ) -> Result<Response<CreateRoomResponse>, Status> {
-        let (house, caller) = (self.0.clone(), Caller::of(&request));
-        let request = request.into_inner();
-        let new = NewRoom::parse(&request)?;
-        let work = async move { create(&house, caller, request, new).await };
-        Ok(Response::new(self.0.to_its_end(work).await?))
+        let call = CallContext::of(&request);
+        let (params, room) = parse_create(request.into_inner())?;
+        let Created { made, token } = self.0.creator.create(call, params, room).await?;
+        Ok(Response::new(CreateRoomResponse { room: Some(made), token }))
     }
 
     async fn get_room(&self, request: Request<GetRoomRequest>) -> Result<Response<GetRoomResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.uuid, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::GetRoom, &request, &target).await?;
-        let room = self.0.whiteboard.room(&access, target.uuid).await.map_err(room_missing)?;
-        let room = convert::room(room, access.region, "");
-        Ok(Response::new(GetRoomResponse { room: Some(room) }))
+        let rpc = Rpc::GetRoom;
+        let Opened { access, uuid, .. } = self.0.open(rpc, &request, nothing_more).await?;
+        let room = self.0.whiteboard.room(&access, uuid).await.map_err(Error::upstream(rpc))?;
+        Ok(Response::new(GetRoomResponse { room: Some(describe(room, access.region)) }))
     }
 
     async fn list_rooms(
         &self,
         request: Request<ListRoomsRequest>,
     ) -> Result<Response<ListRoomsResponse>, Status> {
-        let caller = Caller::of(&request);
-        let request = request.get_ref();
+        let ListRoomsRequest { project, region, page_size, page_token } = request.get_ref();
         let mut violations = Violations::default();
-        let region = convert::region(request.region, &mut violations);
-        let size = pages::size(request.page_size, &mut violations);
+        let region = parse::region(*region, &mut violations);
+        let size = pages::size(*page_size, &mut violations);
         let (region, size) = violations.unless_any(region.zip(size))?;
-        let ask = Ask { rpc: Rpc::ListRooms, project: &request.project, access_key: "", region, mint: None };
-        let (permit, access, _) = self.0.admit(&caller, &Entry::of(ask)).await?;
-        let list = List { project: permit.project.name(), region: access.region };
-        let after = list.open(&request.page_token)?;
-        let page = list.page(&self.0.whiteboard, &access, after.as_deref(), size).await;
+        let permit = self.0.open_project(Rpc::ListRooms, &request, project, region).await?;
+        let region = permit.access.region;
+        let list = List { project: permit.project.name(), region };
+        let after = list.open(page_token)?;
+        let page = list.page(&self.0.whiteboard, &permit.access, after.as_deref(), size).await;
         let (rooms, next_page_token) = page.map_err(|error| match error {
             whiteboard::Error::NotFound => pages::foreign_token(),
-            error => Error::Upstream(error, Missing::Nothing),
+            error => Error::upstream(Rpc::ListRooms)(error),
         })?;
-        let rooms = rooms.into_iter().map(|room| convert::room(room, access.region, "")).collect();
+        let rooms = rooms.into_iter().map(|room| describe(room, region)).collect();
         Ok(Response::new(ListRoomsResponse { rooms, next_page_token }))
     }
 
@@ -107,12 +73,10 @@ impl RoomService for Rooms {
         &self,
         request: Request<DisableRoomRequest>,
     ) -> Result<Response<DisableRoomResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.uuid, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::DisableRoom, &request, &target).await?;
-        let room = self.set_disabled(&access, &target, true).await?;
+        let rpc = Rpc::DisableRoom;
+        let Opened { access, uuid, .. } = self.0.open(rpc, &request, nothing_more).await?;
+        let room = self.0.whiteboard.set_room_disabled(&access, uuid, true).await;
+        let room = describe(room.map_err(Error::upstream(rpc))?, access.region);
         Ok(Response::new(DisableRoomResponse { room: Some(room) }))
     }
 
@@ -120,45 +84,70 @@ impl RoomService for Rooms {
         &self,
         request: Request<EnableRoomRequest>,
     ) -> Result<Response<EnableRoomResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.uuid, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::EnableRoom, &request, &target).await?;
-        let room = self.set_disabled(&access, &target, false).await?;
+        let rpc = Rpc::EnableRoom;
+        let Opened { access, uuid, .. } = self.0.open(rpc, &request, nothing_more).await?;
+        let room = self.0.whiteboard.set_room_disabled(&access, uuid, false).await;
+        let room = describe(room.map_err(Error::upstream(rpc))?, access.region);
         Ok(Response::new(EnableRoomResponse { room: Some(room) }))
     }
 }
 
-impl Rooms {
-    async fn set_disabled(
-        &self,
-        access: &Access,
-        target: &Target<'_>,
-        disabled: bool,
-    ) -> Result<Room, Error> {
-        let room = self.0.whiteboard.set_room_disabled(access, target.uuid, disabled).await;
-        Ok(convert::room(room.map_err(room_missing)?, access.region, ""))
+/// A room to create.
+#[derive(Clone)]
+struct NewRoom {
+    limit: i32,
+}
+
+impl Create for NewRoom {
+    const RPC: Rpc = Rpc::CreateRoom;
+
+    type Made = proto::Room;
+
+    fn scope(uuid: Uuid<'_>) -> Scope<'_> {
+        Scope::Room(uuid)
+    }
+
+    async fn send(self, whiteboard: &Whiteboard, access: &Access) -> Result<proto::Room, whiteboard::Error> {
+        let room = whiteboard.create_room(access, self.limit).await?;
+        let access_key = access.key.access_key().to_owned();
+        Ok(proto::Room { access_key, ..describe(room, access.region) })
     }
 }
 
-/// A `CreateRoomRequest` that says nothing wrong.
-struct NewRoom {
-    region: Option<Region>,
-    limit: i32,
-    mint: Option<Mint>,
+impl Made for proto::Room {
+    fn uuid(&self) -> &str {
+        &self.uuid
+    }
+
+    fn access_key(&self) -> &str {
+        &self.access_key
+    }
 }
 
-impl NewRoom {
-    fn parse(request: &CreateRoomRequest) -> Result<Self, Error> {
-        let mut violations = Violations::default();
-        let region = convert::region(request.region, &mut violations);
-        if request.limit < 0 {
-            violations.add("limit", "must not be negative; 0 is no limit");
-        }
-        let mint = grant(request.token_grant.as_ref(), Kind::Room, &mut violations);
-        convert::request_id(&request.request_id, &mut violations);
-        let parsed = region.map(|region| Self { region, limit: request.limit, mint });
-        violations.unless_any(parsed)
+fn parse_create(mut request: CreateRoomRequest) -> Result<(CreateParams, NewRoom), Error> {
+    let mut violations = Violations::default();
+    let region = parse::region(request.region, &mut violations);
+    let limit = request.limit;
+    if limit < 0 {
+        violations.add("limit", "must not be negative; 0 is no limit");
+    }
+    let token_grant = parse::token_grant(request.token_grant.as_ref(), Kind::Room, &mut violations);
+    parse::request_id(&request.request_id, &mut violations);
+    let (region, token_grant) = violations.unless_any(region.zip(token_grant))?;
+    let request_id = std::mem::take(&mut request.request_id);
+    let request_id = digest_of(request_id, &request);
+    Ok((CreateParams { project: request.project, region, token_grant, request_id }, NewRoom { limit }))
+}
+
+fn describe(room: Room, region: Region) -> proto::Room {
+    proto::Room {
+        app_identifier: format!("{}/{}", room.team_uuid, room.app_uuid),
+        uuid: room.uuid,
+        region: proto::Region::from(region).into(),
+        disabled: room.is_ban,
+        recording: room.is_record,
+        limit: room.limit,
+        create_time: room.created_at.map(Into::into),
+        access_key: String::new(),
     }
 }

@@ -4,8 +4,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Error, House, convert, status::Missing, target::target, violations::Violations};
+use super::{
+    Services,
+    parse::{self, Violations},
+    services::Opened,
+};
 use crate::{
+    error::Error,
     methods::Rpc,
     proto::{
         self, AddScenesRequest, AddScenesResponse, CaptureSceneDirRequest, CaptureSceneDirResponse,
@@ -15,14 +20,10 @@ use crate::{
     whiteboard::{self, Background, NewScene, Screenshot},
 };
 
-pub(super) struct Scenes(pub(super) Arc<House>);
+pub(super) struct Scenes(pub(super) Arc<Services>);
 
 /// The longest path or name of a scene, in bytes.
 const LONGEST_PATH: usize = 1024;
-
-fn room_missing(error: whiteboard::Error) -> Error {
-    Error::Upstream(error, Missing::Room)
-}
 
 #[async_trait]
 impl SceneService for Scenes {
@@ -30,29 +31,28 @@ impl SceneService for Scenes {
         &self,
         request: Request<ListScenesRequest>,
     ) -> Result<Response<ListScenesResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.room_uuid, &mut violations);
-        optional_path(&body.scene_dir, "scene_dir", &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::ListScenes, &request, &target).await?;
-        let paths = self.0.whiteboard.scenes(&access, target.uuid, &body.scene_dir).await;
-        Ok(Response::new(ListScenesResponse { scene_paths: paths.map_err(room_missing)? }))
+        let rpc = Rpc::ListScenes;
+        let dir = |body: &ListScenesRequest, violations: &mut Violations| {
+            optional_path(&body.scene_dir, "scene_dir", violations);
+            Some(())
+        };
+        let Opened { access, uuid, .. } = self.0.open(rpc, &request, dir).await?;
+        let paths = self.0.whiteboard.scenes(&access, uuid, &request.get_ref().scene_dir).await;
+        Ok(Response::new(ListScenesResponse { scene_paths: paths.map_err(Error::upstream(rpc))? }))
     }
 
     async fn add_scenes(
         &self,
         request: Request<AddScenesRequest>,
     ) -> Result<Response<AddScenesResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.room_uuid, &mut violations);
-        path(&body.scene_dir, "scene_dir", &mut violations);
-        let scenes = new_scenes(&body.scenes, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::AddScenes, &request, &target).await?;
-        let added = self.0.whiteboard.add_scenes(&access, target.uuid, &body.scene_dir, &scenes).await;
-        added.map_err(room_missing)?;
+        let rpc = Rpc::AddScenes;
+        let scenes = |body: &AddScenesRequest, violations: &mut Violations| {
+            path(&body.scene_dir, "scene_dir", violations);
+            Some(new_scenes(&body.scenes, violations))
+        };
+        let Opened { access, uuid, more: scenes, .. } = self.0.open(rpc, &request, scenes).await?;
+        let added = self.0.whiteboard.add_scenes(&access, uuid, &request.get_ref().scene_dir, &scenes).await;
+        added.map_err(Error::upstream(rpc))?;
         Ok(Response::new(AddScenesResponse {}))
     }
 
@@ -60,17 +60,18 @@ impl SceneService for Scenes {
         &self,
         request: Request<SwitchSceneRequest>,
     ) -> Result<Response<SwitchSceneResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.room_uuid, &mut violations);
-        path(&body.scene_path, "scene_path", &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::SwitchScene, &request, &target).await?;
-        let current = self.0.whiteboard.switch_scene(&access, target.uuid, &body.scene_path).await;
-        let scene_path = current.map_err(room_missing)?;
+        let rpc = Rpc::SwitchScene;
+        let asked = &request.get_ref().scene_path;
+        let scene = |body: &SwitchSceneRequest, violations: &mut Violations| {
+            path(&body.scene_path, "scene_path", violations);
+            Some(())
+        };
+        let Opened { access, uuid, .. } = self.0.open(rpc, &request, scene).await?;
+        let current = self.0.whiteboard.switch_scene(&access, uuid, asked).await;
+        let scene_path = current.map_err(Error::upstream(rpc))?;
         // A missing scene or a directory does not switch, and need not be called an error upstream.
-        if !segments(&scene_path).eq(segments(&body.scene_path)) {
-            return Err(room_missing(whiteboard::Error::SceneNotFound).into());
+        if !segments(&scene_path).eq(segments(asked)) {
+            return Err(Error::upstream(rpc)(whiteboard::Error::SceneNotFound).into());
         }
         Ok(Response::new(SwitchSceneResponse { scene_path }))
     }
@@ -79,15 +80,14 @@ impl SceneService for Scenes {
         &self,
         request: Request<CaptureSceneRequest>,
     ) -> Result<Response<CaptureSceneResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.room_uuid, &mut violations);
-        optional_path(&body.scene_path, "scene_path", &mut violations);
-        let size = size(body.width_px, body.height_px, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::CaptureScene, &request, &target).await?;
-        let taken = self.0.whiteboard.capture_scene(&access, target.uuid, &body.scene_path, size).await;
-        let screenshot = describe(taken.map_err(room_missing)?);
+        let rpc = Rpc::CaptureScene;
+        let size = |body: &CaptureSceneRequest, violations: &mut Violations| {
+            optional_path(&body.scene_path, "scene_path", violations);
+            Some(size(body.width_px, body.height_px, violations))
+        };
+        let Opened { access, uuid, more: size, .. } = self.0.open(rpc, &request, size).await?;
+        let taken = self.0.whiteboard.capture_scene(&access, uuid, &request.get_ref().scene_path, size).await;
+        let screenshot = describe(taken.map_err(Error::upstream(rpc))?);
         Ok(Response::new(CaptureSceneResponse { screenshot: Some(screenshot) }))
     }
 
@@ -95,15 +95,15 @@ impl SceneService for Scenes {
         &self,
         request: Request<CaptureSceneDirRequest>,
     ) -> Result<Response<CaptureSceneDirResponse>, Status> {
-        let body = request.get_ref();
-        let mut violations = Violations::default();
-        let target = target!(body.room_uuid, &mut violations);
-        optional_path(&body.scene_dir, "scene_dir", &mut violations);
-        let size = size(body.width_px, body.height_px, &mut violations);
-        let target = violations.unless_any(target)?;
-        let (access, _) = self.0.access_to(Rpc::CaptureSceneDir, &request, &target).await?;
-        let taken = self.0.whiteboard.capture_scene_dir(&access, target.uuid, &body.scene_dir, size).await;
-        let screenshots = taken.map_err(room_missing)?.into_iter().map(describe).collect();
+        let rpc = Rpc::CaptureSceneDir;
+        let size = |body: &CaptureSceneDirRequest, violations: &mut Violations| {
+            optional_path(&body.scene_dir, "scene_dir", violations);
+            Some(size(body.width_px, body.height_px, violations))
+        };
+        let Opened { access, uuid, more: size, .. } = self.0.open(rpc, &request, size).await?;
+        let taken =
+            self.0.whiteboard.capture_scene_dir(&access, uuid, &request.get_ref().scene_dir, size).await;
+        let screenshots = taken.map_err(Error::upstream(rpc))?.into_iter().map(describe).collect();
         Ok(Response::new(CaptureSceneDirResponse { screenshots }))
     }
 }
@@ -127,11 +127,7 @@ fn optional_path(text: &str, field: &str, violations: &mut Violations) {
 }
 
 fn size(width: i32, height: i32, violations: &mut Violations) -> (i32, i32) {
-    for (pixels, field) in [(width, "width_px"), (height, "height_px")] {
-        if pixels <= 0 {
-            violations.add(field, "must be above 0");
-        }
-    }
+    parse::pixels([(width, "width_px"), (height, "height_px")], violations);
     (width, height)
 }
 
@@ -156,13 +152,10 @@ fn new_scenes(scenes: &[proto::NewScene], violations: &mut Violations) -> Vec<Ne
         }
         let background = scene.background.as_ref().and_then(|background| {
             let field = |name: &str| format!("scenes[{index}].background.{name}");
-            let src = convert::url(&background.src, &field("src"), violations);
-            for (pixels, name) in [(background.width_px, "width_px"), (background.height_px, "height_px")] {
-                if pixels <= 0 {
-                    violations.add(&field(name), "must be above 0");
-                }
-            }
-            Some(Background { src: src?, width: background.width_px, height: background.height_px })
+            let src = parse::url(&background.src, &field("src"), violations);
+            let (width, height) = (background.width_px, background.height_px);
+            parse::pixels([(width, &field("width_px")), (height, &field("height_px"))], violations);
+            Some(Background { src: src?, width, height })
         });
         parsed.push(NewScene { name: name.clone(), background });
     }

@@ -1,18 +1,18 @@
 //! `TokenService`.
 
-use std::slice::from_ref;
+use std::{slice::from_ref, sync::Arc};
 
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{Caller, Desk, Error, batch, convert, record::Entry, violations::Violations};
+use super::parse::{self, Violations};
 use crate::{
-    clock::UnixMillis,
-    issuer::{Ask, Issued, Issuer, Permit, Verdict},
+    call::CallContext,
+    error::Error,
+    issuing::{Authorizer, IssueParams, Verdict},
     methods::Rpc,
-    policy::Mint,
     proto::{
         self, BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, IssueTokenResponse,
-        Token, TokenClaims, VerifyTokenRequest, VerifyTokenResponse, issue_token_request,
+        TokenClaims, VerifyTokenRequest, VerifyTokenResponse, issue_token_request,
         token_service_server::TokenService,
     },
     token::{Permission, Presented, Scope, Uuid, Wanted},
@@ -21,16 +21,19 @@ use crate::{
 /// The longest token that is verified, in bytes.
 const LONGEST_TOKEN: usize = 8 * 1024;
 
+/// How many tokens one call may mint.
+const LARGEST_BATCH: usize = 1000;
+
 /// Also usable without a server: the offline commands call it in the process.
 pub struct Tokens {
-    desk: Desk,
+    authorizer: Arc<Authorizer>,
 }
 
 impl Tokens {
-    /// Mints and verifies at `desk`.
+    /// Mints and verifies by `authorizer`.
     #[must_use]
-    pub const fn new(desk: Desk) -> Self {
-        Self { desk }
+    pub const fn new(authorizer: Arc<Authorizer>) -> Self {
+        Self { authorizer }
     }
 }
 
@@ -40,78 +43,55 @@ impl TokenService for Tokens {
         &self,
         request: Request<IssueTokenRequest>,
     ) -> Result<Response<IssueTokenResponse>, Status> {
-        let caller = Caller::of(&request);
         let mut violations = Violations::default();
-        let order = Order::parse(request.get_ref(), &mut violations);
-        let order = violations.unless_any(order)?;
-        let entry = order.entry(Rpc::IssueToken);
-        let (permit, _) = self.desk.decide(&caller, &entry).await?;
-        let now = self.desk.now(&caller, &entry, from_ref(&permit)).await?;
-        let issued = order.sign(&self.desk.issuer, &permit, now)?;
-        self.desk.allow(&caller, &entry, from_ref(&permit), from_ref(&issued)).await?;
-        let token = order.token(&issued, &permit);
-        Ok(Response::new(IssueTokenResponse { token: Some(token) }))
+        let params = parse_issue(request.get_ref(), &mut violations);
+        let params = violations.unless_any(params)?;
+        let call = CallContext::of(&request);
+        let issued = self.authorizer.issue(&call, Rpc::IssueToken, from_ref(&params)).await?;
+        Ok(Response::new(IssueTokenResponse { token: issued.first().map(Into::into) }))
     }
 
     async fn batch_issue_tokens(
         &self,
         request: Request<BatchIssueTokensRequest>,
     ) -> Result<Response<BatchIssueTokensResponse>, Status> {
-        let caller = Caller::of(&request);
-        let tokens = batch::issue(&self.desk, &caller, request.get_ref()).await?;
-        Ok(Response::new(BatchIssueTokensResponse { tokens }))
+        let params = parse_batch(request.get_ref())?;
+        let call = CallContext::of(&request);
+        let issued = self.authorizer.issue(&call, Rpc::BatchIssueTokens, &params).await?;
+        Ok(Response::new(BatchIssueTokensResponse { tokens: issued.iter().map(Into::into).collect() }))
     }
 
     async fn verify_token(
         &self,
         request: Request<VerifyTokenRequest>,
     ) -> Result<Response<VerifyTokenResponse>, Status> {
-        let caller = Caller::of(&request);
+        let call = CallContext::of(&request);
         let request = request.get_ref();
         let wanted = parse_wanted(request)?;
-        let issuer = &self.desk.issuer;
-        let verdict = issuer.verify(&caller.principal, &request.token, &request.project, &wanted);
-        Ok(Response::new(describe(&verdict.map_err(Error::from)?)))
+        let verdict = self.authorizer.verify(&call.principal, &request.token, &request.project, &wanted)?;
+        Ok(Response::new(describe(&verdict)))
     }
 }
 
-/// An `IssueTokenRequest` that says nothing wrong.
-pub(super) struct Order<'a> {
-    project: &'a str,
-    access_key: &'a str,
-    scope: Scope<'a>,
-    mint: Mint,
+fn parse_issue<'a>(request: &'a IssueTokenRequest, violations: &mut Violations) -> Option<IssueParams<'a>> {
+    let scope = parse_scope(request.scope.as_ref(), violations);
+    let role = parse::role(request.role, "role", violations);
+    let lifetime = parse::issue_lifetime(request.validity.as_ref(), violations);
+    let (scope, access_key) = scope?;
+    Some(IssueParams { project: &request.project, access_key, scope, role: role?, lifetime: lifetime? })
 }
 
-impl<'a> Order<'a> {
-    pub(super) fn parse(request: &'a IssueTokenRequest, violations: &mut Violations) -> Option<Self> {
-        let scope = parse_scope(request.scope.as_ref(), violations);
-        let role = convert::role(request.role, "role", violations);
-        let lifetime = convert::issue_lifetime(request.validity.as_ref(), violations);
-        let (scope, access_key) = scope?;
-        let mint = Mint { kind: scope.kind(), role: role?, lifetime: lifetime? };
-        Some(Self { project: &request.project, access_key, scope, mint })
+fn parse_batch(request: &BatchIssueTokensRequest) -> Result<Vec<IssueParams<'_>>, Error> {
+    if !(1..=LARGEST_BATCH).contains(&request.requests.len()) {
+        return Err(Error::invalid("requests", "must be 1 to 1000"));
     }
-
-    pub(super) fn entry(&self, rpc: Rpc) -> Entry<'a> {
-        let Self { project, access_key, mint, .. } = *self;
-        let ask = Ask { rpc, project, access_key, region: None, mint: Some(mint) };
-        Entry { uuid: self.uuid(), ..Entry::of(ask) }
+    let mut violations = Violations::default();
+    let mut params = Vec::with_capacity(request.requests.len());
+    for (index, request) in request.requests.iter().enumerate() {
+        violations.within(format!("requests[{index}]."));
+        params.extend(parse_issue(request, &mut violations));
     }
-
-    /// Of the room or task; empty for an SDK token.
-    pub(super) fn uuid(&self) -> &'a str {
-        self.scope.uuid().unwrap_or_default()
-    }
-
-    pub(super) fn sign(&self, issuer: &Issuer, permit: &Permit, now: UnixMillis) -> Result<Issued, Error> {
-        let minting = permit.mint.ok_or(Error::Internal("a token was allowed without its lifetime"))?;
-        Ok(issuer.sign(minting, &permit.key, self.scope, now))
-    }
-
-    pub(super) fn token(&self, issued: &Issued, permit: &Permit) -> Token {
-        convert::token(issued, self.scope, self.mint.role, permit.key.access_key())
-    }
+    violations.unless_any(Some(params))
 }
 
 /// The scope, and the access key that it names.
@@ -122,11 +102,11 @@ fn parse_scope<'a>(
     match scope {
         Some(issue_token_request::Scope::Sdk(_)) => Some((Scope::Sdk, "")),
         Some(issue_token_request::Scope::Room(room)) => {
-            let uuid = convert::minted_uuid(&room.uuid, "room.uuid", violations)?;
+            let uuid = parse::minted_uuid(&room.uuid, "room.uuid", violations)?;
             Some((Scope::Room(uuid), &room.access_key))
         }
         Some(issue_token_request::Scope::Task(task)) => {
-            let uuid = convert::minted_uuid(&task.uuid, "task.uuid", violations)?;
+            let uuid = parse::minted_uuid(&task.uuid, "task.uuid", violations)?;
             Some((Scope::Task(uuid), &task.access_key))
         }
         None => {
@@ -141,7 +121,7 @@ fn parse_wanted(request: &VerifyTokenRequest) -> Result<Wanted<'_>, Error> {
     if request.token.is_empty() || request.token.len() > LONGEST_TOKEN {
         violations.add("token", "must be 1 byte to 8 KiB");
     }
-    let permission = convert::permission(request.permission, &mut violations);
+    let permission = parse::permission(request.permission, &mut violations);
     let mints = matches!(permission, Some(Some(Permission::MintRoomToken | Permission::MintTaskToken)));
     let mint_role = match request.mint_role {
         0 => Some(None),
@@ -150,7 +130,7 @@ fn parse_wanted(request: &VerifyTokenRequest) -> Result<Wanted<'_>, Error> {
                 .add("mint_role", "goes with PERMISSION_MINT_ROOM_TOKEN and PERMISSION_MINT_TASK_TOKEN only");
             None
         }
-        role => convert::role(role, "mint_role", &mut violations).map(Some),
+        role => parse::role(role, "mint_role", &mut violations).map(Some),
     };
     let room = verified_uuid(&request.room_uuid, "room_uuid", &mut violations);
     let task = verified_uuid(&request.task_uuid, "task_uuid", &mut violations);
@@ -163,7 +143,7 @@ fn verified_uuid<'a>(uuid: &'a str, field: &str, violations: &mut Violations) ->
     if uuid.is_empty() {
         return None;
     }
-    convert::minted_uuid(uuid, field, violations).map(Uuid::as_str)
+    parse::minted_uuid(uuid, field, violations).map(Uuid::as_str)
 }
 
 fn describe(verdict: &Verdict) -> VerifyTokenResponse {
@@ -177,7 +157,7 @@ fn describe(verdict: &Verdict) -> VerifyTokenResponse {
         permissions: permissions
             .into_iter()
             .flatten()
-            .map(|p| convert::permission_to_proto(p).into())
+            .map(|p| parse::permission_to_proto(p).into())
             .collect(),
         project: verdict.project.as_ref().map(|project| project.name().to_owned()).unwrap_or_default(),
     }
@@ -190,6 +170,6 @@ fn claims(presented: &Presented) -> TokenClaims {
         uuid: presented.uuid().to_owned(),
         access_key: presented.access_key().to_owned(),
         nonce: presented.nonce().to_owned(),
-        expire_time: presented.expire_at().map(convert::timestamp),
+        expire_time: presented.expire_at().map(Into::into),
     }
 }

@@ -7,21 +7,20 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, codegen::BoxStream};
 
-use super::{Error, conversions::describe, status::Missing};
+use super::describe::conversion;
 use crate::{
+    call::Deadline,
+    error::Error,
+    methods::Rpc,
     policy::WatchPlace,
     proto::WatchConversionResponse,
     watcher::{Failure, Watch},
 };
 
-/// When the caller's own deadline is; an extension of the request, where the caller set one.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(pub Instant);
-
 struct Stream {
     watch: Watch,
-    /// Counts the watch against its caller's quota until it is dropped.
-    _place: WatchPlace,
+    /// Counts against its caller's quota until it is dropped.
+    _slot: WatchPlace,
     expiry: Instant,
     /// What it ends with at its expiry.
     at_expiry: fn() -> Error,
@@ -30,7 +29,7 @@ struct Stream {
 
 /// `longest`: when the watch expires, unless the caller's deadline is earlier.
 pub(super) fn stream(
-    (watch, place): (Watch, WatchPlace),
+    (watch, slot): (Watch, WatchPlace),
     longest: Instant,
     deadline: Option<Deadline>,
     stopping: CancellationToken,
@@ -39,7 +38,7 @@ pub(super) fn stream(
         Some(Deadline(deadline)) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
         _ => (longest, || Error::WatchExpired),
     };
-    let stream = Stream { watch, _place: place, expiry, at_expiry, stopping };
+    let stream = Stream { watch, _slot: slot, expiry, at_expiry, stopping };
     Box::pin(unfold(Some(stream), |stream| async {
         let mut stream = stream?;
         match stream.next().await? {
@@ -56,8 +55,8 @@ impl Stream {
             () = self.stopping.cancelled() => Some(Err(Error::ShuttingDown)),
             () = sleep_until(self.expiry.into()) => Some(Err((self.at_expiry)())),
             state = self.watch.next() => Some(match state? {
-                Ok(conversion) => Ok(WatchConversionResponse { conversion: Some(describe(conversion, "")) }),
-                Err(Failure::Upstream(error)) => Err(Error::Upstream(error, Missing::Conversion)),
+                Ok(state) => Ok(WatchConversionResponse { conversion: Some(conversion(state)) }),
+                Err(Failure::Upstream(error)) => Err(Error::upstream(Rpc::WatchConversion)(error)),
                 // Who watches again is told by which key, or that there is none.
                 Err(Failure::KeyReplaced) => Err(Error::WatchExpired),
             }),

@@ -1,11 +1,9 @@
 //! Listeners and their life: bind first, serve until told to stop, let calls finish, end.
 
 mod admin;
-mod call;
-mod doorman;
 mod health;
 mod incoming;
-mod observe;
+mod layers;
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,14 +16,18 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport;
 
 pub use self::incoming::Peer;
-use self::{call::CallLayer, doorman::Doorman, health::Health, incoming::incoming};
+use self::{
+    health::Health,
+    incoming::incoming,
+    layers::{AroundEveryCall, Layers},
+};
 use crate::{
     audit::Audit,
     caller::{self, Callers},
     entropy::Entropy,
     proto::DESCRIPTORS,
     reload::{self, Reload},
-    rpc::{self, House},
+    rpc::{self, Services},
     stability::Stability,
     telemetry::Metrics,
     tls::Tls,
@@ -33,9 +35,6 @@ use crate::{
 
 /// How long calls that were under way may take after a stop was asked for.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How old a connection grows before it is asked to go, so that callers spread over new replicas.
-const CONNECTION_AGE: Duration = Duration::from_mins(5);
 
 const KIB: u32 = 1024;
 
@@ -47,8 +46,8 @@ pub struct Server {
 
 /// What is served.
 pub struct Parts {
-    /// The services' insides.
-    pub house: Arc<House>,
+    /// What the handlers share.
+    pub services: Arc<Services>,
     /// Whether reflection is served.
     pub reflection: bool,
     /// TLS of the gRPC listener; `None`: plaintext.
@@ -63,6 +62,25 @@ pub struct Parts {
     pub stability: Arc<Stability>,
     /// Makes request ids.
     pub entropy: Arc<dyn Entropy>,
+    /// How long things may last.
+    pub timeouts: Timeouts,
+}
+
+/// How long things may last.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// The longest that a call may take until its answer begins, whatever its caller allows.
+    pub call: Duration,
+    /// How old a connection grows before it is asked to go, so that callers spread over new replicas:
+    /// longer than a watch may last.
+    pub connection_age: Duration,
+}
+
+impl Default for Timeouts {
+    /// 20 s and 5 minutes.
+    fn default() -> Self {
+        Self { call: Duration::from_secs(20), connection_age: Duration::from_mins(5) }
+    }
 }
 
 /// Why a server ended other than by being asked to.
@@ -118,9 +136,9 @@ impl Server {
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
         tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
         tasks.spawn(keep_fresh(&parts, end.clone()));
-        tasks.spawn(keep_audit(parts.house.desk.audit.clone(), end.clone()));
+        tasks.spawn(keep_audit(parts.services.authorizer.audit.clone(), end.clone()));
 
-        parts.house.desk.issuer.self_check().map_err(Error::SelfCheck)?;
+        parts.services.authorizer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
         ready();
 
@@ -129,13 +147,13 @@ impl Server {
             Some(ended) = tasks.join_next() => return Err(Error::Ended(describe(ended))),
         }
         health.set_ready(false).await;
-        parts.house.stopping.cancel();
+        parts.services.stopping.cancel();
         drain.cancel();
         // The gRPC task ends when its last call has; the admin listener answers until then.
-        parts.house.tasks.close();
+        parts.services.tasks.close();
         let drained = timeout(DRAIN_TIMEOUT, async {
             let ended = tasks.join_next().await;
-            parts.house.tasks.wait().await;
+            parts.services.tasks.wait().await;
             ended
         });
         let result = match drained.await {
@@ -166,14 +184,15 @@ fn serve_grpc(
     health: &Health,
     drain: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Error> {
-    let mut routes = rpc::services(&parts.house).add_service(health.service());
+    let mut routes = rpc::routes(&parts.services).add_service(health.service());
     if parts.reflection {
         let reflection = || {
             tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
         };
         routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
-    let doorman = Doorman::new(parts.callers.clone());
+    let Timeouts { call, connection_age } = parts.timeouts;
+    let layers = Layers::new(parts.entropy.clone(), parts.metrics.clone(), parts.callers.clone(), call);
     let server = transport::Server::builder()
         .max_concurrent_streams(128)
         .http2_max_local_error_reset_streams(Some(1024))
@@ -185,9 +204,9 @@ fn serve_grpc(
         .http2_adaptive_window(Some(false))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        // Longer than a watch may last; without a grace, which would cut calls under way.
-        .max_connection_age(CONNECTION_AGE)
-        .layer(CallLayer::new(parts.entropy.clone(), parts.metrics.clone(), doorman))
+        // Without a grace, which would cut calls under way.
+        .max_connection_age(connection_age)
+        .layer(AroundEveryCall(Arc::new(layers)))
         .add_routes(routes);
     let incoming = incoming(listener, parts.tls.clone());
     Ok(async move {

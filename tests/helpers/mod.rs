@@ -17,27 +17,24 @@ use std::{
 };
 
 use inkpass::{
+    assembly::{Components, Environment},
     audit::{self, Audit},
     caller::Callers,
     client::{self, Client},
     clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
     entropy::CountingEntropy,
-    issuer::Issuer,
-    keyring::{KeyState, Keyring, LiveKeyring, Project},
-    methods::all_methods,
+    keyring::{KeyState, Keyring, Project},
     policy::{Everyone, LiveRules, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
     reload::Reload,
-    rpc::{Desk, House},
-    server::{Error, Parts, Server},
-    stability::Stability,
+    server::{Error, Server, Timeouts},
     telemetry::Metrics,
     tls::Tls,
     token::{Fingerprinter, Role, SigningKey},
     watcher,
-    whiteboard::{Settings, Whiteboard},
+    whiteboard::Settings,
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{Code, Status};
@@ -87,12 +84,6 @@ pub(crate) fn key(access_key: &str) -> SigningKey {
     SigningKey::new(access_key, canary::secret_of(access_key).as_bytes()).unwrap()
 }
 
-/// Mints under a salt that does not change.
-pub(crate) fn issuer(keyring: Keyring, rules: Rules, stability: Arc<Stability>) -> Issuer {
-    let (keyring, rules) = (Arc::new(LiveKeyring::fixed(keyring)), Arc::new(LiveRules::new(rules)));
-    Issuer::new(keyring, rules, stability, Arc::new(CountingEntropy::default()), Fingerprinter::new(b"salt"))
-}
-
 /// What may differ from world to world.
 pub(crate) struct Setup {
     pub(crate) now: UnixMillis,
@@ -103,6 +94,7 @@ pub(crate) struct Setup {
     pub(crate) emulator: emulator::Settings,
     pub(crate) switch_scene_role: Role,
     pub(crate) keyring: fn() -> Keyring,
+    pub(crate) timeouts: Timeouts,
     /// How callers come in; `None`: everyone does, in plaintext.
     pub(crate) door: Option<Door>,
     /// How the world's own client comes in; `None`: in plaintext, showing nothing.
@@ -122,6 +114,7 @@ impl Default for Setup {
             emulator: emulator::Settings::default(),
             switch_scene_role: Role::Writer,
             keyring,
+            timeouts: Timeouts::default(),
             door: None,
             connect: None,
         }
@@ -147,27 +140,32 @@ impl Setup {
     /// A service whose upstream is already there, or is not.
     pub(crate) async fn in_front_of(self, upstream: Upstream, clock: Arc<ManualClock>) -> World {
         log::look_through_logs();
-        let entropy = Arc::new(CountingEntropy::default());
         let settings = Settings {
             switch_scene_role: self.switch_scene_role,
             ..Settings::new(upstream.base_url().parse().unwrap())
         };
-        let stability = Arc::new(Stability::new(clock.clone()));
-        let metrics = Arc::new(Metrics::new(all_methods()).unwrap());
-        let skew = metrics.upstream_clock_skew();
-        let whiteboard = Whiteboard::new(&settings, stability.clone(), entropy.clone(), skew).unwrap();
-        let issuer = issuer((self.keyring)(), self.rules, stability.clone());
-        let audit = self.audit.map(|settings| Audit::start(&settings, metrics.audit().clone()).unwrap());
-        let desk = Desk { issuer: Arc::new(issuer), audit: audit.map(Arc::new) };
-        let house = House::new(desk, whiteboard, self.watch, clock.clone(), entropy.clone());
+        let entropy = Arc::new(CountingEntropy::default());
+        let environment = Environment { clock: clock.clone(), entropy };
+        let open = Components::open((self.keyring)(), &settings, self.watch, environment).unwrap();
+        let audit = self.audit.map(|settings| Audit::start(&settings, open.metrics.audit().clone()).unwrap());
         let (tls, callers) = match self.door {
-            Some(door) => door(&clock, &metrics),
+            Some(door) => door(&clock, &open.metrics),
             None => (None, None),
         };
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
         files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
         files.extend(callers.iter().flat_map(|callers| callers.reloads()));
-        let parts = Parts { house, reflection: true, tls, callers, metrics, files, stability, entropy };
+        let components = Components {
+            rules: Arc::new(LiveRules::new(self.rules)),
+            tls,
+            callers,
+            audit: audit.map(Arc::new),
+            fingerprinter: Fingerprinter::new(b"salt"),
+            files,
+            timeouts: self.timeouts,
+            ..open
+        };
+        let parts = components.assemble();
 
         let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
         let (grpc, admin) = server.addresses().unwrap();

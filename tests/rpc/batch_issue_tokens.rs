@@ -10,9 +10,10 @@ use std::{
 };
 
 use inkpass::{
+    assembly::{Environment, offline},
     clock::{Clock, UnixMillis},
+    entropy::CountingEntropy,
     keyring::{KeyState, Keyring, Project},
-    policy::{Everyone, Rules},
     proto::{
         BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, Role, RoomScope, SdkScope,
         Token,
@@ -20,15 +21,14 @@ use inkpass::{
         token_service_server::TokenService,
     },
     region::Region,
-    rpc::{Desk, Tokens},
-    stability::Stability,
+    rpc::Tokens,
     token::SigningKey,
 };
 use prost::Message;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use crate::helpers::{NOW, Setup, World, assert_refused, issuer, keyring};
+use crate::helpers::{NOW, Setup, World, assert_refused, keyring};
 
 fn room(uuid: &str, access_key: &str) -> IssueTokenRequest {
     let scope = Scope::Room(RoomScope { uuid: uuid.into(), access_key: access_key.into() });
@@ -56,10 +56,9 @@ impl Clock for Ticking {
 #[tokio::test]
 async fn a_batch_has_one_reading_of_the_clock() {
     let clock = Arc::new(Ticking(AtomicU64::new(0)));
-    let rules = Rules::for_everyone(Everyone::Usual);
-    let issuer = Arc::new(issuer(keyring(), rules, Arc::new(Stability::new(clock))));
+    let environment = Environment { clock, entropy: Arc::new(CountingEntropy::default()) };
     let requests = vec![room("r", ""); 3];
-    let service = Tokens::new(Desk { issuer, audit: None });
+    let service = Tokens::new(Arc::new(offline(keyring(), environment)));
     let answer = service.batch_issue_tokens(Request::new(BatchIssueTokensRequest { requests })).await;
     let tokens = answer.unwrap().into_inner().tokens;
     assert!(tokens.iter().all(|token| token.expire_time == tokens[0].expire_time), "{tokens:?}");

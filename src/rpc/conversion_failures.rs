@@ -36,7 +36,7 @@ const TRY_LATER: &str = "try again later";
 const ASK_OPERATOR: &str =
     "ask the project's owner to look at its storage and features in the vendor's console";
 const CHECK_URL: &str = "check that the URL is public and answers quickly";
-const REPAIR: &str = "open the file, repair it, save it again, and start anew";
+const REPAIR: &str = "open the file, repair it, save it again, and start again";
 
 /// What a code means.
 pub(super) fn describe(code: String) -> ConversionFailure {

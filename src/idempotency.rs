@@ -1,7 +1,7 @@
-//! What a `request_id` led to, so that a repeated call has the first one's outcome.
+//! Idempotency: a repeated call with the same `request_id` gets the first call's result.
 //!
-//! What is kept is the outcome, never a token. This store lives in one process; it stands behind a
-//! trait, so that replicas can share one.
+//! What is kept is what was created, never a token. This store lives in one process; it stands behind
+//! a trait.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,23 +20,24 @@ use tracing::Instrument;
 use crate::{
     caller::Principal,
     clock::Clock,
+    methods::Rpc,
     whiteboard::{Effect, Error},
 };
 
-/// How long an outcome is kept.
+/// How long a result is kept.
 const KEPT: Duration = Duration::from_mins(10);
 
-/// How many outcomes are kept at most.
+/// How many results are kept at most.
 const CAPACITY: usize = 100_000;
 
-/// Whose request it is. The id is compared as it was written, in lower case.
+/// An idempotency key. The `request_id` is compared in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     /// Who calls.
     pub caller: Principal,
     /// The RPC.
-    pub rpc: &'static str,
-    /// The caller's id for the request.
+    pub rpc: Rpc,
+    /// The caller's `request_id`, in lower case.
     pub request_id: String,
 }
 
@@ -46,24 +47,24 @@ pub type Arguments = [u8; 32];
 /// What was created, encoded, or why it was not.
 pub type Outcome = Result<Vec<u8>, Error>;
 
-/// Why a store gives no outcome.
+/// Why a store gives no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The id was used with other arguments.
     OtherArguments,
-    /// Too many outcomes are kept already.
+    /// Too many results are kept already.
     Full,
-    /// The act ended without an outcome.
+    /// The first call broke off, or its result cannot be read.
     Lost,
 }
 
-/// Keeps outcomes for ten minutes.
+/// Keeps results for ten minutes.
 #[async_trait]
-pub trait Outcomes: Send + Sync + 'static {
-    /// Acts, unless the same was asked before: then waits for that, or gives what it led to. Once
-    /// begun, an act goes on even if its caller leaves.
+pub trait IdempotencyStore: Send + Sync + 'static {
+    /// Acts, unless a call with this key came before: then waits for that one's result, or gives it.
+    /// An act that has begun goes on even if its caller leaves.
     ///
-    /// An act that surely had no effect is not kept: the next call acts anew.
+    /// The result of an act that surely had no effect is dropped: the next call acts again.
     async fn once(
         &self,
         key: Key,
@@ -72,7 +73,7 @@ pub trait Outcomes: Send + Sync + 'static {
     ) -> Result<Outcome, Refusal>;
 }
 
-/// Keeps outcomes in this process.
+/// Keeps results in this process.
 pub struct InMemory {
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
@@ -83,7 +84,7 @@ pub struct InMemory {
 #[derive(Default)]
 struct State {
     entries: HashMap<Key, Entry>,
-    /// The oldest first. A key that acted anew stands here once for each time.
+    /// The oldest first. A key that acted again is in it once for each time.
     order: VecDeque<(Duration, Key)>,
 }
 
@@ -94,11 +95,11 @@ struct Entry {
     outcome: Pending,
 }
 
-/// `None`: the act ended without an outcome.
+/// `None`: the act broke off.
 type Pending = Shared<BoxFuture<'static, Option<Outcome>>>;
 
 impl InMemory {
-    /// `tasks`: owns the acts.
+    /// `tasks` owns the acts.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
         Self { clock, tasks, capacity: CAPACITY, state: Mutex::default() }
@@ -106,7 +107,7 @@ impl InMemory {
 }
 
 #[async_trait]
-impl Outcomes for InMemory {
+impl IdempotencyStore for InMemory {
     async fn once(
         &self,
         key: Key,
@@ -148,7 +149,7 @@ impl State {
             if now.saturating_sub(*began) < KEPT {
                 return;
             }
-            // A key that acted anew since has a younger entry.
+            // A key that acted again since has a younger entry.
             if self.entries.get(key).is_some_and(|entry| entry.began == *began) {
                 self.entries.remove(key);
             }
@@ -156,7 +157,7 @@ impl State {
         }
     }
 
-    /// Whether there is no room for one more, even without what need not be kept.
+    /// Whether one more cannot be kept, even after what need not be kept is dropped.
     fn is_full(&mut self, capacity: usize) -> bool {
         if self.order.len() < capacity {
             return false;
@@ -171,10 +172,10 @@ impl State {
 impl Entry {
     /// Whether it is under way, or had an effect that must not be repeated.
     fn counts(&self) -> bool {
-        // Not by `peek`, which knows nothing of an act whose callers all left.
+        // Not by `peek`, which does not poll an act whose callers all left.
         match self.outcome.clone().now_or_never() {
             Some(Some(Err(error))) => may_have_acted(&error),
-            // One that broke off may have been sent.
+            // The POST of one that broke off may have been sent.
             Some(Some(Ok(_)) | None) | None => true,
         }
     }
@@ -192,7 +193,7 @@ mod tests {
     use crate::clock::{ManualClock, UnixMillis};
 
     fn key(request_id: &str) -> Key {
-        Key { caller: Principal::anonymous(), rpc: "CreateRoom", request_id: request_id.to_owned() }
+        Key { caller: Principal::anonymous(), rpc: Rpc::CreateRoom, request_id: request_id.to_owned() }
     }
 
     fn store(clock: &Arc<ManualClock>, capacity: usize) -> InMemory {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_without_effect_take_no_room_from_others() {
+    async fn failures_without_effect_take_no_space_from_others() {
         let outcomes = store(&clock(), 2);
         for _ in 0..5 {
             fail(&outcomes, "1").await.unwrap().unwrap_err();

@@ -4,6 +4,7 @@
 //! cancelled. Names follow OpenTelemetry's conventions for RPC.
 
 use std::{
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request::Parts};
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use opentelemetry::{
     propagation::{Extractor, TextMapPropagator},
@@ -19,27 +20,50 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tonic::{Code, Status, body::Body};
-use tracing::{Span, field::Empty};
+use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::incoming::Peer;
-use crate::telemetry::Metrics;
+use super::{Request, Response, request_id::RequestId};
+use crate::{server::Peer, telemetry::Metrics};
 
-/// A call under way.
-pub(super) struct Observed {
+/// Observes calls.
+pub(super) struct Observe(pub(super) Arc<Metrics>);
+
+/// The trace that the caller sent along; an extension of the request.
+#[derive(Clone, Copy)]
+pub(super) struct CallerTrace(pub(super) TraceId);
+
+impl Observe {
+    pub(super) async fn call<F>(
+        &self,
+        mut request: Request,
+        next: impl FnOnce(Request) -> F + Send,
+    ) -> Response
+    where
+        F: Future<Output = Response> + Send,
+    {
+        let (call, trace) = Observed::begin(&request, self.0.clone());
+        if let Some(trace) = trace {
+            request.extensions_mut().insert(trace);
+        }
+        let response = next(request).instrument(call.span.clone()).await;
+        call.follow(response)
+    }
+}
+
+/// A call under way. One that is dropped before it has ended was cancelled.
+struct Observed {
     span: Span,
     metrics: Arc<Metrics>,
     path: String,
     began: Instant,
     code: Code,
-    /// The caller's own trace.
-    trace_id: Option<TraceId>,
 }
 
 impl Observed {
     /// Begins a call's span, within its caller's.
-    pub(super) fn begin(request: &Parts, request_id: &str, metrics: Arc<Metrics>) -> Self {
-        let method = metrics.of(request.uri.path()).method();
+    fn begin(request: &Request, metrics: Arc<Metrics>) -> (Self, Option<CallerTrace>) {
+        let method = metrics.of(request.uri().path()).method();
         // Of the highest level, so that it names the call in the log whatever `log_level` is.
         let span = tracing::error_span!(
             "call",
@@ -51,44 +75,19 @@ impl Observed {
             rpc.status_code = Empty,
             error.r#type = Empty,
             network.peer.address = Empty,
-            request_id,
+            request_id = request.extensions().get().map(RequestId::as_str),
             trace_id = Empty,
         );
-        if let Some(peer) = request.extensions.get::<Peer>() {
+        if let Some(peer) = request.extensions().get::<Peer>() {
             span.record("network.peer.address", tracing::field::display(peer.address.ip()));
         }
-        let mut trace_id = None;
-        if request.headers.contains_key("traceparent") {
-            let caller = TraceContextPropagator::new().extract(&Headers(&request.headers));
-            let context = caller.span().span_context().clone();
-            trace_id = context.is_valid().then(|| context.trace_id());
-            if trace_id.is_some() && span.set_parent(caller).is_err() {
-                // No traces are exported: the log names the caller's all the same.
-                span.record("trace_id", tracing::field::display(context.trace_id()));
-            }
-        }
-        // What is dropped before it has ended was cancelled.
-        Self {
-            span,
-            metrics,
-            path: request.uri.path().to_owned(),
-            began: Instant::now(),
-            code: Code::Cancelled,
-            trace_id,
-        }
-    }
-
-    /// The caller's own trace.
-    pub(super) const fn trace_id(&self) -> Option<TraceId> {
-        self.trace_id
-    }
-
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+        let trace = follow_trace(&span, request.headers());
+        let path = request.uri().path().to_owned();
+        (Self { span, metrics, path, began: Instant::now(), code: Code::Cancelled }, trace)
     }
 
     /// Goes with the answer to its end.
-    pub(super) fn follow(mut self, response: Response<Body>) -> Response<Body> {
+    fn follow(mut self, response: Response) -> Response {
         if let Some(status) = Status::from_header_map(response.headers()) {
             // There is no body to wait for.
             self.code = status.code();
@@ -98,6 +97,23 @@ impl Observed {
     }
 }
 
+/// Makes the span a child of the caller's, where the caller has one.
+fn follow_trace(span: &Span, headers: &HeaderMap) -> Option<CallerTrace> {
+    if !headers.contains_key("traceparent") {
+        return None;
+    }
+    let caller = TraceContextPropagator::new().extract(&Headers(headers));
+    let context = caller.span().span_context().clone();
+    if !context.is_valid() {
+        return None;
+    }
+    if span.set_parent(caller).is_err() {
+        // No traces are exported: the log names the caller's all the same.
+        span.record("trace_id", tracing::field::display(context.trace_id()));
+    }
+    Some(CallerTrace(context.trace_id()))
+}
+
 impl Drop for Observed {
     fn drop(&mut self) {
         let name = self.metrics.of(&self.path).ended(self.code as i32, self.began.elapsed());
@@ -105,7 +121,7 @@ impl Drop for Observed {
         if self.code != Code::Ok {
             self.span.record("error.type", name);
         }
-        if is_server_s_fault(self.code) {
+        if is_server_fault(self.code) {
             self.span.record("otel.status_code", "ERROR");
         }
         self.span.in_scope(
@@ -115,7 +131,7 @@ impl Drop for Observed {
 }
 
 /// The codes that make a server's span an error.
-const fn is_server_s_fault(code: Code) -> bool {
+const fn is_server_fault(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

@@ -1,22 +1,49 @@
-//! From proto to domain types and back. What is wrong with a request is added to its violations.
+//! From proto to domain types. Whatever is wrong with a request is added to its violations.
 
 use std::time::Duration;
 
-use prost_types::Timestamp;
+use tonic_types::FieldViolation;
 use url::Url;
 
-use super::violations::Violations;
 use crate::{
-    clock::UnixMillis,
-    issuer::Issued,
+    error::Error,
+    policy::Mint,
     proto,
     region::Region,
-    token::{Lifetime, Permission, Role, Scope, Uuid},
-    whiteboard,
+    token::{Kind, Lifetime, Permission, Role, Uuid},
 };
 
+/// The violations of a request, which is refused with all of them at once.
+#[derive(Debug, Default)]
+pub(super) struct Violations {
+    found: Vec<FieldViolation>,
+    /// Precedes every field: `requests[3].`.
+    prefix: String,
+}
+
+impl Violations {
+    /// What is added from here on lies within this part of the request.
+    pub(super) fn within(&mut self, prefix: String) {
+        self.prefix = prefix;
+    }
+
+    /// `field`: its path in proto names. `description`: what it must be, never its value.
+    pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
+        self.found.push(FieldViolation::new(format!("{}{field}", self.prefix), description));
+    }
+
+    /// The parsed request, if it has no violation. What could not be parsed is `None` and has added
+    /// its violation.
+    pub(super) fn unless_any<T>(self, parsed: Option<T>) -> Result<T, Error> {
+        match parsed {
+            Some(parsed) if self.found.is_empty() => Ok(parsed),
+            _ => Err(Error::Invalid(self.found)),
+        }
+    }
+}
+
 /// The outer `None`: it is wrong. The inner one: it is left to the default.
-type Optional<T> = Option<Option<T>>;
+pub(super) type Optional<T> = Option<Option<T>>;
 
 pub(super) fn role(role: i32, field: &str, violations: &mut Violations) -> Option<Role> {
     let parsed = match proto::Role::try_from(role) {
@@ -60,18 +87,23 @@ pub(super) fn issue_lifetime(
     }
 }
 
-pub(super) fn granted_lifetime(
-    validity: Option<&proto::token_grant::Validity>,
+/// A token of this kind beside a creating call: its role and validity are read as `IssueToken`'s are.
+pub(super) fn token_grant(
+    grant: Option<&proto::TokenGrant>,
+    kind: Kind,
     violations: &mut Violations,
-) -> Optional<Lifetime> {
+) -> Optional<Mint> {
     use proto::token_grant::Validity;
-    match validity {
+    let Some(grant) = grant else { return Some(None) };
+    let role = role(grant.role, "token_grant.role", violations);
+    let lifetime = match &grant.validity {
         None => Some(None),
         Some(Validity::Ttl(ttl)) => lifetime(ttl, "token_grant.ttl", violations).map(Some),
         Some(Validity::Permanent(consent)) => {
             permanent(*consent, "token_grant.permanent", violations).map(Some)
         }
-    }
+    };
+    Some(Some(Mint { kind, role: role?, lifetime: lifetime? }))
 }
 
 fn lifetime(ttl: &prost_types::Duration, field: &str, violations: &mut Violations) -> Option<Lifetime> {
@@ -102,7 +134,7 @@ pub(super) fn minted_uuid<'a>(uuid: &'a str, field: &str, violations: &mut Viola
     parsed
 }
 
-/// An http or https URL, kept as it was written. The parser alone would mend what is not one.
+/// An http or https URL, kept as it was written. The URL parser alone would correct what is none.
 pub(super) fn url(text: &str, field: &str, violations: &mut Violations) -> Option<String> {
     let begins = text.starts_with("https://") || text.starts_with("http://");
     let plain = !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\');
@@ -125,15 +157,12 @@ pub(super) fn request_id(text: &str, violations: &mut Violations) {
     }
 }
 
-pub(super) fn token(issued: &Issued, scope: Scope<'_>, role: Role, access_key: &str) -> proto::Token {
-    proto::Token {
-        value: issued.value.expose().to_owned(),
-        kind: proto::TokenKind::from(scope.kind()).into(),
-        role: proto::Role::from(role).into(),
-        uuid: scope.uuid().unwrap_or_default().to_owned(),
-        access_key: access_key.to_owned(),
-        expire_time: issued.expire_at.map(timestamp),
-        fingerprint: issued.fingerprint.to_string(),
+/// Both must be above 0.
+pub(super) fn pixels(sizes: [(i32, &str); 2], violations: &mut Violations) {
+    for (pixels, field) in sizes {
+        if pixels <= 0 {
+            violations.add(field, "must be above 0");
+        }
     }
 }
 
@@ -169,26 +198,4 @@ pub(super) fn permission(number: i32, violations: &mut Violations) -> Optional<P
 
 pub(super) fn permission_to_proto(permission: Permission) -> proto::Permission {
     PERMISSIONS[permission as usize].0
-}
-
-pub(super) fn timestamp(at: UnixMillis) -> Timestamp {
-    let (seconds, millis) = (at.get() / 1000, at.get() % 1000);
-    Timestamp {
-        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
-        nanos: i32::try_from(millis * 1_000_000).unwrap_or_default(),
-    }
-}
-
-/// `access_key`: of the key that created the room, where this call did.
-pub(super) fn room(room: whiteboard::Room, region: Region, access_key: &str) -> proto::Room {
-    proto::Room {
-        app_identifier: format!("{}/{}", room.team_uuid, room.app_uuid),
-        uuid: room.uuid,
-        region: proto::Region::from(region).into(),
-        disabled: room.is_ban,
-        recording: room.is_record,
-        limit: room.limit,
-        create_time: room.created_at.map(timestamp),
-        access_key: access_key.to_owned(),
-    }
 }

@@ -1,6 +1,6 @@
-//! Who sent a call, as the server found out before a handler sees it.
+//! A call, as far as the layers around every handler have found out about it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Instant};
 
 use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::Request;
@@ -8,22 +8,23 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::caller::Principal;
 
-/// An extension of each request that came through the server.
+/// Who calls, and how the call is named. An extension of each request that came through the server.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct CallContext {
     /// Who calls.
     pub principal: Principal,
-    /// From where.
+    /// The address that the connection comes from.
     pub peer: Option<IpAddr>,
-    /// The call's id, as its answer has it.
+    /// `x-request-id`, as the answer has it.
     pub request_id: String,
     /// The trace that the caller sent along.
     pub trace_id: Option<TraceId>,
 }
 
-impl Caller {
-    /// Of a request; one that did not come through the server is nobody's.
-    pub(super) fn of<T>(request: &Request<T>) -> Self {
+impl CallContext {
+    /// Of a request. One that did not come through the server, as the offline commands' does, is
+    /// anonymous.
+    pub fn of<T>(request: &Request<T>) -> Self {
         request.extensions().get().cloned().unwrap_or_else(|| Self {
             principal: Principal::anonymous(),
             peer: None,
@@ -32,12 +33,9 @@ impl Caller {
         })
     }
 
-    pub(super) fn peer(&self) -> String {
-        self.peer.map(|peer| peer.to_string()).unwrap_or_default()
-    }
-
-    /// The call's trace: the caller's, or one that began here. Empty where there is none.
-    pub(super) fn trace_id(&self) -> String {
+    /// The trace of the call: the caller's, or one that began here; empty where there is none.
+    #[must_use]
+    pub fn trace_id(&self) -> String {
         let began_here = || {
             let context = tracing::Span::current().context();
             let context = context.span().span_context().clone();
@@ -46,3 +44,7 @@ impl Caller {
         self.trace_id.or_else(began_here).map(|id| id.to_string()).unwrap_or_default()
     }
 }
+
+/// The caller's own deadline; an extension of the request where the caller set one.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);

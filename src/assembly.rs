@@ -1,0 +1,233 @@
+//! Puts the service together, for `serve`, `dev`, the offline commands and the tests alike.
+
+use std::sync::Arc;
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::async_trait;
+
+use crate::{
+    audit::{Audit, throw_away_fingerprinter},
+    caller::Callers,
+    clock::{Clock, SystemClock},
+    config::{Config, known},
+    creation::Creator,
+    entropy::{Entropy, SystemEntropy},
+    idempotency::InMemory,
+    issuing::Authorizer,
+    keyring::{Keyring, LiveKeyring, Probe, Trial},
+    methods::all_methods,
+    policy::{Everyone, LiveRules, PolicyFile, Rules},
+    region::Region,
+    reload::Reload,
+    rpc::Services,
+    server::{Parts, Timeouts},
+    stability::Stability,
+    telemetry::Metrics,
+    tls::Tls,
+    token::{Fingerprinter, SigningKey},
+    watcher::{self, Watcher},
+    whiteboard::{self, Access, Whiteboard},
+};
+
+/// The time and the randomness that a service runs on.
+#[derive(Clone)]
+pub struct Environment {
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Environment {
+    /// The system's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+    }
+}
+
+/// All that a service is made of.
+pub struct Components {
+    /// Time and randomness.
+    pub environment: Environment,
+    /// The keys.
+    pub keyring: Arc<LiveKeyring>,
+    /// The policy.
+    pub rules: Arc<LiveRules>,
+    /// The upstream.
+    pub whiteboard: Whiteboard,
+    /// How conversions are followed.
+    pub watch: watcher::Settings,
+    /// TLS of the gRPC listener; `None`: plaintext.
+    pub tls: Option<Arc<Tls>>,
+    /// Who may call; `None`: everyone.
+    pub callers: Option<Arc<Callers>>,
+    /// Where decisions are recorded; `None`: nowhere.
+    pub audit: Option<Arc<Audit>>,
+    /// Names tokens in the audit trail.
+    pub fingerprinter: Fingerprinter,
+    /// What is read again when its files change.
+    pub files: Vec<Arc<dyn Reload>>,
+    /// Whether the clock can be signed by.
+    pub stability: Arc<Stability>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// How long things may last.
+    pub timeouts: Timeouts,
+}
+
+impl Components {
+    /// What settings describe. `everyone`: `--insecure-allow-all`.
+    ///
+    /// # Errors
+    /// A sentence: no HTTP client can be made, or the audit trail cannot be opened.
+    pub fn from_config(config: Config, everyone: bool, environment: Environment) -> Result<Self, String> {
+        let knows_callers = config.knows_callers();
+        let open = Self::open(config.keyring, &config.whiteboard, config.watch, environment)?;
+        let (clock, metrics) = (&open.environment.clock, &open.metrics);
+        if everyone {
+            metrics.set_insecure_allow_all();
+            tracing::warn!(
+                callers = knows_callers,
+                policy = config.policy_file.is_some(),
+                "--insecure-allow-all: what is not set is open to everyone; not for production"
+            );
+        }
+        if config.audit.salt_file.is_none() {
+            tracing::warn!(
+                "audit.salt_file is not set: a token's fingerprint can be looked up in this process's lines only"
+            );
+        }
+        let tls = config.server.tls.map(Arc::new);
+        let callers = || Callers::new(&config.identity, clock.clone(), metrics);
+        let callers = knows_callers.then(callers).transpose().map_err(|wrong| wrong.join("; "))?;
+        let callers = callers.map(Arc::new);
+        let rules = Arc::new(LiveRules::new(config.rules));
+        let projects = known(&config.projects);
+        let policy = config.policy_file.map(|path| PolicyFile { rules: rules.clone(), path, projects });
+        let probe = || Arc::new(ProbeByListing(open.whiteboard.clone())) as Arc<dyn Probe>;
+        let probe = config.whiteboard.try_new_keys.then(probe);
+        let keyring = Arc::new(open.keyring.reloading(config.projects, probe));
+        let audit = Audit::start(&config.audit, metrics.audit().clone())
+            .map_err(|error| format!("audit.output: {} cannot be opened: {error}", config.audit.output))?;
+
+        let mut files: Vec<Arc<dyn Reload>> = Vec::new();
+        files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
+        files.extend(callers.iter().flat_map(|callers| callers.reloads()));
+        files.extend(policy.map(|file| Arc::new(file) as Arc<dyn Reload>));
+        files.push(keyring.clone());
+        Ok(Self {
+            keyring,
+            rules,
+            tls,
+            callers,
+            audit: Some(Arc::new(audit)),
+            fingerprinter: config.fingerprinter,
+            files,
+            reflection: config.server.reflection,
+            ..open
+        })
+    }
+
+    /// Everyone may do everything. Nothing is recorded and nothing changes.
+    ///
+    /// # Errors
+    /// A sentence: no HTTP client can be made.
+    pub fn open(
+        keyring: Keyring,
+        whiteboard: &whiteboard::Settings,
+        watch: watcher::Settings,
+        environment: Environment,
+    ) -> Result<Self, String> {
+        let metrics = Metrics::new(all_methods()).map_err(|error| format!("metrics: {error}"))?;
+        let Environment { clock, entropy } = environment.clone();
+        let stability = Arc::new(Stability::new(clock));
+        let skew = metrics.upstream_clock_skew();
+        let whiteboard = Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), skew)
+            .map_err(|error| format!("cannot make an HTTP client: {error}; are CA roots installed?"))?;
+        Ok(Self {
+            environment,
+            keyring: Arc::new(LiveKeyring::fixed(keyring)),
+            rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Permissive))),
+            whiteboard,
+            watch,
+            tls: None,
+            callers: None,
+            audit: None,
+            fingerprinter: throw_away_fingerprinter(&*entropy),
+            files: Vec::new(),
+            stability,
+            metrics: Arc::new(metrics),
+            reflection: true,
+            timeouts: Timeouts::default(),
+        })
+    }
+
+    /// Wires them.
+    #[must_use]
+    pub fn assemble(self) -> Parts {
+        let Environment { clock, entropy } = self.environment;
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let watcher = Watcher::new(
+            self.whiteboard.clone(),
+            self.keyring.clone(),
+            entropy.clone(),
+            self.watch,
+            tasks.clone(),
+            stopping.clone(),
+        );
+        let authorizer = Arc::new(Authorizer {
+            keyring: self.keyring,
+            rules: self.rules,
+            stability: self.stability.clone(),
+            entropy: entropy.clone(),
+            fingerprinter: self.fingerprinter,
+            audit: self.audit,
+        });
+        let idempotency = Arc::new(InMemory::new(clock, tasks.clone()));
+        let creator = Creator::new(authorizer.clone(), self.whiteboard.clone(), idempotency, tasks.clone());
+        let whiteboard = self.whiteboard;
+        let services = Arc::new(Services { authorizer, creator, whiteboard, watcher, tasks, stopping });
+        Parts {
+            services,
+            reflection: self.reflection,
+            tls: self.tls,
+            callers: self.callers,
+            metrics: self.metrics,
+            files: self.files,
+            stability: self.stability,
+            entropy,
+            timeouts: self.timeouts,
+        }
+    }
+}
+
+/// Mints and verifies without a server, for whoever holds the keys: any lifetime, nothing recorded.
+#[must_use]
+pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
+    let Environment { clock, entropy } = environment;
+    Authorizer {
+        keyring: Arc::new(LiveKeyring::fixed(keyring)),
+        rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
+        stability: Arc::new(Stability::new(clock)),
+        fingerprinter: throw_away_fingerprinter(&*entropy),
+        entropy,
+        audit: None,
+    }
+}
+
+/// Asks whether a key is accepted by listing one room.
+struct ProbeByListing(Whiteboard);
+
+#[async_trait]
+impl Probe for ProbeByListing {
+    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial {
+        match self.0.rooms(&Access { key, region }, None, 1).await {
+            Ok(_) => Trial::Accepted,
+            Err(whiteboard::Error::CredentialsRejected { .. }) => Trial::Rejected,
+            Err(_) => Trial::Unknown,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The one way of a call that creates a room or a conversion: authorize, record, act once for its
+//! idempotency key, sign, record, answer.
+//!
+//! What is created is handed in as a [`Create`]. This module does not know what a room is.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use prost::Message;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::{
+    call::CallContext,
+    error::{Error, Withheld},
+    idempotency::{Arguments, IdempotencyStore, Key, Refusal},
+    issuing::{Authorizer, Issued, Made, Record, UpstreamParams, UpstreamPermit},
+    methods::Rpc,
+    policy::Mint,
+    proto,
+    region::Region,
+    token::{Scope, Uuid},
+    whiteboard::{self, Access, Whiteboard},
+};
+
+/// How many creating calls may be under way at once. One lasts as long as its upstream call, so these
+/// are some thousand a second.
+const MOST_CREATIONS: usize = 256;
+
+/// Something to create upstream.
+pub trait Create: Clone + Send + Sync + 'static {
+    /// The call that creates it.
+    const RPC: Rpc;
+
+    /// What is made: kept, encoded, for the idempotency key.
+    type Made: Made + Message + Default + Send + 'static;
+
+    /// What a token for it opens.
+    fn scope(uuid: Uuid<'_>) -> Scope<'_>;
+
+    /// Sends the POST, once.
+    fn send(
+        self,
+        whiteboard: &Whiteboard,
+        access: &Access,
+    ) -> impl Future<Output = Result<Self::Made, whiteboard::Error>> + Send;
+}
+
+/// What a creating call asks for, beside what is created.
+#[derive(Clone, Debug)]
+pub struct CreateParams {
+    /// The project; empty: the default one.
+    pub project: String,
+    /// Where; `None`: the project's default region.
+    pub region: Option<Region>,
+    /// The token to mint for what is created.
+    pub token_grant: Option<Mint>,
+    /// The caller's `request_id`, with a digest of all other arguments.
+    pub request_id: Option<(String, Arguments)>,
+}
+
+/// What was created, and the token for it.
+pub struct Created<T> {
+    /// The room or conversion.
+    pub made: T,
+    /// As `token_grant` asked for.
+    pub token: Option<proto::Token>,
+}
+
+/// Creates. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Creator {
+    authorizer: Arc<Authorizer>,
+    whiteboard: Whiteboard,
+    idempotency: Arc<dyn IdempotencyStore>,
+    tasks: TaskTracker,
+    places: Arc<Semaphore>,
+}
+
+impl Creator {
+    /// `tasks` owns every creation, and is waited for before the process ends.
+    #[must_use]
+    pub fn new(
+        authorizer: Arc<Authorizer>,
+        whiteboard: Whiteboard,
+        idempotency: Arc<dyn IdempotencyStore>,
+        tasks: TaskTracker,
+    ) -> Self {
+        let places = Arc::new(Semaphore::new(MOST_CREATIONS));
+        Self { authorizer, whiteboard, idempotency, tasks, places }
+    }
+
+    /// Creates something, to its end whether or not its caller waits: a caller that leaves takes
+    /// nothing out of the audit trail. No caller's streams bound these tasks, so they have a bound of
+    /// their own.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] beyond that bound; what authorization refuses; what the upstream answers;
+    /// [`Error::TokenWithheld`] where something was created without its token.
+    pub async fn create<C: Create>(
+        &self,
+        call: CallContext,
+        params: CreateParams,
+        what: C,
+    ) -> Result<Created<C::Made>, Error> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let creator = self.clone();
+        let creation = async move {
+            let _place = place;
+            creator.run(&call, &params, what).await
+        };
+        let created = self.tasks.spawn(creation.in_current_span()).await;
+        created.unwrap_or(Err(Error::Internal("a creating call broke off")))
+    }
+
+    async fn run<C: Create>(
+        &self,
+        call: &CallContext,
+        params: &CreateParams,
+        what: C,
+    ) -> Result<Created<C::Made>, Error> {
+        let record = Record::new(call, C::RPC, "");
+        let CreateParams { project, region, token_grant, .. } = params;
+        let asked = UpstreamParams { project, access_key: "", region: *region, token_grant: *token_grant };
+        let (permit, _) = self.authorizer.authorize(&record, &asked).await?;
+
+        let made = match self.act_once(call, params, &permit.access, what).await {
+            Ok(made) => made,
+            Err(error) => {
+                return Err(self.authorizer.record_failure(&record, &permit, None::<&C::Made>, error).await);
+            }
+        };
+        let withheld = |why| Error::TokenWithheld { why, has_request_id: params.request_id.is_some() };
+        let issued = match self.sign::<C>(&permit, &made, withheld) {
+            Ok(issued) => issued,
+            Err(error) => {
+                return Err(self.authorizer.record_failure(&record, &permit, Some(&made), error).await);
+            }
+        };
+        let recorded = self.authorizer.record_outcome(&record, &permit, &made, issued.as_ref()).await;
+        recorded.map_err(withheld)?;
+        let token = issued.as_ref().map(proto::Token::from);
+        Ok(Created { made, token })
+    }
+
+    /// Sends the POST: once for a caller's `request_id`, without one always.
+    async fn act_once<C: Create>(
+        &self,
+        call: &CallContext,
+        params: &CreateParams,
+        access: &Access,
+        what: C,
+    ) -> Result<C::Made, Error> {
+        let Some((request_id, arguments)) = &params.request_id else {
+            return what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC));
+        };
+        let key =
+            Key { caller: call.principal.clone(), rpc: C::RPC, request_id: request_id.to_ascii_lowercase() };
+        let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
+        let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
+        let result = self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
+        let made = result.map_err(Error::upstream(C::RPC))?;
+        C::Made::decode(&*made).map_err(|_| Error::Idempotency(Refusal::Lost))
+    }
+
+    /// Signs the token that was asked for, with the key that created.
+    fn sign<'a, C: Create>(
+        &self,
+        permit: &UpstreamPermit,
+        made: &'a C::Made,
+        withheld: impl Fn(Withheld) -> Error,
+    ) -> Result<Option<Issued<'a>>, Error> {
+        let Some(minting) = permit.token_grant else { return Ok(None) };
+        let uuid = Uuid::new(made.uuid()).ok_or_else(|| {
+            let detail = "what was created has no uuid".to_owned();
+            Error::upstream(C::RPC)(whiteboard::Error::OutcomeUnknown { detail })
+        })?;
+        let key = permit.project.signing_key(made.access_key());
+        let key = key.ok_or_else(|| withheld(Withheld::KeyGone))?;
+        let now = self.authorizer.stability.now().map_err(|_| withheld(Withheld::ClockUnstable))?;
+        Ok(Some(self.authorizer.sign(minting, key, C::scope(uuid), now)))
+    }
+}

@@ -1,0 +1,289 @@
+//! For every error its reason, its message, its details and its retry advice. No message holds anything
+//! of an upstream answer, of a key or of a token.
+
+use std::{borrow::Cow, time::Duration};
+
+use tonic_types::FieldViolation;
+
+use super::{Error, Reason, Withheld};
+use crate::{
+    idempotency,
+    methods::Resource,
+    policy::{Denial, Limit, QuotaExceeded},
+    whiteboard::{Effect, Error as Upstream},
+};
+
+/// All that is told of an error.
+#[derive(Debug)]
+pub struct Explanation {
+    /// What clients branch on. It gives the code.
+    pub reason: Reason,
+    /// What is wrong and what to do next, for a person.
+    pub message: Cow<'static, str>,
+    /// Whether to repeat the call.
+    pub retry: Retry,
+    /// The second detail, beside `ErrorInfo`.
+    pub detail: Detail,
+    /// `ErrorInfo.metadata`: the dynamic parts of the message.
+    pub metadata: Vec<(&'static str, String)>,
+}
+
+/// What `RetryInfo` and `grpc-retry-pushback-ms` say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Neither: the caller decides.
+    Unsaid,
+    /// To wait for so long. UNAVAILABLE also has the pushback.
+    After(Duration),
+    /// Never to repeat it: the pushback is -1. It would act a second time.
+    Never,
+}
+
+/// A detail of `google.rpc`.
+#[derive(Debug)]
+pub enum Detail {
+    /// None.
+    None,
+    /// `BadRequest`.
+    BadRequest(Vec<FieldViolation>),
+    /// `QuotaFailure`, with the limit and what it allows.
+    QuotaFailure(String, String),
+}
+
+/// How long a caller waits where nothing says how long.
+const DELAY: Duration = Duration::from_secs(1);
+const SOON: Retry = Retry::After(DELAY);
+
+const CLOCK_UNSTABLE: &str =
+    "this server's clock was set by more than 5 s, and nothing is signed until it is stable; try again";
+
+/// The violation of a `request_id` that was used before.
+const OTHER_ARGUMENTS: &str = "was used with other arguments in the last ten minutes; make a new one";
+
+impl Error {
+    /// Takes the error apart.
+    #[must_use]
+    pub fn explain(&self) -> Explanation {
+        match self {
+            Self::Unauthenticated(unknown) => plain(Reason::CallerUnknown, unknown.to_string()),
+            Self::Invalid(violations) => invalid(violations),
+            Self::Denied(denial) => explain_denial(*denial),
+            Self::AccessKeyUnknown => plain(
+                Reason::AccessKeyUnknown,
+                "the project has no such access key to sign with; leave it empty for the active one",
+            ),
+            Self::QuotaExceeded(exceeded) => explain_quota(exceeded),
+            Self::ClockUnstable => retried(Reason::ClockUnstable, CLOCK_UNSTABLE, SOON),
+            Self::InBatch(index, error) => {
+                let mut explanation = error.explain();
+                explanation.message = format!("requests[{index}]: {}", explanation.message).into();
+                explanation.metadata.push(("request_index", index.to_string()));
+                explanation
+            }
+            Self::AuditUnavailable => retried(
+                Reason::AuditUnavailable,
+                "the audit trail cannot be written, so nothing was decided, minted or changed; try again",
+                SOON,
+            ),
+            Self::TokenWithheld { why, has_request_id } => explain_withheld(*why, *has_request_id),
+            Self::Overloaded => retried(
+                Reason::Overloaded,
+                "too many creating calls are under way in this replica; try again later",
+                SOON,
+            ),
+            Self::Idempotency(refusal) => explain_idempotency(*refusal),
+            Self::Upstream(error, resource) => explain_upstream(error, *resource),
+            Self::DeadlineExceeded => plain(
+                Reason::DeadlineExceeded,
+                "the call took longer than its deadline; its outcome is unknown",
+            ),
+            Self::WatchExpired => {
+                retried(Reason::WatchExpired, "the watch lasted as long as one may; watch again", SOON)
+            }
+            Self::ShuttingDown => {
+                retried(Reason::ShuttingDown, "this server is stopping; another one takes the call", SOON)
+            }
+            Self::Internal(_) => plain(Reason::Internal, "something went wrong here; the log has the detail"),
+        }
+    }
+}
+
+fn plain(reason: Reason, message: impl Into<Cow<'static, str>>) -> Explanation {
+    retried(reason, message, Retry::Unsaid)
+}
+
+fn retried(reason: Reason, message: impl Into<Cow<'static, str>>, retry: Retry) -> Explanation {
+    Explanation { reason, message: message.into(), retry, detail: Detail::None, metadata: Vec::new() }
+}
+
+/// The first few violations in words; the details have all of them.
+fn invalid(violations: &[FieldViolation]) -> Explanation {
+    let described: Vec<_> =
+        violations.iter().take(3).map(|v| format!("{} {}", v.field, v.description)).collect();
+    let more = match violations.len().saturating_sub(described.len()) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let message = format!("the request is invalid: {}{more}", described.join("; "));
+    let detail = Detail::BadRequest(violations.to_vec());
+    Explanation { detail, ..plain(Reason::InvalidRequest, message) }
+}
+
+fn explain_denial(denial: Denial) -> Explanation {
+    match denial {
+        Denial::ProjectUnknown => plain(
+            Reason::ProjectUnknown,
+            "there is no such project, or it is not yours; name one, or ask the operator for a default",
+        ),
+        Denial::PolicyDenied(missing) => {
+            let message = format!("the policy does not allow this: {missing}; ask the operator for a grant");
+            let missing = denial.missing().map(|missing| ("missing", missing.to_owned()));
+            let metadata = missing.into_iter().collect();
+            Explanation { metadata, ..plain(Reason::PolicyDenied, message) }
+        }
+        Denial::RegionForbidden => {
+            plain(Reason::RegionForbidden, "the policy does not allow this region; name another one")
+        }
+        Denial::PermanentTokenForbidden => {
+            plain(Reason::PermanentTokenForbidden, "permanent tokens are not allowed; ask for a ttl")
+        }
+        Denial::TtlAboveMaximum(maximum) => {
+            let readable = humantime::format_duration(maximum);
+            let message = format!("the ttl is above the maximum of {readable}; ask for less");
+            let metadata = vec![("maximum_seconds", maximum.as_secs().to_string())];
+            Explanation { metadata, ..plain(Reason::TtlAboveMaximum, message) }
+        }
+    }
+}
+
+fn explain_quota(exceeded: &QuotaExceeded) -> Explanation {
+    let QuotaExceeded { grant, what, allowed, retry_after } = exceeded;
+    let advice = match what {
+        Limit::Burst => "ask for fewer tokens at once: waiting cannot help",
+        Limit::Watches => "end another watch first",
+        Limit::TokensPerSecond | Limit::UpstreamPerSecond => "try again later",
+    };
+    let retry = retry_after.map_or(Retry::Unsaid, Retry::After);
+    let detail = Detail::QuotaFailure(what.to_string(), format!("grant {grant} allows {what} = {allowed}"));
+    Explanation { detail, ..retried(Reason::CallerQuotaExceeded, format!("{exceeded}; {advice}"), retry) }
+}
+
+/// A repeated call without a `request_id` would create a second one.
+fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
+    let (reason, cause) = match why {
+        Withheld::AuditUnavailable => (Reason::AuditUnavailable, "the audit trail cannot be written"),
+        Withheld::ClockUnstable => (Reason::ClockUnstable, "this server's clock was set by more than 5 s"),
+        Withheld::KeyGone => {
+            let message = "what was asked for exists, but the access key that created it signs no more, so there \
+                           is no token for it";
+            return plain(Reason::AccessKeyUnknown, message);
+        }
+    };
+    let (advice, retry) = if has_request_id {
+        ("what it was for exists, and the same request_id finds it in this replica", SOON)
+    } else {
+        (
+            "what it was for exists: look for it before you ask again, and send a request_id next time",
+            Retry::Never,
+        )
+    };
+    retried(reason, format!("{cause}, so the token is withheld; {advice}"), retry)
+}
+
+fn explain_idempotency(refusal: idempotency::Refusal) -> Explanation {
+    match refusal {
+        idempotency::Refusal::OtherArguments => {
+            invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)])
+        }
+        idempotency::Refusal::Full => {
+            retried(Reason::Overloaded, "too many request ids are remembered; try again later", SOON)
+        }
+        idempotency::Refusal::Lost => plain(
+            Reason::UpstreamOutcomeUnknown,
+            "the first call with this request_id broke off; look before you ask again with a new one",
+        ),
+    }
+}
+
+fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
+    match error {
+        Upstream::Unreachable { .. } => retried(
+            Reason::UpstreamUnreachable,
+            "the whiteboard API cannot be reached, or fails; it is safe to try again",
+            SOON,
+        ),
+        Upstream::OutcomeUnknown { .. } => plain(
+            Reason::UpstreamOutcomeUnknown,
+            "the whiteboard API gave no usable answer; it may have done what was asked, so look before you ask again",
+        ),
+        Upstream::CredentialsRejected { .. } => plain(
+            Reason::UpstreamCredentialsRejected,
+            "the whiteboard API does not take this service's keys; its operator must look at them",
+        ),
+        Upstream::Refused { .. } => plain(
+            Reason::UpstreamRefused,
+            "the whiteboard API refuses this request; check its values against the vendor's documentation",
+        ),
+        Upstream::NotFound => explain_missing(resource),
+        Upstream::SceneNotFound => plain(
+            Reason::SceneNotFound,
+            "there is no such scene in this room; list the scenes of its directory",
+        ),
+        Upstream::RoomDisabled => plain(Reason::RoomDisabled, "the room is disabled; enable it first"),
+        Upstream::NotWaiting => {
+            plain(Reason::ConversionNotWaiting, "the conversion does not wait any more; nothing was changed")
+        }
+        Upstream::FeatureDisabled => plain(
+            Reason::UpstreamFeatureDisabled,
+            "this feature is off in this region; the project's owner can switch it on in the vendor's console",
+        ),
+        Upstream::QueueFull => Explanation {
+            detail: upstream_quota("conversions that wait in this region"),
+            ..retried(
+                Reason::UpstreamQueueFull,
+                "too many conversions are waiting in this region; try again later",
+                SOON,
+            )
+        },
+        Upstream::RateLimited { retry_after } => Explanation {
+            detail: upstream_quota("calls of the whiteboard API"),
+            ..retried(
+                Reason::UpstreamRateLimited,
+                "the whiteboard API asks for fewer calls; try again later",
+                Retry::After(retry_after.unwrap_or(DELAY)),
+            )
+        },
+        Upstream::ClockUnstable => retried(Reason::ClockUnstable, CLOCK_UNSTABLE, SOON),
+        Upstream::UnexpectedAnswer { effect, .. } => {
+            let unknown = || ("outcome", "unknown".to_owned());
+            let metadata = (*effect == Effect::Possible).then(unknown).into_iter().collect();
+            Explanation { metadata, ..unexpected_answer() }
+        }
+    }
+}
+
+/// What a 404 means.
+fn explain_missing(resource: Resource) -> Explanation {
+    match resource {
+        Resource::Room | Resource::Scene => plain(
+            Reason::RoomNotFound,
+            "there is no such room in this project and region; check both, and the uuid",
+        ),
+        Resource::Conversion => plain(
+            Reason::ConversionNotFound,
+            "there is no such conversion in this project and region; one can be read for seven days",
+        ),
+        Resource::Project => unexpected_answer(),
+    }
+}
+
+fn unexpected_answer() -> Explanation {
+    plain(
+        Reason::UpstreamUnexpectedAnswer,
+        "the whiteboard API gave an answer that is not what it documents; the log has the detail",
+    )
+}
+
+fn upstream_quota(what: &str) -> Detail {
+    Detail::QuotaFailure("upstream".to_owned(), what.to_owned())
+}

@@ -1,0 +1,61 @@
+//! Verification: what a token is worth, to a caller who may ask.
+
+use std::sync::Arc;
+
+use super::Authorizer;
+use crate::{
+    caller::Principal,
+    error::Error,
+    keyring::Project,
+    methods::Rpc,
+    policy::{Denial, Missing},
+    token::{Presented, TokenError, Wanted, verify},
+};
+
+/// What a token is worth.
+#[derive(Debug)]
+pub struct Verdict {
+    /// `Ok`, or the first thing that is wrong.
+    pub result: Result<(), TokenError>,
+    /// What it says, where it could be read.
+    pub presented: Option<Presented>,
+    /// The project whose key it names.
+    pub project: Option<Arc<Project>>,
+}
+
+impl Authorizer {
+    /// Verifies a token. `project`: whose key it must be; empty: any that the caller may verify for.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] or [`Error::ClockUnstable`]. That the token is invalid is no error.
+    pub fn verify(
+        &self,
+        principal: &Principal,
+        token: &str,
+        project: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Verdict, Error> {
+        let (keyring, rules) = (self.keyring.now(), self.rules.now());
+        let verifiable = rules.may_verify(principal.as_str());
+        let meant = match project {
+            "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(Missing::Rpc).into()),
+            "" => None,
+            name => {
+                let project = keyring.project(name).ok_or(Denial::ProjectUnknown)?;
+                rules.admit(principal.as_str(), project.name())?.decide(Rpc::VerifyToken, None, None)?;
+                Some(project)
+            }
+        };
+        let presented = match Presented::parse(token) {
+            Ok(presented) => presented,
+            Err(error) => return Ok(Verdict { result: Err(error), presented: None, project: None }),
+        };
+        let usable = keyring.find(presented.access_key()).filter(|(owner, _)| match meant {
+            Some(meant) => meant.name() == owner.name(),
+            None => verifiable.contains(owner.name()),
+        });
+        let result = verify(&presented, usable.map(|(_, key)| &**key), self.stability.now()?, wanted);
+        let project = usable.map(|(project, _)| project.clone());
+        Ok(Verdict { result, presented: Some(presented), project })
+    }
+}

@@ -1,0 +1,55 @@
+//! The authentication layer: who calls, before a handler sees the call.
+
+use std::{future::Future, sync::Arc};
+
+use http::HeaderMap;
+use tonic::Status;
+
+use super::{Request, Response, observe::CallerTrace, request_id::RequestId};
+use crate::{
+    call::CallContext,
+    caller::{Callers, Principal},
+    error::Error,
+    server::Peer,
+};
+
+/// What anyone may call without a credential.
+const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
+
+/// Makes the call's [`CallContext`] an extension of the request. `None`: everyone is let in.
+pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
+
+impl Authenticate {
+    pub(super) async fn call<F>(
+        &self,
+        mut request: Request,
+        next: impl FnOnce(Request) -> F + Send,
+    ) -> Response
+    where
+        F: Future<Output = Response> + Send,
+    {
+        if OPEN.iter().any(|prefix| request.uri().path().starts_with(prefix)) {
+            return next(request).await;
+        }
+        let peer = request.extensions().get::<Peer>().cloned();
+        let principal = match self.principal(request.headers(), peer.as_ref()).await {
+            Ok(principal) => principal,
+            Err(error) => return Status::from(error).into_http(),
+        };
+        let extensions = request.extensions();
+        let context = CallContext {
+            principal,
+            peer: peer.map(|peer| peer.address.ip()),
+            request_id: extensions.get().map(RequestId::as_str).unwrap_or_default().to_owned(),
+            trace_id: extensions.get().map(|CallerTrace(id)| *id),
+        };
+        request.extensions_mut().insert(context);
+        next(request).await
+    }
+
+    async fn principal(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Principal, Error> {
+        let Some(callers) = &self.0 else { return Ok(Principal::anonymous()) };
+        let certificates = peer.and_then(|peer| peer.certificates.as_deref());
+        callers.identify(headers, certificates).await.map_err(Error::Unauthenticated)
+    }
+}

@@ -1,0 +1,52 @@
+//! `x-request-id`: names a call in its answer, in the log and in the audit trail.
+
+use std::{future::Future, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Request, Response};
+use crate::{entropy::Entropy, token::Nonce};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The call's id; an extension of the request.
+#[derive(Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Gives the call an id, and the answer the same.
+pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
+
+impl AssignRequestId {
+    pub(super) async fn call<F>(
+        &self,
+        mut request: Request,
+        next: impl FnOnce(Request) -> F + Send,
+    ) -> Response
+    where
+        F: Future<Output = Response> + Send,
+    {
+        let id = self.id(request.headers());
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let mut response = next(request).await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    /// The caller's own id, if it is one that a log can hold, or a new one.
+    fn id(&self, headers: &HeaderMap) -> HeaderValue {
+        let fits = |id: &&HeaderValue| {
+            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=64).contains(&id.len()) && id.as_bytes().iter().all(allowed)
+        };
+        headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
+            let id = Nonce::random(self.0.bytes());
+            HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
+        })
+    }
+}
