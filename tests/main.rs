@@ -9,6 +9,7 @@ mod canary;
 mod command_line;
 mod decisions;
 mod emulator;
+mod errors;
 mod helpers;
 mod identity;
 mod keyring;

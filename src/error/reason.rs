@@ -44,7 +44,7 @@ pub enum Repeat {
     No,
     /// Yes, after the delay in `RetryInfo`, to any replica.
     Anywhere,
-    /// Yes, after the delay in `RetryInfo`. Another replica has the same limit upstream.
+    /// After the delay in `RetryInfo`: the limit is not this replica's own.
     Later,
     /// Only after a look at what the first call did: it may have taken effect.
     AfterALook,

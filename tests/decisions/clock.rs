@@ -72,6 +72,8 @@ async fn a_step_while_a_room_is_created_withholds_its_token_and_the_trail_names_
     house.world.clock.step(HOUR);
     let refused = created.await.unwrap().unwrap_err();
     assert_refused(&refused, Code::Unavailable, "CLOCK_UNSTABLE", &[]);
+    assert!(refused.get_error_details().retry_info().is_none(), "it would create another room");
+    assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
     let lines = house.lines();
     assert_eq!((lines.len(), &lines[1]["phase"]), (2, &"outcome".into()), "{lines:?}");
     assert_eq!(lines[1]["reason"], "CLOCK_UNSTABLE");
