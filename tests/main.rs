@@ -14,6 +14,7 @@ mod identity;
 mod keyring;
 mod methods;
 mod policy;
+mod protos;
 mod reload;
 mod rpc;
 mod server;
