@@ -21,7 +21,7 @@ use crate::{
     entropy::Entropy,
     rpc::{Deadline, Error},
     telemetry::Metrics,
-    token::Nonce,
+    uuid4::Uuid4,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -132,7 +132,7 @@ fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> HeaderValue {
         (1..=64).contains(&id.len()) && id.as_bytes().iter().all(allowed)
     };
     headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
-        let id = Nonce::random(entropy.bytes());
+        let id = Uuid4::random(entropy.bytes());
         HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
     })
 }
