@@ -226,7 +226,7 @@ fn assert_no_circle(modules: &BTreeMap<Module, Vec<Module>>) {
 
 #[test]
 fn no_circle_inside_a_room() {
-    for room in ["emulator", "token"] {
+    for room in ["emulator", "token", "whiteboard"] {
         assert_no_circle(&modules(room));
     }
 }
