@@ -10,10 +10,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(feature = "proto")]
 mod proto {
-    use std::{collections::BTreeSet, env, error::Error, fmt::Write, fs, path::PathBuf};
-
-    /// Messages that hold a secret: `src/proto.rs` gives each a `Debug` that hides it.
-    const SECRET: [&str; 2] = [".inkpass.v1.Token", ".inkpass.v1.VerifyTokenRequest"];
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        env,
+        error::Error,
+        fmt::Write,
+        fs,
+        path::PathBuf,
+    };
 
     const FILES: [&str; 5] = [
         "inkpass/v1/common.proto",
@@ -32,6 +36,8 @@ mod proto {
         let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
         fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
         fs::write(out.join("rpcs.rs"), rpcs(&compiler))?;
+        let redacted = redacted(&compiler)?;
+        fs::write(out.join("redacted.rs"), redacted.values().map(String::as_str).collect::<String>())?;
 
         let mut config = tonic_prost_build::Config::new();
         config.enable_type_names();
@@ -40,9 +46,65 @@ mod proto {
             .build_server(cfg!(feature = "server"))
             .build_transport(false)
             .generate_default_stubs(true)
-            .skip_debug(SECRET)
+            .skip_debug(redacted.keys().map(|message| format!(".inkpass.v1.{message}")).collect::<Vec<_>>())
             .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
         Ok(())
+    }
+
+    /// The messages that hold a secret, each with a `Debug` that masks it. The comment of such a field begins with
+    /// `Secret:`, since protoc 3.21 has no option `debug_redact`.
+    ///
+    /// # Errors
+    /// A secret in a nested message or beside a oneof, where no `Debug` is written.
+    fn redacted(compiler: &protox::Compiler) -> Result<BTreeMap<String, String>, String> {
+        let mut redacted = BTreeMap::new();
+        for file in &compiler.file_descriptor_set().file {
+            // The fields of each message that are secret, by their places.
+            let mut secrets: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+            for location in file.source_code_info.iter().flat_map(|info| &info.location) {
+                if !location.leading_comments().trim_start().starts_with("Secret:") {
+                    continue;
+                }
+                // The numbers of FileDescriptorProto.message_type and DescriptorProto.field.
+                let &[4, message, 2, field] = &*location.path else {
+                    return Err(format!("{}: `Secret:` is not at a field of an outer message", file.name()));
+                };
+                secrets
+                    .entry(message.try_into().unwrap_or(0))
+                    .or_default()
+                    .push(field.try_into().unwrap_or(0));
+            }
+            for (message, fields) in secrets {
+                let message = &file.message_type[message];
+                if !message.oneof_decl.is_empty() {
+                    return Err(format!("{} has a secret beside a oneof", message.name()));
+                }
+                let mut body = String::new();
+                for (place, field) in message.field.iter().enumerate() {
+                    let name = field.name();
+                    let is_enum = field.r#type().as_str_name() == "TYPE_ENUM";
+                    let value = match fields.contains(&place) {
+                        true => "\"***\"".to_owned(),
+                        false if is_enum => format!("self.{name}()"),
+                        false => format!("self.{name}"),
+                    };
+                    let _ = writeln!(body, "            .field(\"{name}\", &{value})");
+                }
+                let name = message.name();
+                let debug = format!(
+                    "
+impl std::fmt::Debug for {name} {{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{
+        f.debug_struct(\"{name}\")
+{body}            .finish()
+    }}
+}}
+"
+                );
+                redacted.insert(name.to_owned(), debug);
+            }
+        }
+        Ok(redacted)
     }
 
     /// An enum of every RPC, for tables that must have a row for each: one without a row does not compile.

@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto features deny doc test constant-time smoke image rotation chart e2e-refusals e2e-if-possible
+ci: fmt clippy proto proto-languages features deny doc test constant-time smoke image rotation chart e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -20,6 +20,10 @@ clippy:
 # The .proto files pass Buf's lint
 proto:
     {{ buf }} lint proto
+
+# Debian 12's protoc generates Go, Java and C# from the .proto files; Go and Java compile
+proto-languages:
+    .ci/protos
 
 # The signer builds without tokio, tonic and generated code; the client without the server
 features:

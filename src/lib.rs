@@ -10,8 +10,17 @@
 //! any release.
 
 pub mod clock;
+mod hex;
 pub mod region;
 pub mod token;
+pub mod uuid4;
+
+#[cfg(any(feature = "client", feature = "server"))]
+mod error_chain;
+#[cfg(feature = "server")]
+mod json_text;
+#[cfg(any(feature = "client", feature = "server"))]
+mod loopback;
 
 #[cfg(feature = "emulator")]
 pub mod emulator;

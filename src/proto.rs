@@ -1,8 +1,6 @@
 //! The messages and services of `inkpass.v1`, generated from proto/inkpass/v1 at build time.
 //!
-//! prost does not know `debug_redact`: the messages that hold a secret have their `Debug` here.
-
-use std::fmt;
+//! A field whose comment begins with `Secret:` is masked in `Debug`.
 
 use prost_types::Timestamp;
 
@@ -22,32 +20,7 @@ pub use generated::*;
 /// The descriptor set of `inkpass.v1`, encoded: for reflection and for JSON.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("value", &"***")
-            .field("kind", &self.kind())
-            .field("role", &self.role())
-            .field("uuid", &self.uuid)
-            .field("access_key", &self.access_key)
-            .field("expire_time", &self.expire_time)
-            .field("fingerprint", &self.fingerprint)
-            .finish()
-    }
-}
-
-impl fmt::Debug for VerifyTokenRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyTokenRequest")
-            .field("project", &self.project)
-            .field("token", &"***")
-            .field("permission", &self.permission())
-            .field("mint_role", &self.mint_role())
-            .field("room_uuid", &self.room_uuid)
-            .field("task_uuid", &self.task_uuid)
-            .finish()
-    }
-}
+include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
 
 impl From<token::Role> for Role {
     fn from(role: token::Role) -> Self {

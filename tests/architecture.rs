@@ -1,6 +1,7 @@
 //! The layout's rules, held against the sources: docs/architecture.md.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -102,6 +103,143 @@ fn nothing_below_imports_the_command_line_or_the_server() {
         }
     }
     assert_free_of("server", &["crate::cli"]);
+}
+
+/// A module's path, such as `["token", "key"]`.
+type Module = Vec<String>;
+
+/// The modules of a room, each with the paths that its file imports or names; its tests are left out.
+fn modules(room: &str) -> BTreeMap<Module, Vec<Module>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let module = |(file, text): (PathBuf, String)| {
+        let file = file.strip_prefix(&root).unwrap().with_extension("");
+        let module = file.iter().map(|part| part.to_str().unwrap().to_owned()).filter(|part| part != "mod");
+        let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        (module.collect(), named_paths(text))
+    };
+    sources(room).into_iter().map(module).collect()
+}
+
+fn named_paths(text: &str) -> Vec<Module> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut paths = Vec::new();
+    let mut rest = String::new();
+    for statement in lines.collect::<Vec<_>>().join("\n").split_inclusive(';') {
+        let (before, tree) = match statement.rsplit_once("use ") {
+            Some((before, tree)) if tree.ends_with(';') && !tree.contains('=') => (before, tree),
+            _ => (statement, ""),
+        };
+        rest.push_str(before);
+        expand("", tree.trim_end_matches(';'), &mut paths);
+    }
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
+    let words = rest.split(|c: char| !is_part(c));
+    paths.extend(words.filter(|word| word.starts_with("super::") || word.starts_with("crate::")).map(split));
+    paths
+}
+
+fn split(path: &str) -> Module {
+    path.split("::").map(str::to_owned).collect()
+}
+
+/// Each path of a tree such as `a::{self, b::C as D}`.
+fn expand(prefix: &str, tree: &str, paths: &mut Vec<Module>) {
+    let tree = tree.trim();
+    if let Some((path, group)) = tree.split_once('{') {
+        let (mut depth, mut start) = (0, 0);
+        let group = group.trim_end().strip_suffix('}').unwrap();
+        for (at, c) in group.char_indices() {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            if c == ',' && depth == 0 {
+                expand(&format!("{prefix}{path}"), &group[start..at], paths);
+                start = at + 1;
+            }
+        }
+        expand(&format!("{prefix}{path}"), &group[start..], paths);
+    } else if !tree.is_empty() {
+        let path = format!("{prefix}{}", tree.split(" as ").next().unwrap());
+        paths.push(split(path.strip_suffix("::self").unwrap_or(&path)));
+    }
+}
+
+/// The module of this room that defines what a path names; what a `mod.rs` hands on is its origin's.
+fn origin(modules: &BTreeMap<Module, Vec<Module>>, from: &[String], path: &[String]) -> Option<Module> {
+    let mut at = from.to_vec();
+    let mut names = path;
+    while let Some((first, rest)) = names.split_first() {
+        match &**first {
+            "super" => drop(at.pop()),
+            "crate" => at.clear(),
+            "self" => {}
+            _ => break,
+        }
+        names = rest;
+    }
+    let is_relative = names.len() == path.len();
+    for (index, name) in names.iter().enumerate() {
+        let below = [&*at, std::slice::from_ref(name)].concat();
+        if modules.keys().any(|module| module.starts_with(&below)) {
+            at = below;
+            continue;
+        }
+        if is_relative && index == 0 {
+            return None;
+        }
+        let handed_on = modules.get(&at)?.iter().find(|path| path.len() > 1 && path.last() == Some(name));
+        return handed_on.and_then(|path| origin(modules, &at, path)).or(Some(at));
+    }
+    modules.contains_key(&at).then_some(at)
+}
+
+/// Follows imports from the last module of a way; the modules of a circle, if there is one.
+fn circle(imports: &BTreeMap<Module, Vec<Module>>, way: &mut Vec<Module>, done: &mut Vec<Module>) -> bool {
+    let last = way.last().unwrap().clone();
+    for next in imports[&last].iter().filter(|next| **next != last) {
+        if let Some(start) = way.iter().position(|module| module == next) {
+            way.drain(..start);
+            return true;
+        }
+        if !done.contains(next) {
+            way.push(next.clone());
+            if circle(imports, way, done) {
+                return true;
+            }
+        }
+    }
+    done.extend(way.pop());
+    false
+}
+
+#[track_caller]
+fn assert_no_circle(modules: &BTreeMap<Module, Vec<Module>>) {
+    let imports = |(module, paths): (&Module, &Vec<Module>)| {
+        let origins = paths.iter().filter_map(|path| origin(modules, module, path));
+        (module.clone(), origins.collect::<Vec<_>>())
+    };
+    let imports: BTreeMap<_, _> = modules.iter().map(imports).collect();
+    let mut done = Vec::new();
+    for module in imports.keys() {
+        let mut way = vec![module.clone()];
+        assert!(done.contains(module) || !circle(&imports, &mut way, &mut done), "a circle: {way:?}");
+    }
+}
+
+#[test]
+fn no_circle_inside_a_room() {
+    for room in ["emulator", "token", "whiteboard"] {
+        assert_no_circle(&modules(room));
+    }
+}
+
+#[test]
+#[should_panic(expected = "a circle")]
+fn a_circle_through_a_mod_rs_is_found() {
+    let files = [
+        ("r", "mod a;\npub(crate) use self::{a::{self, A as B}, b::C};"),
+        ("r::a", "use std::fmt;\nuse crate::{r::C, clock};"),
+        ("r::b", "fn f(_: &super::a::A) {}"),
+    ];
+    assert_no_circle(&files.iter().map(|(module, text)| (split(module), named_paths(text))).collect());
 }
 
 /// Else a secret key in it could go unnoticed: `tests/helpers/canary.rs`.

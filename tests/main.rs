@@ -15,6 +15,7 @@ mod identity;
 mod keyring;
 mod methods;
 mod policy;
+mod protos;
 mod reload;
 mod rpc;
 mod server;

@@ -6,7 +6,6 @@
 //! line's fields and what marks mean.
 
 mod entry;
-mod escape;
 mod failures;
 mod line;
 mod object;

@@ -5,8 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use super::escape::push_escaped;
-use crate::{clock::UnixMillis, token::Fingerprint};
+use crate::{clock::UnixMillis, json_text::push_escaped, token::Fingerprint};
 
 /// How much a line may hold, from generous to what always fits.
 struct Fit {

@@ -1,7 +1,7 @@
 //! One fetch of an issuer's keys over HTTP. Nothing is kept from fetch to fetch, so a CA or token
 //! file that has changed needs no restart.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use reqwest::{Certificate, Client, redirect};
@@ -12,7 +12,7 @@ use super::{
     IssuerSettings,
     jwk::{self, Key},
 };
-use crate::file::OpenFile;
+use crate::{error_chain::Causes, file::OpenFile};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,11 +89,5 @@ fn bearer(path: &Path) -> Result<HeaderValue, String> {
 /// An error with its causes. The URL is in the settings; it need not be in every line.
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    format!("{error}{}", Causes(&error))
 }

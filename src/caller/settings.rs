@@ -2,9 +2,10 @@
 
 use std::{collections::HashSet, fmt::Display, path::PathBuf};
 
-use url::{Host, Url};
+use url::Url;
 
 use super::{ApiKeys, fetch, principal::is_issuer_name, spiffe::is_trust_domain};
+use crate::loopback;
 
 /// `[identity]`.
 #[derive(Clone, Debug, Default)]
@@ -141,10 +142,5 @@ impl IssuerSettings {
 
 /// Whether a URL stays on this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    url.host_str().is_some_and(loopback::is_loopback)
 }

@@ -22,7 +22,7 @@ use crate::{
     region::Region,
     server::Server,
     telemetry,
-    token::Nonce,
+    uuid4::Uuid4,
     watcher, whiteboard,
 };
 
@@ -124,7 +124,7 @@ impl ThrowAwayKeys {
     pub(super) fn new() -> Result<Self, Failure> {
         let directory = tempfile::Builder::new().prefix("inkpass-dev-").tempdir()?;
         for name in ["access-key", "secret-key"] {
-            let random = Nonce::random(SystemEntropy.bytes());
+            let random = Uuid4::random(SystemEntropy.bytes());
             let mut file = OpenOptions::new()
                 .write(true)
                 .create_new(true)

@@ -18,7 +18,7 @@ mod credentials;
 mod refusal;
 mod watch;
 
-use std::{error::Error, fmt, fs, io, net::IpAddr, path::PathBuf, time::Duration};
+use std::{error::Error, fmt, fs, io, path::PathBuf, time::Duration};
 
 use tonic::{
     service::interceptor::InterceptedService,
@@ -30,10 +30,14 @@ pub use self::{
     refusal::Refusal,
     watch::Watch,
 };
-use crate::proto::{
-    WatchConversionRequest, conversion_service_client::ConversionServiceClient,
-    room_service_client::RoomServiceClient, scene_service_client::SceneServiceClient,
-    token_service_client::TokenServiceClient,
+use crate::{
+    error_chain::Causes,
+    loopback::is_loopback,
+    proto::{
+        WatchConversionRequest, conversion_service_client::ConversionServiceClient,
+        room_service_client::RoomServiceClient, scene_service_client::SceneServiceClient,
+        token_service_client::TokenServiceClient,
+    },
 };
 
 /// A connection to a server. Cloning it is cheap and shares the connection.
@@ -84,15 +88,7 @@ impl fmt::Display for ConnectError {
                  with consent (--plaintext) where a mesh encrypts",
             ),
             Self::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
-            Self::Unreachable(error) => {
-                write!(f, "{error}")?;
-                let mut source = error.source();
-                while let Some(cause) = source {
-                    write!(f, ": {cause}")?;
-                    source = cause.source();
-                }
-                Ok(())
-            }
+            Self::Unreachable(error) => write!(f, "{error}{}", Causes(error)),
         }
     }
 }
@@ -169,14 +165,10 @@ impl Client {
 impl Options {
     /// Whether it would be wrong to speak in the clear.
     fn needs_tls(&self, server: &Uri) -> bool {
-        let is_betrayed = self.credential.is_some() && !self.plaintext && !is_loopback(server);
-        self.tls_ca_file.is_some() || self.tls_identity_files.is_some() || is_betrayed
+        let is_loopback = is_loopback(server.host().unwrap_or_default());
+        let is_exposed = self.credential.is_some() && !self.plaintext && !is_loopback;
+        self.tls_ca_file.is_some() || self.tls_identity_files.is_some() || is_exposed
     }
-}
-
-fn is_loopback(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn endpoint(server: &str) -> Result<Endpoint, ConnectError> {

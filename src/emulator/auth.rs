@@ -1,23 +1,16 @@
-//! Who calls: the `token` and `region` headers, judged as the vendor judges them.
+//! Authentication: the `token` and `region` headers, verified as the vendor verifies them.
 //!
-//! Which permission a call needs is not decided here: see [`super::calls`].
+//! The table in [`super::handlers`] says which permission a call needs.
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
-
 use super::{
     answer::Failure,
-    calls::Call,
+    call::Call,
+    headers::{header, region},
     world::{Place, World},
 };
-use crate::{
-    region::Region,
-    token::{Kind, Permission, Presented, Role, SigningKey, TokenError, Wanted, verify},
-};
-
-/// The region of a call that names none: the vendor's own default.
-pub(super) const DEFAULT_REGION: Region = Region::CnHz;
+use crate::token::{Kind, Permission, Presented, Role, SigningKey, TokenError, Wanted, verify};
 
 /// A caller whose token permits the call.
 pub(super) struct Caller {
@@ -28,7 +21,7 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Reads and judges the headers. A room or task in the path binds a Room or Task token.
+    /// Reads and verifies the headers. A room or task in the path binds a Room or Task token.
     pub(super) fn identify(world: &World, call: &Call, permission: Permission) -> Result<Self, Failure> {
         let token = header(&call.headers, "token").ok_or(TokenError::Malformed)?;
         let token = Presented::parse(token)?;
@@ -45,22 +38,8 @@ impl Caller {
         Ok(Self { place, kind: token.kind(), role: token.role(), key: Arc::clone(key) })
     }
 
-    /// Whether the token may open what `access_key` created: see [`super::Settings::same_key`].
+    /// Whether the token may open what `access_key` created: see `Settings::same_key`.
     pub(super) fn opens(&self, access_key: &str, same_key: bool) -> bool {
         !same_key || self.kind == Kind::Sdk || self.key.access_key() == access_key
     }
-}
-
-/// The region that the call names, or the default one.
-pub(super) fn region(headers: &HeaderMap) -> Result<Region, Failure> {
-    if !headers.contains_key("region") {
-        return Ok(DEFAULT_REGION);
-    }
-    let name = header(headers, "region").unwrap_or_default();
-    name.parse().map_err(|error| Failure::invalid(format!("region {error}")))
-}
-
-/// A header's value, if it is there and is text.
-pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
 }

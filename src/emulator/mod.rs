@@ -62,65 +62,41 @@
 
 mod answer;
 mod auth;
-mod calls;
-mod controls;
+mod call;
 mod conversions;
 mod faults;
-mod gate;
-mod projector;
+mod handlers;
+mod headers;
+mod layer;
+mod project;
 mod queue;
 mod requests;
 mod rooms;
 mod scenes;
-mod screenshots;
 mod settings;
+mod shared;
 mod task;
-mod tokens;
 mod webhooks;
 mod world;
 
-use std::{
-    fmt,
-    future::Future,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::Future, io, sync::Arc, time::Duration};
 
 use axum::{Extension, Router, middleware};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
-pub use settings::{ErrorShape, Settings};
-
-use conversions::Notice;
-use world::World;
-
-use crate::{
-    clock::{Clock, UnixMillis},
-    entropy::Entropy,
-    token::SigningKey,
+pub use self::{
+    project::Project,
+    settings::{ErrorShape, Settings},
 };
+use self::{shared::Shared, world::World};
+use crate::{clock::Clock, entropy::Entropy};
 
 /// How long a stop waits for the calls under way.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A project, whose keys all open the same rooms and tasks.
-#[derive(Clone, Debug)]
-pub struct Project {
-    /// What its `teamUUID` and `appUUID` follow from.
-    pub name: String,
-    /// The access keys that it has, each with its secret key.
-    pub keys: Vec<Arc<SigningKey>>,
-}
-
 /// The emulator. Its clones share one state.
 #[derive(Clone)]
-pub struct Emulator(Arc<Shared>);
-
-struct Shared {
-    clock: Arc<dyn Clock>,
-    world: Mutex<World>,
-}
+pub struct Emulator(Shared);
 
 impl Emulator {
     /// An emulator with these projects and nothing in them. No two keys may have the same access
@@ -132,14 +108,13 @@ impl Emulator {
         entropy: Arc<dyn Entropy>,
         settings: Settings,
     ) -> Self {
-        let world = Mutex::new(World::new(projects, entropy, settings));
-        Self(Arc::new(Shared { clock, world }))
+        Self(Shared::new(clock, World::new(projects, entropy, settings)))
     }
 
     /// All paths, for a server of one's own. Webhooks are sent by [`Emulator::serve`] only.
     pub fn router(&self) -> Router {
-        let gate = middleware::from_fn_with_state(self.clone(), gate::pass);
-        calls::routes().layer(gate).with_state(self.clone())
+        let layer = middleware::from_fn_with_state(self.0.clone(), layer::around_each_call);
+        handlers::routes().layer(layer).with_state(self.0.clone())
     }
 
     /// Serves until `shutdown` ends and the calls under way are answered; delays on demand are cut
@@ -155,7 +130,7 @@ impl Emulator {
         let (stop, stopped) = watch::channel(());
         let router = self.router().layer(Extension(faults::Stopped(stopped.clone())));
         let mut overdue = stopped.clone();
-        let webhooks = tokio::spawn(webhooks::send_due(self.clone(), stopped));
+        let webhooks = tokio::spawn(webhooks::send_due(self.0.clone(), stopped));
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             shutdown.await;
             drop(stop);
@@ -167,57 +142,10 @@ impl Emulator {
         webhooks.await.map_err(io::Error::other)?;
         outcome
     }
-
-    fn now(&self) -> UnixMillis {
-        self.0.clock.now()
-    }
-
-    /// The state. A call that panicked has done its harm to its own caller: the others go on.
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Ends when a task with a webhook was started.
-    async fn webhook_expected(&self) {
-        let expected = Arc::clone(&self.world().webhook_expected);
-        expected.notified().await;
-    }
-
-    /// What webhooks are to be told now, and whether more is to come.
-    fn take_notices(&self) -> (Vec<Notice>, bool) {
-        let mut world = self.world();
-        world.settle(self.now());
-        let mut due = Vec::new();
-        let mut more = false;
-        for partition in world.partitions.values_mut() {
-            due.append(&mut partition.conversions.take_notices());
-            more |= partition.conversions.expects_notice();
-        }
-        (due, more)
-    }
 }
 
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{clock::SystemClock, entropy::SystemEntropy};
-
-    #[test]
-    fn a_panic_under_the_lock_does_not_take_the_emulator_down() {
-        let emulator =
-            Emulator::new(Vec::new(), Arc::new(SystemClock), Arc::new(SystemEntropy), Settings::default());
-        let clone = emulator.clone();
-        let panicked = std::thread::spawn(move || {
-            let _world = clone.world();
-            panic!("on purpose");
-        });
-        assert!(panicked.join().is_err());
-        assert!(emulator.world().projects.is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use axum::http::request::Parts;
 use serde_json::{Value, json};
 
-use super::auth::header;
+use super::headers::header;
 use crate::token::Presented;
 
 /// How many requests are kept: the last ones.

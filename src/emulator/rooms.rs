@@ -1,4 +1,4 @@
-//! Rooms, and the calls that create, read, list and disable them.
+//! The rooms of a partition.
 
 use std::{
     collections::HashMap,
@@ -6,21 +6,10 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    calls::Call,
-    scenes::Scenes,
-    world::{App, World},
-};
-use crate::{clock::UnixMillis, region::Region, token::TokenError};
-
-/// How many rooms a listing gives if it does not say, and the most that it may ask for.
-const DEFAULT_LISTED: usize = 100;
-const MAX_LISTED: usize = 1000;
+use super::{project::App, scenes::Scenes};
+use crate::clock::UnixMillis;
 
 /// A room.
 pub(super) struct Room {
@@ -28,11 +17,11 @@ pub(super) struct Room {
     /// Of the token that created it.
     pub(super) access_key: String,
     pub(super) scenes: Scenes,
-    app: Arc<App>,
-    is_record: bool,
-    is_ban: bool,
-    created_at: UnixMillis,
-    limit: u32,
+    pub(super) app: Arc<App>,
+    pub(super) is_record: bool,
+    pub(super) is_ban: bool,
+    pub(super) created_at: UnixMillis,
+    pub(super) limit: u32,
 }
 
 /// A partition's rooms, in the order of their creation. They are never deleted.
@@ -40,83 +29,6 @@ pub(super) struct Room {
 pub(super) struct Rooms {
     rooms: Vec<Room>,
     by_uuid: HashMap<String, usize>,
-}
-
-/// `POST /v5/rooms`.
-pub(super) fn create(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let NewRoom { is_record, limit } = call.json()?;
-    if is_record && !supports_recording(caller.place.region) {
-        return Err(Failure::invalid("isRecord is not supported in this region"));
-    }
-    let room = Room {
-        uuid: world.new_uuid(),
-        access_key: caller.key.access_key().to_owned(),
-        scenes: Scenes::default(),
-        app: Arc::clone(&world.projects[caller.place.project].app),
-        is_record,
-        is_ban: false,
-        created_at: call.now,
-        limit,
-    };
-    let answer = Answer::created(room.json());
-    world.partition(caller.place).rooms.add(room);
-    Ok(answer)
-}
-
-/// `GET /v5/rooms/{uuid}`: a disabled room is still seen.
-pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    Ok(Answer::ok(find(world, call, caller)?.json()))
-}
-
-/// `GET /v5/rooms`: from `beginUUID`, itself included.
-pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let Page { begin_uuid, limit } = call.query()?;
-    let limit = limit.unwrap_or(DEFAULT_LISTED);
-    if !(1..=MAX_LISTED).contains(&limit) {
-        return Err(Failure::invalid("limit must be in (0,1000]"));
-    }
-    let Rooms { rooms, by_uuid } = &world.partition(caller.place).rooms;
-    let first = match begin_uuid {
-        None => 0,
-        Some(uuid) => *by_uuid.get(&uuid).ok_or_else(missing)?,
-    };
-    Ok(Answer::ok(rooms[first..].iter().take(limit).map(Room::json).collect()))
-}
-
-/// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
-pub(super) fn ban(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let Ban { is_ban } = call.json()?;
-    let room = find(world, call, caller)?;
-    room.is_ban = is_ban;
-    Ok(Answer::created(room.json()))
-}
-
-/// The room in the path, for calls that need it to be in use.
-pub(super) fn find_open<'w>(
-    world: &'w mut World,
-    call: &Call,
-    caller: &Caller,
-) -> Result<&'w mut Room, Failure> {
-    let room = find(world, call, caller)?;
-    if room.is_ban { Err(Failure::denied("room is banned")) } else { Ok(room) }
-}
-
-fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Room, Failure> {
-    let same_key = world.settings.same_key;
-    let room = world.partition(caller.place).rooms.get_mut(call.room()).ok_or_else(missing)?;
-    if caller.opens(&room.access_key, same_key) { Ok(room) } else { Err(TokenError::Room.into()) }
-}
-
-fn missing() -> Failure {
-    Failure::not_found("room not found")
-}
-
-/// Source: the vendor's "Create a room", `isRecord`.
-const fn supports_recording(region: Region) -> bool {
-    match region {
-        Region::UsSv | Region::Sg | Region::InMum | Region::Eu => false,
-        Region::GbLon | Region::CnHz => true,
-    }
 }
 
 impl Room {
@@ -141,32 +53,18 @@ impl Rooms {
         self.rooms.iter()
     }
 
-    fn add(&mut self, room: Room) {
+    /// The rooms from `begin` on, itself included. `None`: there is no room `begin`.
+    pub(super) fn from(&self, begin: Option<&str>) -> Option<&[Room]> {
+        let first = begin.map_or(Some(0), |uuid| self.by_uuid.get(uuid).copied())?;
+        self.rooms.get(first..)
+    }
+
+    pub(super) fn add(&mut self, room: Room) {
         self.by_uuid.insert(room.uuid.clone(), self.rooms.len());
         self.rooms.push(room);
     }
 
-    fn get_mut(&mut self, uuid: &str) -> Option<&mut Room> {
+    pub(super) fn get_mut(&mut self, uuid: &str) -> Option<&mut Room> {
         self.rooms.get_mut(*self.by_uuid.get(uuid)?)
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct NewRoom {
-    is_record: bool,
-    limit: u32,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    #[serde(rename = "beginUUID")]
-    begin_uuid: Option<String>,
-    limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Ban {
-    is_ban: bool,
 }

@@ -1,15 +1,9 @@
-//! The scenes of a room, and the calls that list, add and switch them.
+//! The scenes of a room.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    calls::Call,
-    rooms::find_open,
-    world::World,
-};
+use super::answer::Failure;
 
 /// A room's scenes: pages with a path each, in the order in which they were added.
 pub(super) struct Scenes {
@@ -28,49 +22,10 @@ struct Scene {
 
 /// A scene's background.
 #[derive(Deserialize, Serialize)]
-struct Background {
+pub(super) struct Background {
     src: String,
     width: f64,
     height: f64,
-}
-
-/// `GET /v5/rooms/{uuid}/scenes`: the scenes of a directory, the current one if none is named.
-pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let Listing { scene_dir } = call.query()?;
-    let scenes = &find_open(world, call, caller)?.scenes;
-    Ok(Answer::ok(scenes.in_directory(scene_dir.as_deref())?.into()))
-}
-
-/// `POST /v5/rooms/{uuid}/scenes`: all of the scenes, or none if one is not valid.
-pub(super) fn add(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let Addition { path, scenes } = call.json()?;
-    let directory = normalize(&path)?;
-    for (index, scene) in scenes.iter().enumerate() {
-        if scene.name.is_empty() || scene.name.contains('/') {
-            return Err(Failure::invalid("name must not be empty or contain /"));
-        }
-        if scenes[..index].iter().any(|earlier| earlier.name == scene.name) {
-            return Err(Failure::invalid("name must be unique in its directory"));
-        }
-    }
-    let room = find_open(world, call, caller)?;
-    for NewScene { name, ppt } in scenes {
-        room.scenes.put(Scene { path: join(&directory, &name), ppt });
-    }
-    Ok(Answer::created(json!({})))
-}
-
-/// `PATCH /v5/rooms/{uuid}/scene-state`: a missing scene or a directory leaves the room as it is.
-pub(super) fn switch(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
-    let Switch { scene_path } = call.json()?;
-    let path = normalize(&scene_path)?;
-    let scenes = &mut find_open(world, call, caller)?.scenes;
-    if !scenes.has(&path) {
-        return Err(missing());
-    }
-    scenes.current = path;
-    let segments: Vec<&str> = scenes.current.split('/').skip(1).collect();
-    Ok(Answer::created(json!({"currentScenePath": segments})))
 }
 
 impl Default for Scenes {
@@ -82,7 +37,7 @@ impl Default for Scenes {
 }
 
 impl Scenes {
-    /// Checks that a scene is there and gives its path in its plain form.
+    /// The normalized path of a scene that exists.
     pub(super) fn resolve(&self, path: &str) -> Result<String, Failure> {
         let path = normalize(path)?;
         if self.has(&path) { Ok(path) } else { Err(missing()) }
@@ -106,8 +61,18 @@ impl Scenes {
         json!({"scenes": self.scenes, "currentScenePath": self.current})
     }
 
-    /// Takes the place of a scene of the same path.
-    fn put(&mut self, scene: Scene) {
+    /// Shows a scene; one that is missing leaves the room as it is.
+    pub(super) fn switch(&mut self, path: String) -> Result<&str, Failure> {
+        if !self.has(&path) {
+            return Err(missing());
+        }
+        self.current = path;
+        Ok(&self.current)
+    }
+
+    /// Adds a scene, or replaces the one of this path.
+    pub(super) fn put(&mut self, path: String, ppt: Option<Background>) {
+        let scene = Scene { path, ppt };
         match self.scenes.iter_mut().find(|old| old.path == scene.path) {
             Some(old) => *old = scene,
             None => self.scenes.push(scene),
@@ -128,7 +93,7 @@ fn missing() -> Failure {
 }
 
 /// Drops empty segments: `/dir/` is `/dir`.
-fn normalize(path: &str) -> Result<String, Failure> {
+pub(super) fn normalize(path: &str) -> Result<String, Failure> {
     if !path.starts_with('/') {
         return Err(Failure::invalid("a scene path must begin with /"));
     }
@@ -136,7 +101,7 @@ fn normalize(path: &str) -> Result<String, Failure> {
     Ok(format!("/{}", segments.join("/")))
 }
 
-fn join(directory: &str, name: &str) -> String {
+pub(super) fn join(directory: &str, name: &str) -> String {
     if directory == "/" { format!("/{name}") } else { format!("{directory}/{name}") }
 }
 
@@ -145,28 +110,4 @@ fn parent(path: &str) -> &str {
         None | Some(("", _)) => "/",
         Some((directory, _)) => directory,
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listing {
-    scene_dir: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Addition {
-    path: String,
-    scenes: Vec<NewScene>,
-}
-
-#[derive(Deserialize)]
-struct NewScene {
-    name: String,
-    ppt: Option<Background>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Switch {
-    scene_path: String,
 }

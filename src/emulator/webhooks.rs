@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::{Emulator, conversions::Notice};
+use super::{conversions::Notice, shared::Shared};
 
 /// How often the state is looked at.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -15,9 +15,9 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends what is due until `stopped` ends, and owns all that it has started.
-pub(super) async fn send_due(emulator: Emulator, mut stopped: watch::Receiver<()>) {
+pub(super) async fn send_due(shared: Shared, mut stopped: watch::Receiver<()>) {
     tokio::select! {
-        () = emulator.webhook_expected() => {}
+        () = shared.webhook_expected() => {}
         _ = stopped.changed() => return,
     }
     // Loopback first of all, and whoever is named by the webhook alone: no proxy, no redirect.
@@ -35,12 +35,12 @@ pub(super) async fn send_due(emulator: Emulator, mut stopped: watch::Receiver<()
     };
     let mut deliveries = JoinSet::new();
     loop {
-        let (due, more) = emulator.take_notices();
+        let (due, more) = shared.take_notices();
         for notice in due {
             deliveries.spawn(deliver(client.clone(), notice));
         }
         while deliveries.try_join_next().is_some() {}
-        let wake = async { if more { sleep(INTERVAL).await } else { emulator.webhook_expected().await } };
+        let wake = async { if more { sleep(INTERVAL).await } else { shared.webhook_expected().await } };
         tokio::select! {
             () = wake => {}
             _ = stopped.changed() => break,

@@ -1,19 +1,23 @@
-//! All that the emulator remembers.
+//! The emulator's state.
 //!
-//! Rooms and conversions live in a partition, one for each region of each project: nothing in one
+//! Rooms and conversions are kept in a partition, one for each region of each project: nothing in one
 //! partition is seen from another. This module knows no HTTP.
 
-use std::{collections::HashMap, fmt::Write, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::{
-    Project, conversions::Conversions, faults::Faults, requests::Requests, rooms::Rooms, settings::Settings,
+    conversions::Conversions,
+    faults::Faults,
+    project::{Project, Team},
+    requests::Requests,
+    rooms::Rooms,
+    settings::Settings,
 };
-use crate::{clock::UnixMillis, entropy::Entropy, region::Region, token::SigningKey};
+use crate::{clock::UnixMillis, entropy::Entropy, hex, region::Region, token::SigningKey};
 
-/// The emulator's state.
+/// The state of all projects.
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) projects: Vec<Team>,
@@ -46,26 +50,6 @@ pub(super) struct Partition {
 pub(super) enum Feature {
     Conversion,
     Screenshots,
-}
-
-/// A project as the vendor knows it: a team with one app.
-pub(super) struct Team {
-    pub(super) name: String,
-    pub(super) app: Arc<App>,
-    pub(super) disabled: bool,
-    pub(super) keys: Vec<AccessKey>,
-}
-
-/// The two halves of an app identifier.
-pub(super) struct App {
-    pub(super) team_uuid: String,
-    pub(super) app_uuid: String,
-}
-
-/// A project's access key.
-pub(super) struct AccessKey {
-    pub(super) key: Arc<SigningKey>,
-    pub(super) revoked: bool,
 }
 
 impl World {
@@ -131,27 +115,6 @@ impl World {
 
     /// A new uuid in the vendor's form: 32 hexadecimal digits without dashes.
     pub(super) fn new_uuid(&self) -> String {
-        hex(&self.random_bytes())
+        hex::encode(&self.random_bytes())
     }
-}
-
-impl Team {
-    /// Both uuids follow from the name, so that they outlive a restart.
-    fn new(project: Project) -> Self {
-        let digest = Sha256::digest(&project.name);
-        let (team, app) = digest.split_at(16);
-        Self {
-            name: project.name,
-            app: Arc::new(App { team_uuid: hex(team), app_uuid: hex(app) }),
-            disabled: false,
-            keys: project.keys.into_iter().map(|key| AccessKey { key, revoked: false }).collect(),
-        }
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,7 +1,7 @@
 //! The log as JSON: one object a line, with the call and the trace that it belongs to.
 
 use std::{
-    fmt::{Debug, Write as _},
+    fmt::Debug,
     io::Write,
     time::{Duration, UNIX_EPOCH},
 };
@@ -17,7 +17,10 @@ use tracing_opentelemetry::get_otel_context;
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::stderr::Stderr;
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    json_text::push_ascii,
+};
 
 /// The longest line, in bytes: container runtimes cut what is longer.
 const LONGEST_LINE: usize = 16 * 1024;
@@ -143,21 +146,6 @@ fn shorten(value: &mut Value, most: usize) {
     {
         text.truncate(end);
         text.push('…');
-    }
-}
-
-/// Escapes what is not ASCII, which in JSON is in strings alone: some of it moves a terminal's cursor
-/// or turns the direction of a text.
-fn push_ascii(line: &mut String, json: &str) {
-    for c in json.chars() {
-        if matches!(c, ' '..='~') {
-            line.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // A string takes whatever is written to it.
-            let _ = write!(line, "\\u{unit:04x}");
-        }
     }
 }
 

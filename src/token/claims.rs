@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::clock::UnixMillis;
+use crate::{clock::UnixMillis, uuid4::Uuid4};
 
 /// What a token's holder may do. Stronger roles order before weaker ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,40 +233,5 @@ pub struct Claims<'a> {
     pub expire_at: Option<UnixMillis>,
 }
 
-/// What makes a token unique: a UUID in dashed lower-case form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nonce([u8; 36]);
-
-impl Nonce {
-    /// A version 4 UUID from 16 random bytes.
-    #[must_use]
-    pub const fn random(mut bytes: [u8; 16]) -> Self {
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        Self::from_bytes(bytes)
-    }
-
-    /// The UUID of exactly these bytes, whatever its version.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [b'-'; 36];
-        let (mut from, mut to) = (0, 0);
-        while from < 16 {
-            if matches!(to, 8 | 13 | 18 | 23) {
-                to += 1;
-            }
-            text[to] = DIGITS[(bytes[from] >> 4) as usize];
-            text[to + 1] = DIGITS[(bytes[from] & 0x0f) as usize];
-            from += 1;
-            to += 2;
-        }
-        Self(text)
-    }
-
-    /// The UUID's text, ASCII.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
+/// What makes a token unique.
+pub type Nonce = Uuid4;

@@ -1,8 +1,7 @@
 //! The token's escapes, to the byte as ECMAScript's `JSON.stringify` and `encodeURIComponent`
 //! write them; the way back also takes what form-encoding writes.
 
-const LOWER: &[u8; 16] = b"0123456789abcdef";
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
+use crate::hex;
 
 /// Appends `text` as the inside of a JSON string.
 pub(super) fn push_json(out: &mut String, text: &str) {
@@ -19,7 +18,7 @@ pub(super) fn push_json(out: &mut String, text: &str) {
             0x0d => out.push_str("\\r"),
             control => {
                 out.push_str("\\u00");
-                push_hex_byte(out, control, LOWER);
+                hex::push(out, &[control]);
             }
         }
         rest = &rest[at + 1..];
@@ -36,7 +35,7 @@ pub(super) fn push_component(out: &mut String, text: &str) {
         let length = rest[at..].chars().next().map_or(1, char::len_utf8);
         for byte in rest[at..at + length].bytes() {
             out.push('%');
-            push_hex_byte(out, byte, UPPER);
+            out.extend(hex::upper(byte).map(char::from));
         }
         rest = &rest[at + length..];
     }
@@ -55,20 +54,6 @@ const UNRESERVED: [bool; 256] = {
     table
 };
 
-/// Appends bytes as lower-case hexadecimal digits.
-pub(super) fn push_hex<const N: usize>(out: &mut String, bytes: &[u8; N]) {
-    let mut digits = [[0; 2]; N];
-    for (pair, byte) in digits.iter_mut().zip(bytes) {
-        *pair = [LOWER[usize::from(byte >> 4)], LOWER[usize::from(byte & 0x0f)]];
-    }
-    out.push_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default());
-}
-
-fn push_hex_byte(out: &mut String, byte: u8, digits: &[u8; 16]) {
-    out.push(char::from(digits[usize::from(byte >> 4)]));
-    out.push(char::from(digits[usize::from(byte & 0x0f)]));
-}
-
 /// Reads a component of a query: `%XX` in either case, `+` for a space. `None` if an escape is
 /// broken, a byte stands unescaped that no encoder leaves so, or the result is not UTF-8.
 pub(super) fn decode_component(component: &str) -> Option<String> {
@@ -79,7 +64,7 @@ pub(super) fn decode_component(component: &str) -> Option<String> {
         match byte {
             b'%' => {
                 let (digits, tail) = rest.split_first_chunk::<2>()?;
-                bytes.push(hex_digit(digits[0])? << 4 | hex_digit(digits[1])?);
+                bytes.push(hex::decode_byte(*digits)?);
                 rest = tail;
             }
             b'+' => bytes.push(b' '),
@@ -88,22 +73,6 @@ pub(super) fn decode_component(component: &str) -> Option<String> {
         }
     }
     String::from_utf8(bytes).ok()
-}
-
-/// Reads 64 lower-case hexadecimal digits.
-pub(super) fn decode_hex_32(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || text.bytes().any(|digit| digit.is_ascii_uppercase()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = hex_digit(digits[0])? << 4 | hex_digit(digits[1])?;
-    }
-    Some(bytes)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

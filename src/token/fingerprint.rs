@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{encoding::push_hex, mac::MacKey};
+use super::mac::MacKey;
+use crate::hex;
 
 /// Makes fingerprints under one salt. Without the salt nobody can tell which token one is of.
 #[derive(Clone)]
@@ -37,9 +38,7 @@ impl fmt::Debug for Fingerprinter {
 /// A precision gives the first digits alone.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(32);
-        push_hex(&mut text, &self.0);
-        f.pad(&text)
+        f.pad(&hex::encode(&self.0))
     }
 }
 

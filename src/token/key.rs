@@ -6,12 +6,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{
-    claims::{Claims, Nonce, Role, Scope},
-    encoding::{push_component, push_hex, push_json},
+    claims::{Claims, Nonce},
+    encoding::{push_component, push_json},
     mac::MacKey,
-    verify::Presented,
 };
-use crate::clock::UnixMillis;
+use crate::hex;
 
 /// An access key with its secret key's HMAC state, which is computed once and is as secret as the
 /// key itself: it is wiped on drop, and `Debug` does not show it.
@@ -86,7 +85,7 @@ impl SigningKey {
             push_pair(&mut text, name, value);
         }
         text.push_str("&sig=");
-        push_hex(&mut text, &tag);
+        hex::push(&mut text, &tag);
         if let Some((name, uuid)) = uuid {
             push_pair(&mut text, name, uuid);
         }
@@ -96,14 +95,6 @@ impl SigningKey {
         token.push_str(prefix);
         BASE64_URL_SAFE_NO_PAD.encode_string(&*text, &mut token);
         TokenValue(Zeroizing::new(token))
-    }
-
-    /// Whether it verifies what it signs.
-    #[must_use]
-    pub fn verifies_itself(&self) -> bool {
-        let claims = Claims { scope: Scope::Sdk, role: Role::Reader, expire_at: Some(UnixMillis::EPOCH) };
-        let token = self.sign(&claims, &Nonce::random([0; 16]));
-        Presented::parse(token.expose()).is_ok_and(|read| read.is_signed_by(self))
     }
 
     /// Whether another key has the same access key and the same secret key.

@@ -1,16 +1,16 @@
-//! The verifier: what the vendor's server would say of a token, in its own words.
+//! The verifier: it answers as the vendor's server does, with the same errors.
 
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::{
-    claims::{Kind, Role},
-    encoding::{decode_component, decode_hex_32},
+    claims::{Claims, Kind, Nonce, Role, Scope},
+    encoding::decode_component,
     key::{SigningKey, Tag, push_message},
     permission::{Permission, Verdict},
 };
-use crate::clock::UnixMillis;
+use crate::{clock::UnixMillis, hex};
 
 /// Why a token is not valid. `Display` gives the vendor's exact string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum TokenError {
     Malformed,
     /// It is of the vendor's older API.
     Legacy,
-    /// Its time is over.
+    /// It has expired.
     Expired,
     /// The signature is not the key's.
     Signature,
@@ -52,7 +52,7 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for TokenError {}
 
-/// What a token is to permit. Empty: only the token itself is judged.
+/// What a token must permit. Empty: only the token itself is verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
     /// What is to be done.
@@ -65,7 +65,7 @@ pub struct Wanted<'a> {
     pub task: Option<&'a str>,
 }
 
-/// A token that was read and not yet believed.
+/// A token that was parsed and is not verified.
 pub struct Presented {
     kind: Kind,
     /// All claims but `sig`, decoded and sorted, those of newer issuers included.
@@ -76,7 +76,7 @@ pub struct Presented {
 }
 
 impl Presented {
-    /// Reads a token of any issuer: claims in any order, in either escaping.
+    /// Parses a token of any issuer: claims in any order, in either escaping.
     ///
     /// # Errors
     /// [`TokenError::Legacy`] for a token of the older API, [`TokenError::Malformed`] for anything
@@ -106,7 +106,9 @@ impl Presented {
         }
 
         let sig = claims.iter().position(|(name, _)| name == "sig")?;
-        let tag = Tag(decode_hex_32(&claims.remove(sig).1)?);
+        let (_, sig) = claims.remove(sig);
+        let has_capitals = sig.bytes().any(|digit| digit.is_ascii_uppercase());
+        let tag = Tag(hex::decode(&sig).filter(|_| !has_capitals)?);
         let claim =
             |wanted: &str| claims.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
         let role = Role::from_claim(claim("role")?)?;
@@ -132,13 +134,13 @@ impl Presented {
         key.verifies(&message, &self.tag)
     }
 
-    /// Whether its time is over: at the very millisecond of its expiry it is.
+    /// Whether it has expired: from the very millisecond of its expiry on.
     #[must_use]
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         self.expire_at.is_some_and(|at| now >= at)
     }
 
-    /// Whether it permits what is wanted. Room or task are judged before the role.
+    /// Whether it permits what is wanted. Room or task are checked before the role.
     ///
     /// # Errors
     /// [`TokenError::Room`], [`TokenError::Task`] or [`TokenError::Role`].
@@ -220,7 +222,17 @@ impl fmt::Debug for Presented {
     }
 }
 
-/// Judges a token that was read: access key (`key` is the one that it names, if it is known and
+impl SigningKey {
+    /// Whether it verifies what it signs.
+    #[must_use]
+    pub fn verifies_itself(&self) -> bool {
+        let claims = Claims { scope: Scope::Sdk, role: Role::Reader, expire_at: Some(UnixMillis::EPOCH) };
+        let token = self.sign(&claims, &Nonce::random([0; 16]));
+        Presented::parse(token.expose()).is_ok_and(|token| token.is_signed_by(self))
+    }
+}
+
+/// Verifies a parsed token: access key (`key` is the one that it names, if it is known and
 /// may be used), signature, expiry, room or task, role, in this order.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What the upstream answered, as what the caller can do about it.
+//! The upstream's responses: what was asked for, or an error by what the caller can do about it.
 
 use std::time::Duration;
 
@@ -6,6 +6,12 @@ use bytes::Bytes;
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use super::{
+    access::PathUuid,
+    error::{Effect, Error},
+};
+use crate::{error_chain::Causes, methods::Resource};
 
 /// The vendor's error codes that say more than the status does.
 mod code {
@@ -19,106 +25,6 @@ mod code {
     pub(super) const RUNNING: &str = "2010607";
 }
 
-/// Whether a call may have changed something upstream although it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It changes nothing, or the same call again would change nothing more.
-    None,
-    /// It may have acted, and would act again.
-    Possible,
-}
-
-/// Why an upstream call gave nothing. The details are for the log alone.
-#[derive(Clone, Debug)]
-pub enum Error {
-    /// Nothing took effect: it can be tried again.
-    Unreachable {
-        /// What happened.
-        detail: String,
-    },
-    /// It may have taken effect, and must not be sent again.
-    OutcomeUnknown {
-        /// What happened.
-        detail: String,
-    },
-    /// The upstream does not take our token: the keys are wrong, or the clock is.
-    CredentialsRejected {
-        /// What the upstream said.
-        detail: String,
-    },
-    /// The upstream understood, and does not want to.
-    Refused {
-        /// What the upstream said.
-        detail: String,
-    },
-    /// There is no such room or task in that region.
-    NotFound,
-    /// There is no such scene in that room.
-    SceneNotFound,
-    /// The room is disabled.
-    RoomDisabled,
-    /// The conversion does not wait any more.
-    NotWaiting,
-    /// The feature is off in that region.
-    FeatureDisabled,
-    /// Too many conversions wait already.
-    QueueFull,
-    /// Too many calls.
-    RateLimited {
-        /// How long to wait, if the upstream said so.
-        retry_after: Option<Duration>,
-    },
-    /// The time cannot be trusted, so no token can be made: nothing was sent.
-    ClockUnstable,
-    /// An answer that is not what the documentation says.
-    UnexpectedAnswer {
-        /// Whether it may have taken effect.
-        effect: Effect,
-        /// What was wrong with it.
-        detail: String,
-    },
-}
-
-impl Error {
-    /// A short name, for traces.
-    pub(super) const fn name(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::OutcomeUnknown { .. } => "outcome_unknown",
-            Self::CredentialsRejected { .. } => "credentials_rejected",
-            Self::Refused { .. } => "refused",
-            Self::NotFound => "not_found",
-            Self::SceneNotFound => "scene_not_found",
-            Self::RoomDisabled => "room_disabled",
-            Self::NotWaiting => "not_waiting",
-            Self::FeatureDisabled => "feature_disabled",
-            Self::QueueFull => "queue_full",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::ClockUnstable => "clock_unstable",
-            Self::UnexpectedAnswer { .. } => "unexpected_answer",
-        }
-    }
-
-    /// What to write to the log, where the fault is not the caller's.
-    pub(super) fn detail(&self) -> Option<&str> {
-        match self {
-            Self::Unreachable { detail }
-            | Self::OutcomeUnknown { detail }
-            | Self::CredentialsRejected { detail }
-            | Self::Refused { detail }
-            | Self::UnexpectedAnswer { detail, .. } => Some(detail),
-            Self::NotFound
-            | Self::SceneNotFound
-            | Self::RoomDisabled
-            | Self::NotWaiting
-            | Self::FeatureDisabled
-            | Self::QueueFull
-            | Self::RateLimited { .. }
-            | Self::ClockUnstable => None,
-        }
-    }
-}
-
 /// An answer, read whole.
 #[derive(Clone)]
 pub(super) struct Received {
@@ -129,7 +35,13 @@ pub(super) struct Received {
 
 /// No answer, or half of one.
 pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
-    let detail = describe(error);
+    let what = match (error.is_connect(), error.is_timeout()) {
+        (true, _) => "could not connect",
+        (_, true) => "timed out",
+        _ => "the connection broke",
+    };
+    // The causes alone: the error itself shows the URL.
+    let detail = format!("{what}{}", Causes(error));
     if effect == Effect::None || error.is_connect() {
         Error::Unreachable { detail }
     } else {
@@ -156,39 +68,39 @@ pub(super) fn retry_after(value: &str) -> Option<Duration> {
     digits.then(|| value.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE))
 }
 
-/// What a call names, which may be missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
-    Nothing,
-    /// A room or a task.
-    Something,
-    /// A room, and a scene in it.
-    Scene,
+/// An answer about another room or conversion is dropped.
+pub(super) fn check_uuid(uuid: &str, asked: PathUuid<'_>) -> Result<(), Error> {
+    if uuid == asked.as_str() {
+        return Ok(());
+    }
+    let detail = "an answer about another uuid than was asked for".to_owned();
+    tracing::warn!(upstream.detail = detail, "an upstream call failed");
+    Err(Error::UnexpectedAnswer { effect: Effect::None, detail })
 }
 
-/// Passes success on, and says what any other status means.
-pub(super) fn check(received: Received, effect: Effect, names: Names) -> Result<Received, Error> {
+/// Passes success on, and maps any other status to an error. `resource` is what may be missing.
+pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> Result<Received, Error> {
     let status = received.status;
     if status.is_success() {
         return Ok(received);
     }
-    let failure = serde_json::from_slice(&received.body);
-    // A gateway's page says nothing of a room; an empty body is as good as a documented one.
-    let is_strange = failure.is_err() && !received.body.is_empty();
-    let failure = Failure(failure.unwrap_or_default());
-    let detail = format!("{status}{}", failure.describe());
-    Err(match (status.as_u16(), &*failure.code()) {
+    let body = serde_json::from_slice(&received.body);
+    // A gateway's page says nothing of a room; an empty body counts as a documented one.
+    let is_undocumented = body.is_err() && !received.body.is_empty();
+    let body = ErrorBody(body.unwrap_or_default());
+    let detail = format!("{status}{}", body.describe());
+    Err(match (status.as_u16(), &*body.code()) {
         (401, _) => Error::CredentialsRejected { detail },
-        (400 | 403 | 404, _) if is_strange => Error::UnexpectedAnswer { effect: Effect::None, detail },
+        (400 | 403 | 404, _) if is_undocumented => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (400..500, code::QUEUE_FULL) => Error::QueueFull,
         (400..500, code::RUNNING) => Error::NotWaiting,
         (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
-        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) && names != Names::Nothing => {
+        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) && resource != Resource::Project => {
             Error::NotFound
         }
-        (403, _) if failure.speaks_of("banned") => Error::RoomDisabled,
-        (404, _) if names == Names::Scene && failure.speaks_of("scene") => Error::SceneNotFound,
-        (404, _) if names != Names::Nothing => Error::NotFound,
+        (403, _) if body.mentions("banned") => Error::RoomDisabled,
+        (404, _) if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
+        (404, _) if resource != Resource::Project => Error::NotFound,
         (404, _) => Error::UnexpectedAnswer { effect: Effect::None, detail },
         (429, _) => Error::RateLimited { retry_after: received.retry_after },
         (400 | 403, _) => Error::Refused { detail },
@@ -198,11 +110,11 @@ pub(super) fn check(received: Received, effect: Effect, names: Names) -> Result<
     })
 }
 
-/// A failure's body: `{message}` as documented, `{code, msg}`, `{error: {messages, requestId}}`, or
+/// An error's body: `{message}` as documented, `{code, msg}`, `{error: {messages, requestId}}`, or
 /// anything else, which says nothing.
-struct Failure(Value);
+struct ErrorBody(Value);
 
-impl Failure {
+impl ErrorBody {
     /// The vendor's error code, which comes as a number or as a string of digits.
     fn code(&self) -> String {
         match [&self.0["code"], &self.0["error"]["code"]].into_iter().find(|code| !code.is_null()) {
@@ -213,7 +125,7 @@ impl Failure {
     }
 
     /// Whether the prose has this word: the only sign of some failures.
-    fn speaks_of(&self, word: &str) -> bool {
+    fn mentions(&self, word: &str) -> bool {
         let texts = [&self.0["message"], &self.0["msg"]].into_iter();
         let messages = self.0["error"]["messages"].as_array().into_iter().flatten();
         // A gateway that repeats the path speaks of nothing.
@@ -235,21 +147,6 @@ impl Failure {
             (code, id) => format!(", code {code}, upstream request id {id}"),
         }
     }
-}
-
-/// An error's chain without the URL.
-fn describe(error: &reqwest::Error) -> String {
-    let mut text = match (error.is_connect(), error.is_timeout()) {
-        (true, _) => "could not connect".to_owned(),
-        (_, true) => "timed out".to_owned(),
-        _ => "the connection broke".to_owned(),
-    };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

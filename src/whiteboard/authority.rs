@@ -1,9 +1,9 @@
 //! The weakest token that a call needs, by the permission table.
 
-use super::PathUuid;
+use super::access::PathUuid;
 use crate::token::{Kind, Permission, Role, Scope};
 
-/// What a call's token must permit.
+/// The scope and role of a call's token.
 #[derive(Clone, Copy)]
 pub(super) struct Authority<'a> {
     pub(super) scope: Scope<'a>,
@@ -11,8 +11,8 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// The weakest token that permits something on no room or task in particular. Only for
-    /// constants: what is bound to a room or task fails the build.
+    /// The weakest token for a call that names no room or task. For constants only: a permission that
+    /// is bound to a room or task fails the build.
     pub(super) const fn of(permission: Permission) -> Self {
         match permission.weakest_token() {
             (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },
@@ -20,7 +20,7 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// The weakest token that permits something on a room or task.
+    /// The weakest token for a call that names a room or task.
     pub(super) const fn on(permission: Permission, uuid: PathUuid<'a>) -> Self {
         match permission.weakest_token() {
             (Kind::Sdk, role) => Self { scope: Scope::Sdk, role },

@@ -7,10 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, json};
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, authority::Authority, is_the_one_asked_for, or_default,
-    transport::Call, uuid,
+    access::{Access, PathUuid},
+    answer::check_uuid,
+    authority::Authority,
+    call::Call,
+    client::Whiteboard,
+    error::Error,
+    fields::{or_default, uuid},
 };
-use crate::token::Permission;
+use crate::{methods::Rpc, token::Permission};
 
 /// A conversion to start. What is `None` is left to the upstream's default.
 #[derive(Clone, Debug)]
@@ -21,7 +26,7 @@ pub struct NewConversion {
     pub format: Format,
     /// What the upstream calls at the end.
     pub webhook_endpoint: Option<String>,
-    /// How often it tries that again.
+    /// How often the upstream retries it.
     pub webhook_retry: Option<i32>,
 }
 
@@ -83,7 +88,7 @@ pub struct Conversion {
     /// `static` or `dynamic`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// How far it is, as the upstream writes it: see [`Status`].
+    /// Its status, as the upstream writes it: see [`Status`].
     pub status: String,
     /// 0 to 100.
     #[serde(default, deserialize_with = "or_default")]
@@ -127,7 +132,7 @@ pub struct Page {
     pub height: i32,
 }
 
-/// How far a conversion is.
+/// The status of a conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// In the queue.
@@ -140,7 +145,7 @@ pub enum Status {
     Failed,
     /// Cancelled.
     Cancelled,
-    /// What a newer upstream says.
+    /// A status of a newer upstream.
     Unknown,
 }
 
@@ -160,7 +165,7 @@ impl Conversion {
 }
 
 impl Status {
-    /// Whether nothing comes after it.
+    /// Whether it is the last one.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Cancelled)
@@ -182,6 +187,10 @@ struct Done {
     success: bool,
 }
 
+const TASKS: &str = "/v5/projector/tasks";
+const TASK: &str = "/v5/projector/tasks/{uuid}";
+const PRIORITY: &str = "/v5/projector/tasks/{uuid}/priority";
+
 /// Starting, listing, cancelling and prioritizing are one permission.
 const START: Authority<'_> = Authority::of(Permission::StartConversion);
 
@@ -199,8 +208,8 @@ impl Whiteboard {
         if let Some(retry) = new.webhook_retry {
             body["webhookRetry"] = json!(retry);
         }
-        let call = Call { method: Method::POST, path: TASKS.to_owned(), body: Some(body), authority: START };
-        self.transport.send(access, call).await
+        let call = Call::new(Rpc::StartConversion, Method::POST, TASKS, START);
+        self.transport.send(access, call.body(body)).await
     }
 
     /// `GET /v5/projector/tasks/{uuid}`.
@@ -209,8 +218,9 @@ impl Whiteboard {
     /// [`Error`].
     pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
         let authority = Authority::on(Permission::GetConversion, uuid);
-        let conversion: Conversion = self.transport.read(access, path(uuid), authority).await?;
-        is_the_one_asked_for(&conversion.uuid, uuid)?;
+        let call = Call::new(Rpc::GetConversion, Method::GET, TASK, authority).at(uuid);
+        let conversion: Conversion = self.transport.read(access, call).await?;
+        check_uuid(&conversion.uuid, uuid)?;
         Ok(conversion)
     }
 
@@ -219,48 +229,36 @@ impl Whiteboard {
     /// # Errors
     /// [`Error`].
     pub async fn pending_conversions(&self, access: &Access) -> Result<Vec<PendingConversion>, Error> {
-        self.transport.read(access, TASKS.to_owned(), START).await
+        let call = Call::new(Rpc::ListPendingConversions, Method::GET, TASKS, START);
+        self.transport.read(access, call).await
     }
 
     /// `DELETE /v5/projector/tasks/{uuid}`.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::NotWaiting`] where the upstream says that it did not.
+    /// [`Error`]; [`Error::NotWaiting`] if the upstream did not do it.
     pub async fn cancel_conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<(), Error> {
-        self.change(access, Method::DELETE, path(uuid), None).await
+        self.change(access, Call::new(Rpc::CancelConversion, Method::DELETE, TASK, START).at(uuid)).await
     }
 
     /// `PUT /v5/projector/tasks/{uuid}/priority`.
     ///
     /// # Errors
-    /// [`Error`]; [`Error::NotWaiting`] where the upstream says that it did not.
+    /// [`Error`]; [`Error::NotWaiting`] if the upstream did not do it.
     pub async fn prioritize_conversion(
         &self,
         access: &Access,
         uuid: PathUuid<'_>,
         priority: Priority,
     ) -> Result<(), Error> {
-        let body = json!({ "priority": priority });
-        self.change(access, Method::PUT, format!("{}/priority", path(uuid)), Some(body)).await
+        let call = Call::new(Rpc::PrioritizeConversion, Method::PUT, PRIORITY, START).at(uuid);
+        self.change(access, call.body(json!({ "priority": priority }))).await
     }
 
-    async fn change(
-        &self,
-        access: &Access,
-        method: Method,
-        path: String,
-        body: Option<Value>,
-    ) -> Result<(), Error> {
-        let call = Call { method, path, body, authority: START };
+    async fn change(&self, access: &Access, call: Call<'_>) -> Result<(), Error> {
         let done: Done = self.transport.send(access, call).await?;
         if done.success { Ok(()) } else { Err(Error::NotWaiting) }
     }
-}
-
-const TASKS: &str = "/v5/projector/tasks";
-
-fn path(uuid: PathUuid<'_>) -> String {
-    format!("{TASKS}/{}", uuid.as_str())
 }
 
 /// Pages by their number, each an object with a URL or a URL alone.

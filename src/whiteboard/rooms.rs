@@ -7,10 +7,19 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 use super::{
-    Access, Error, PathUuid, Whiteboard, authority::Authority, is_the_one_asked_for, or_default,
-    transport::Call, uuid,
+    access::{Access, PathUuid},
+    answer::check_uuid,
+    authority::Authority,
+    call::Call,
+    client::Whiteboard,
+    error::Error,
+    fields::{or_default, uuid},
 };
-use crate::{clock::UnixMillis, token::Permission};
+use crate::{
+    clock::UnixMillis,
+    methods::{Resource, Rpc},
+    token::Permission,
+};
 
 /// A room, as the upstream describes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +48,9 @@ pub struct Room {
     pub limit: i32,
 }
 
+const ROOMS: &str = "/v5/rooms";
+const ROOM: &str = "/v5/rooms/{uuid}";
+
 const CREATE: Authority<'_> = Authority::of(Permission::CreateRoom);
 const LIST: Authority<'_> = Authority::of(Permission::ListRooms);
 
@@ -48,13 +60,8 @@ impl Whiteboard {
     /// # Errors
     /// [`Error`]; after [`Error::OutcomeUnknown`] the room may exist.
     pub async fn create_room(&self, access: &Access, limit: i32) -> Result<Room, Error> {
-        let call = Call {
-            method: Method::POST,
-            path: "/v5/rooms".to_owned(),
-            body: Some(json!({ "isRecord": false, "limit": limit })),
-            authority: CREATE,
-        };
-        self.transport.send(access, call).await
+        let call = Call::new(Rpc::CreateRoom, Method::POST, ROOMS, CREATE);
+        self.transport.send(access, call.body(json!({ "isRecord": false, "limit": limit }))).await
     }
 
     /// `GET /v5/rooms/{uuid}`.
@@ -63,8 +70,9 @@ impl Whiteboard {
     /// [`Error`].
     pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
         let authority = Authority::on(Permission::GetRoom, uuid);
-        let room: Room = self.transport.read(access, path(uuid), authority).await?;
-        is_the_one_asked_for(&room.uuid, uuid)?;
+        let call = Call::new(Rpc::GetRoom, Method::GET, ROOM, authority).at(uuid);
+        let room: Room = self.transport.read(access, call).await?;
+        check_uuid(&room.uuid, uuid)?;
         Ok(room)
     }
 
@@ -78,10 +86,15 @@ impl Whiteboard {
         begin: Option<PathUuid<'_>>,
         limit: usize,
     ) -> Result<Vec<Room>, Error> {
-        // A path uuid needs no escaping.
-        let begin = begin.map(|uuid| format!("beginUUID={}&", uuid.as_str())).unwrap_or_default();
-        let path = format!("/v5/rooms?{begin}limit={limit}");
-        self.transport.read(access, path, LIST).await
+        let call = Call::new(Rpc::ListRooms, Method::GET, ROOMS, LIST);
+        let call = match begin {
+            // A path uuid needs no escaping.
+            Some(uuid) => {
+                call.query(&format!("beginUUID={}&limit={limit}", uuid.as_str())).names(Resource::Room)
+            }
+            None => call.query(&format!("limit={limit}")),
+        };
+        self.transport.read(access, call).await
     }
 
     /// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
@@ -94,18 +107,11 @@ impl Whiteboard {
         uuid: PathUuid<'_>,
         disabled: bool,
     ) -> Result<Room, Error> {
-        let call = Call {
-            method: Method::PATCH,
-            path: path(uuid),
-            body: Some(json!({ "isBan": disabled })),
-            authority: Authority::on(Permission::DisableRoom, uuid),
-        };
-        self.transport.send(access, call).await
+        let rpc = if disabled { Rpc::DisableRoom } else { Rpc::EnableRoom };
+        let authority = Authority::on(Permission::DisableRoom, uuid);
+        let call = Call::new(rpc, Method::PATCH, ROOM, authority).at(uuid);
+        self.transport.send(access, call.body(json!({ "isBan": disabled }))).await
     }
-}
-
-fn path(uuid: PathUuid<'_>) -> String {
-    format!("/v5/rooms/{}", uuid.as_str())
 }
 
 /// RFC 3339, UTC.

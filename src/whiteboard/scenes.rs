@@ -5,8 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{Access, Error, PathUuid, Whiteboard, authority::Authority, transport::Call};
-use crate::token::Permission;
+use super::{
+    access::{Access, PathUuid},
+    authority::Authority,
+    call::Call,
+    client::Whiteboard,
+    error::Error,
+};
+use crate::{methods::Rpc, token::Permission};
 
 /// A scene to add.
 #[derive(Clone, Debug, Serialize)]
@@ -48,19 +54,24 @@ struct SceneState {
     current_scene_path: Vec<String>,
 }
 
+const SCENES: &str = "/v5/rooms/{uuid}/scenes";
+const SCENE_STATE: &str = "/v5/rooms/{uuid}/scene-state";
+const SCREENSHOTS: &str = "/v5/rooms/{uuid}/screenshots";
+const SCREENSHOT_LIST: &str = "/v5/rooms/{uuid}/screenshot-list";
+
 impl Whiteboard {
     /// `GET /v5/rooms/{uuid}/scenes`: the paths in a directory; empty is the current one.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn scenes(&self, access: &Access, room: PathUuid<'_>, dir: &str) -> Result<Vec<String>, Error> {
-        let mut path = path(room, "scenes");
+        let authority = Authority::on(Permission::ListScenes, room);
+        let mut call = Call::new(Rpc::ListScenes, Method::GET, SCENES, authority).at(room);
         if !dir.is_empty() {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("sceneDir", dir).finish();
-            path = format!("{path}?{query}");
+            call = call.query(&query);
         }
-        let authority = Authority::on(Permission::ListScenes, room);
-        self.transport.read(access, path, authority).await
+        self.transport.read(access, call).await
     }
 
     /// `POST /v5/rooms/{uuid}/scenes`. It is sent once.
@@ -74,9 +85,9 @@ impl Whiteboard {
         dir: &str,
         scenes: &[NewScene],
     ) -> Result<(), Error> {
-        let body = json!({ "path": dir, "scenes": scenes });
-        let call = post(room, "scenes", body, Permission::AddScene);
-        self.transport.send_only(access, call).await
+        let authority = Authority::on(Permission::AddScene, room);
+        let call = Call::new(Rpc::AddScenes, Method::POST, SCENES, authority).at(room);
+        self.transport.send_only(access, call.body(json!({ "path": dir, "scenes": scenes }))).await
     }
 
     /// `PATCH /v5/rooms/{uuid}/scene-state`: gives the path that is current then, which is the old
@@ -91,12 +102,8 @@ impl Whiteboard {
         scene: &str,
     ) -> Result<String, Error> {
         let authority = Authority::on(Permission::SwitchScene, room).at_least(self.switch_scene_role);
-        let call = Call {
-            method: Method::PATCH,
-            path: path(room, "scene-state"),
-            body: Some(json!({ "scenePath": scene })),
-            authority,
-        };
+        let call = Call::new(Rpc::SwitchScene, Method::PATCH, SCENE_STATE, authority).at(room);
+        let call = call.body(json!({ "scenePath": scene }));
         let state: SceneState = self.transport.send(access, call).await?;
         Ok(format!("/{}", state.current_scene_path.join("/")))
     }
@@ -112,8 +119,9 @@ impl Whiteboard {
         scene: &str,
         size: (i32, i32),
     ) -> Result<Screenshot, Error> {
-        let body = picture(scene, size);
-        self.transport.send(access, post(room, "screenshots", body, Permission::CaptureScene)).await
+        let authority = Authority::on(Permission::CaptureScene, room);
+        let call = Call::new(Rpc::CaptureScene, Method::POST, SCREENSHOTS, authority).at(room);
+        self.transport.send(access, call.body(picture(scene, size))).await
     }
 
     /// `POST /v5/rooms/{uuid}/screenshot-list`. It is sent once.
@@ -127,21 +135,13 @@ impl Whiteboard {
         dir: &str,
         size: (i32, i32),
     ) -> Result<Vec<Screenshot>, Error> {
-        let body = picture(dir, size);
-        self.transport.send(access, post(room, "screenshot-list", body, Permission::CaptureSceneDir)).await
+        let authority = Authority::on(Permission::CaptureSceneDir, room);
+        let call = Call::new(Rpc::CaptureSceneDir, Method::POST, SCREENSHOT_LIST, authority).at(room);
+        self.transport.send(access, call.body(picture(dir, size))).await
     }
 }
 
-fn path(room: PathUuid<'_>, what: &str) -> String {
-    format!("/v5/rooms/{}/{what}", room.as_str())
-}
-
-fn post<'a>(room: PathUuid<'a>, what: &str, body: Value, permission: Permission) -> Call<'a> {
-    let authority = Authority::on(permission, room);
-    Call { method: Method::POST, path: path(room, what), body: Some(body), authority }
-}
-
-/// An empty path is left to the upstream's default.
+/// A screenshot's body. An empty path is left to the upstream's default.
 fn picture(path: &str, (width, height): (i32, i32)) -> Value {
     let mut body = json!({ "width": width, "height": height });
     if !path.is_empty() {

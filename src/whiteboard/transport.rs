@@ -17,15 +17,17 @@ use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
 use super::{
-    Access, Error,
-    answer::{self, Effect, Received},
+    access::Access,
+    answer::{self, Received},
     authority::Authority,
-    flights::{Change, Flights},
-    path::{names, template},
+    call::Call,
+    error::{Effect, Error},
+    single_flight::{Change, SingleFlight},
 };
 use crate::{
     clock::UnixMillis,
     entropy::Entropy,
+    methods::Resource,
     region::Region,
     stability::Stability,
     telemetry::ClockSkew,
@@ -33,7 +35,7 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Less than what calls have at the end of the process, so that what came of one is still written down.
+/// Less than what calls have at the end of the process, so that its result is still recorded.
 const CALL_TIMEOUT: Duration = Duration::from_secs(14);
 /// Below the upstream's own, so that a connection is seldom used while it is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -51,7 +53,7 @@ struct Inner {
     stability: Arc<Stability>,
     entropy: Arc<dyn Entropy>,
     skew: ClockSkew,
-    reads: Flights<Read, Result<Received, Error>>,
+    reads: SingleFlight<Read, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
 }
@@ -63,27 +65,20 @@ struct Read {
     path: String,
     region: &'static str,
     access_key: String,
-    /// A read never joins one that began before a change began or ended: it must show that change.
+    /// A read never joins one that began before a change began or ended: it must see that change.
     after_change: u64,
 }
 
-/// What to send.
-pub(super) struct Call<'a> {
-    pub(super) method: Method,
-    /// What follows the base URL, `/v5/…`.
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-    pub(super) authority: Authority<'a>,
-}
-
-/// A call whose token was made.
+/// A call with its token.
 struct Signed {
     method: Method,
+    template: &'static str,
     path: String,
     body: Option<Value>,
     token: TokenValue,
     region: Region,
     effect: Effect,
+    resource: Resource,
 }
 
 impl Transport {
@@ -111,29 +106,25 @@ impl Transport {
             stability,
             entropy,
             skew,
-            reads: Flights::new(),
+            reads: SingleFlight::new(),
             changes: AtomicU64::new(0),
         })))
     }
 
     /// Sends a read, or joins an equal one that is under way, and reads its answer.
-    pub(super) async fn read<T>(
+    pub(super) async fn read<T: DeserializeOwned>(
         &self,
         access: &Access,
-        path: String,
-        authority: Authority<'_>,
-    ) -> Result<T, Error>
-    where
-        T: DeserializeOwned,
-    {
+        call: Call<'_>,
+    ) -> Result<T, Error> {
+        let path = call.path.clone();
         let key = Read {
             path: path.clone(),
             region: access.region.as_str(),
             access_key: access.key.access_key().to_owned(),
             after_change: self.0.changes.load(Ordering::SeqCst),
         };
-        // Signed before it is known whether another call's token will do: that is cheap.
-        let call = Call { method: Method::GET, path: path.clone(), body: None, authority };
+        // Signed before it is known whether the call is coalesced: that is cheap.
         let call = self.0.sign(access, call)?;
         let flight = self.0.reads.join(key, || {
             let inner = self.0.clone();
@@ -175,7 +166,7 @@ impl Transport {
     }
 }
 
-/// A failure is logged once, here; whoever called is told no detail.
+/// A failure is logged once, here; the caller gets no detail.
 fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
     result.inspect_err(|error| {
         if let Some(detail) = error.detail() {
@@ -195,22 +186,23 @@ impl Inner {
         }
     }
 
-    /// Makes the weakest token that permits the call, alive for one minute.
+    /// Signs the weakest token that permits the call, valid for one minute.
     fn sign(&self, access: &Access, call: Call<'_>) -> Result<Signed, Error> {
         let now = self.stability.now().map_err(|_| Error::ClockUnstable)?;
         let expire_at = now.checked_add(TOKEN_TTL).unwrap_or(UnixMillis::MAX);
-        let Call { method, path, body, authority: Authority { scope, role } } = call;
+        let Authority { scope, role } = call.authority;
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
-        let effect = if method == Method::POST { Effect::Possible } else { Effect::None };
-        Ok(Signed { method, path, body, token, region: access.region, effect })
+        let Call { rpc, method, template, path, body, resource, .. } = call;
+        let (region, effect) = (access.region, Effect::of(rpc));
+        Ok(Signed { method, template, path, body, token, region, effect, resource })
     }
 
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
     async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
         let span = tracing::info_span!(
             "upstream",
-            otel.name = format!("{} {}", call.method, template(&call.path)),
+            otel.name = format!("{} {}", call.method, call.template),
             otel.kind = "client",
             otel.status_code = Empty,
             http.request.method = call.method.as_str(),
@@ -253,7 +245,7 @@ impl Inner {
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(answer::retry_after);
         let received = Received { status: response.status(), retry_after, body: body.into() };
-        answer::check(received, effect, names(&call.path))
+        answer::check(received, effect, call.resource)
     }
 }
 

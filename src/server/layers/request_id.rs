@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Request, Response};
-use crate::{entropy::Entropy, token::Nonce};
+use crate::{entropy::Entropy, uuid4::Uuid4};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,7 +45,7 @@ impl AssignRequestId {
             (1..=64).contains(&id.len()) && id.as_bytes().iter().all(allowed)
         };
         headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
-            let id = Nonce::random(self.0.bytes());
+            let id = Uuid4::random(self.0.bytes());
             HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
         })
     }

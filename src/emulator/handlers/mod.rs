@@ -1,29 +1,31 @@
 //! The calls: which path does what, and which permission it takes.
 //!
-//! A handler is a plain function over the state; it awaits nothing and knows no axum. Everything
-//! around it is done here, once: parameters, token, region, feature, lock.
+//! A handler is a plain function over the state: it awaits nothing and knows no axum. What all calls
+//! share is done here: parameters, token, region, feature, lock.
 
-use std::collections::HashMap;
+mod controls;
+mod projector;
+mod rooms;
+mod scenes;
+mod screenshots;
+mod tokens;
 
 use axum::{
     Router,
-    body::{Bytes, to_bytes},
-    extract::{FromRequestParts, Query, RawPathParams, Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    extract::{Request, State},
+    http::StatusCode,
     response::IntoResponse,
     routing::{MethodFilter, on},
 };
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
 use super::{
-    Emulator,
     answer::{Failure, Outcome},
-    auth::{self, Caller},
-    controls, projector, rooms, scenes, screenshots, tokens,
+    auth::Caller,
+    call::Call,
+    shared::Shared,
     world::{Feature, World},
 };
-use crate::{clock::UnixMillis, token::Permission};
+use crate::token::Permission;
 
 /// A call that takes a token. `{room}` or `{task}` in the path is what a Room or Task token must
 /// be bound to.
@@ -77,7 +79,7 @@ const OPEN: [Open; 8] = [
 ];
 
 /// All paths.
-pub(super) fn routes() -> Router<Emulator> {
+pub(super) fn routes() -> Router<Shared> {
     let mut router = Router::new();
     for Endpoint(method, path, permission, feature, handler) in ENDPOINTS {
         let handle = move |world: &mut World, call: &Call| {
@@ -99,78 +101,18 @@ pub(super) fn routes() -> Router<Emulator> {
         .fallback(async || Failure::not_found("no such path"))
 }
 
-fn route<H>(router: Router<Emulator>, method: MethodFilter, path: &str, handle: H) -> Router<Emulator>
+fn route<H>(router: Router<Shared>, method: MethodFilter, path: &str, handle: H) -> Router<Shared>
 where
     H: Fn(&mut World, &Call) -> Outcome + Clone + Send + Sync + 'static,
 {
-    let handler = async move |State(emulator): State<Emulator>, request: Request| {
-        let call = match Call::read(request, emulator.now()).await {
+    let handler = async move |State(shared): State<Shared>, request: Request| {
+        let call = match Call::read(request, shared.now()).await {
             Ok(call) => call,
             Err(failure) => return failure.into_response(),
         };
-        let mut world = emulator.world();
+        let mut world = shared.world();
         world.settle(call.now);
         handle(&mut world, &call).into_response()
     };
     router.route(path, on(method, handler))
-}
-
-/// A request, as far as handlers may see it.
-pub(super) struct Call {
-    pub(super) headers: HeaderMap,
-    pub(super) now: UnixMillis,
-    uri: Uri,
-    parameters: HashMap<String, String>,
-    body: Bytes,
-}
-
-impl Call {
-    async fn read(request: Request, now: UnixMillis) -> Result<Self, Failure> {
-        let (mut parts, body) = request.into_parts();
-        let parameters = RawPathParams::from_request_parts(&mut parts, &())
-            .await
-            .map_err(|rejection| Failure::invalid(rejection.body_text()))?
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        // The outermost layer has read it already, and limited it.
-        let body = to_bytes(body, usize::MAX).await.map_err(|error| Failure::invalid(error.to_string()))?;
-        Ok(Self { headers: parts.headers, now, uri: parts.uri, parameters, body })
-    }
-
-    /// A parameter of the path.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.get(name).map(String::as_str)
-    }
-
-    /// The room in the path.
-    pub(super) fn room(&self) -> &str {
-        self.parameter("room").unwrap_or_default()
-    }
-
-    /// The task in the path.
-    pub(super) fn task(&self) -> &str {
-        self.parameter("task").unwrap_or_default()
-    }
-
-    /// The parameters after `?`.
-    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let Query(query) =
-            Query::try_from_uri(&self.uri).map_err(|rejection| Failure::invalid(rejection.body_text()))?;
-        Ok(query)
-    }
-
-    /// The JSON body, an object; none at all is an empty one.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
-        // By way of a map: an array would otherwise pass for a struct.
-        serde_json::from_slice::<Map<String, Value>>(body)
-            .and_then(|fields| T::deserialize(Value::Object(fields)))
-            .map_err(|error| Failure::invalid(error.to_string()))
-    }
-
-    /// The region header, for calls that take no token.
-    pub(super) fn check_region(&self) -> Result<(), Failure> {
-        auth::region(&self.headers).map(drop)
-    }
 }

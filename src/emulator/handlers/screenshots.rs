@@ -3,14 +3,16 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    calls::Call,
-    rooms::find_open,
-    world::World,
+use super::rooms::find_open;
+use crate::{
+    emulator::{
+        answer::{Answer, Failure, Outcome},
+        auth::Caller,
+        call::Call,
+        world::World,
+    },
+    region::Region,
 };
-use crate::region::Region;
 
 /// `POST /v5/rooms/{uuid}/screenshots`: of one scene.
 pub(super) fn one(world: &mut World, call: &Call, caller: &Caller) -> Outcome {

@@ -5,13 +5,15 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    calls::Call,
-    world::World,
+use crate::{
+    emulator::{
+        answer::{Answer, Failure, Outcome},
+        auth::Caller,
+        call::Call,
+        world::World,
+    },
+    token::{Claims, Lifetime, Nonce, Presented, Role, Scope, SigningKey, TokenError, Uuid},
 };
-use crate::token::{Claims, Lifetime, Nonce, Presented, Role, Scope, SigningKey, TokenError, Uuid};
 
 /// `POST /v5/tokens/teams`: a key pair makes an SDK token.
 pub(super) fn mint_sdk(world: &mut World, call: &Call) -> Outcome {

@@ -1,5 +1,5 @@
-//! What every request passes before and after its call: the limit of its body, the record of it,
-//! faults on demand, and the shape of a failure.
+//! The layer around every call: it limits the body, records the request, injects faults and renders
+//! errors.
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -10,20 +10,20 @@ use axum::{
 };
 
 use super::{
-    Emulator,
     answer::Failure,
-    auth::{DEFAULT_REGION, header},
     faults::{Effect, Stopped},
+    headers::{DEFAULT_REGION, header},
+    shared::Shared,
 };
 
-/// The most bytes of a body that are taken.
+/// The largest body, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The outermost layer.
-pub(super) async fn pass(State(emulator): State<Emulator>, request: Request, next: Next) -> Response {
+pub(super) async fn around_each_call(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await.ok();
-    let effect = emulator.receive(&parts, body.as_ref());
+    let effect = shared.receive(&parts, body.as_ref());
     let region = header(&parts.headers, "region").unwrap_or(DEFAULT_REGION.as_str()).to_owned();
     let stopped = parts.extensions.get::<Stopped>().cloned();
 
@@ -32,14 +32,14 @@ pub(super) async fn pass(State(emulator): State<Emulator>, request: Request, nex
         (None, Some(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         (None, None) => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large").into_response(),
     };
-    let response = emulator.render(response, &region);
+    let response = shared.render(response, &region);
     match effect {
         Some(effect) => effect.spoil(response, stopped).await,
         None => response,
     }
 }
 
-impl Emulator {
+impl Shared {
     /// Records a request to one of the vendor's paths, and says what is to happen to it.
     fn receive(&self, parts: &Parts, body: Option<&Bytes>) -> Option<Effect> {
         let path = parts.uri.path();

@@ -4,16 +4,18 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    calls::Call,
-    conversions::Conversions,
-    queue::{End, Position},
-    task::{Format, Task, Webhook},
-    world::World,
+use crate::{
+    emulator::{
+        answer::{Answer, Failure, Outcome},
+        auth::Caller,
+        call::Call,
+        conversions::Conversions,
+        queue::{End, Position},
+        task::{Format, Task, Webhook},
+        world::World,
+    },
+    token::TokenError,
 };
-use crate::token::TokenError;
 
 /// `POST /v5/projector/tasks`.
 pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> Outcome {

@@ -5,11 +5,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
+use crate::emulator::{
     answer::{Answer, Failure, Outcome},
-    calls::Call,
+    call::Call,
     faults::NewFault,
-    world::{Feature, Partition, Team, World},
+    project::Team,
+    world::{Feature, Partition, World},
 };
 
 /// `POST /_emulator/faults`.

@@ -1,0 +1,116 @@
+//! The calls that create, read, list and disable rooms.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::{
+    emulator::{
+        answer::{Answer, Failure, Outcome},
+        auth::Caller,
+        call::Call,
+        rooms::Room,
+        scenes::Scenes,
+        world::World,
+    },
+    region::Region,
+    token::TokenError,
+};
+
+/// How many rooms a listing gives if it does not say, and the most that it may ask for.
+const DEFAULT_LISTED: usize = 100;
+const MAX_LISTED: usize = 1000;
+
+/// `POST /v5/rooms`.
+pub(super) fn create(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let NewRoom { is_record, limit } = call.json()?;
+    if is_record && !supports_recording(caller.place.region) {
+        return Err(Failure::invalid("isRecord is not supported in this region"));
+    }
+    let room = Room {
+        uuid: world.new_uuid(),
+        access_key: caller.key.access_key().to_owned(),
+        scenes: Scenes::default(),
+        app: Arc::clone(&world.projects[caller.place.project].app),
+        is_record,
+        is_ban: false,
+        created_at: call.now,
+        limit,
+    };
+    let answer = Answer::created(room.json());
+    world.partition(caller.place).rooms.add(room);
+    Ok(answer)
+}
+
+/// `GET /v5/rooms/{uuid}`: a disabled room is still seen.
+pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    Ok(Answer::ok(find(world, call, caller)?.json()))
+}
+
+/// `GET /v5/rooms`: from `beginUUID`, itself included.
+pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let Page { begin_uuid, limit } = call.query()?;
+    let limit = limit.unwrap_or(DEFAULT_LISTED);
+    if !(1..=MAX_LISTED).contains(&limit) {
+        return Err(Failure::invalid("limit must be in (0,1000]"));
+    }
+    let rooms = &world.partition(caller.place).rooms;
+    let rooms = rooms.from(begin_uuid.as_deref()).ok_or_else(missing)?;
+    Ok(Answer::ok(rooms.iter().take(limit).map(Room::json).collect()))
+}
+
+/// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
+pub(super) fn ban(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+    let Ban { is_ban } = call.json()?;
+    let room = find(world, call, caller)?;
+    room.is_ban = is_ban;
+    Ok(Answer::created(room.json()))
+}
+
+/// The room in the path, for calls that need it to be in use.
+pub(super) fn find_open<'w>(
+    world: &'w mut World,
+    call: &Call,
+    caller: &Caller,
+) -> Result<&'w mut Room, Failure> {
+    let room = find(world, call, caller)?;
+    if room.is_ban { Err(Failure::denied("room is banned")) } else { Ok(room) }
+}
+
+fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Room, Failure> {
+    let same_key = world.settings.same_key;
+    let room = world.partition(caller.place).rooms.get_mut(call.room()).ok_or_else(missing)?;
+    if caller.opens(&room.access_key, same_key) { Ok(room) } else { Err(TokenError::Room.into()) }
+}
+
+fn missing() -> Failure {
+    Failure::not_found("room not found")
+}
+
+/// Source: the vendor's "Create a room", `isRecord`.
+const fn supports_recording(region: Region) -> bool {
+    match region {
+        Region::UsSv | Region::Sg | Region::InMum | Region::Eu => false,
+        Region::GbLon | Region::CnHz => true,
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NewRoom {
+    is_record: bool,
+    limit: u32,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(rename = "beginUUID")]
+    begin_uuid: Option<String>,
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ban {
+    is_ban: bool,
+}

@@ -1,0 +1,37 @@
+//! What a call is made with: a key, a region, and a uuid that can stand in a path.
+
+use std::sync::Arc;
+
+use crate::{
+    region::Region,
+    token::{SigningKey, Uuid},
+};
+
+/// Under which key, and in which region, a call is made.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Signs the call's token.
+    pub key: Arc<SigningKey>,
+    /// The data center.
+    pub region: Region,
+}
+
+/// A uuid that can stand in a path: 1 to 128 of `0-9 A-Z a-z _ -`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathUuid<'a>(pub(super) Uuid<'a>);
+
+impl<'a> PathUuid<'a> {
+    /// `None` if it could leave its path segment, or is too long.
+    #[must_use]
+    pub fn new(uuid: &'a str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let fits = uuid.len() <= 128 && uuid.bytes().all(allowed);
+        Uuid::new(uuid).filter(|_| fits).map(Self)
+    }
+
+    /// The uuid's text.
+    #[must_use]
+    pub const fn as_str(self) -> &'a str {
+        self.0.as_str()
+    }
+}
