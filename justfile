@@ -41,6 +41,10 @@ doc:
 test:
     .ci/readme test
 
+# Changes that the tests of a directory of src/ do not notice (`just mutants src/token --shard 0/8`); not part of CI
+mutants directory *options:
+    .ci/mutants {{ directory }} {{ options }}
+
 # Comparing a signature takes as many instructions wherever it is wrong
 constant-time:
     .ci/constant-time

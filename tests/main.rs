@@ -22,6 +22,7 @@ mod server;
 mod settings;
 mod stability;
 mod telemetry;
+mod time_limits;
 mod token;
 mod upstream_calls;
 mod wire;

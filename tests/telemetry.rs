@@ -117,7 +117,8 @@ fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
     command
 }
 
-/// Serves, creates a room with a caller's trace, and stops.
+/// Serves, and stops after three creating calls with a caller's trace: one succeeds, one fails, and one fails
+/// whose caller does not sample.
 async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
     let directory = Place::new();
     let mut process =
@@ -130,23 +131,23 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
 
     let client = inkpass::client::Client::connect(&format!("http://{grpc}")).await.unwrap();
     let grant = inkpass::proto::TokenGrant { role: inkpass::proto::Role::Writer.into(), validity: None };
-    let traced = |token_grant: Option<inkpass::proto::TokenGrant>| {
-        // The act of a call with a request id runs in a task of its own, within the same trace.
-        let request_id = if token_grant.is_some() {
-            "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11"
-        } else {
-            "7fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11"
-        };
+    // The act of a call with a request id runs in a task of its own, within the same trace.
+    let traced = |request_id: &str, flags: &str, token_grant: Option<inkpass::proto::TokenGrant>| {
         let request_id = request_id.to_owned();
         let request = inkpass::proto::CreateRoomRequest { token_grant, request_id, ..Default::default() };
         let mut request = Request::new(request);
-        let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
         request.metadata_mut().insert("traceparent", caller.parse().unwrap());
         request
     };
-    let answer = client.rooms().create_room(traced(Some(grant))).await.unwrap().into_inner();
-    world.upstream.fail_once("/v5/rooms", 500).await;
-    client.rooms().create_room(traced(None)).await.unwrap_err();
+    let created = traced("6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11", "01", Some(grant));
+    let answer = client.rooms().create_room(created).await.unwrap().into_inner();
+    let failed =
+        [("7fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11", "01"), ("8fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11", "00")];
+    for (request_id, flags) in failed {
+        world.upstream.fail_once("/v5/rooms", 500).await;
+        client.rooms().create_room(traced(request_id, flags, None)).await.unwrap_err();
+    }
 
     let id = process.id().unwrap().to_string();
     std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
@@ -160,6 +161,12 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{stderr}");
     Run { stderr, token: answer.token.unwrap().value }
+}
+
+/// The lines about failures of the upstream.
+fn failures(run: &Run) -> Vec<serde_json::Value> {
+    let lines = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line.get("upstream.detail").is_some()).collect()
 }
 
 #[tokio::test]
@@ -195,12 +202,18 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
         ("OK".into(), "ABORTED".into())
     );
 
-    let logged = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let failure = logged.filter(|line| line.get("upstream.detail").is_some()).collect::<Vec<_>>();
-    assert_eq!(failure.len(), 1, "a failure is logged once: {}", run.stderr);
-    assert_eq!(failure[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
-    assert_eq!(failure[0]["rpc.method"], "inkpass.v1.RoomService/CreateRoom");
-    assert_eq!(failure[0]["request_id"].as_str().unwrap().len(), 36);
+    let failures = failures(&run);
+    assert_eq!(failures.len(), 2, "a failure is logged once: {}", run.stderr);
+    for (failure, flags) in failures.iter().zip(["01", "00"]) {
+        assert_eq!(failure["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(failure["trace_flags"], flags);
+        assert_eq!(failure["rpc.method"], "inkpass.v1.RoomService/CreateRoom");
+        assert_eq!(failure["request_id"].as_str().unwrap().len(), 36);
+    }
+    let span_id = failures[0]["span_id"].as_str().unwrap();
+    let logged_in = [bad, calls[1]]
+        .map(|span| format!("{:016x}", u64::from_be_bytes(span.span_id[..].try_into().unwrap())));
+    assert!(logged_in.iter().any(|id| id == span_id), "{span_id} in {logged_in:?}");
 
     let exported = String::from_utf8_lossy(&receiver.bytes()).into_owned();
     for secret in ["NETLESS", &*run.token] {
@@ -226,10 +239,11 @@ async fn a_failure_names_its_call_however_little_is_logged() {
     let world = World::on_the_system_s_clock().await;
     for level in ["warn", "info"] {
         let run = create_a_room(&world, &[], &format!("log_level = '{level}'")).await;
-        let lines = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-        let failure = lines.filter(|line| line.get("upstream.detail").is_some()).collect::<Vec<_>>();
-        assert_eq!(failure.len(), 1, "{}", run.stderr);
-        assert_eq!(failure[0]["request_id"].as_str().map(str::len), Some(36), "{level}");
+        let failures = failures(&run);
+        assert_eq!(failures.len(), 2, "{}", run.stderr);
+        for failure in failures {
+            assert_eq!(failure["request_id"].as_str().map(str::len), Some(36), "{level}");
+        }
     }
 }
 

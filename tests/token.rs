@@ -6,8 +6,8 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use inkpass::{
     clock::UnixMillis,
     token::{
-        Claims, Fingerprinter, Kind, Lifetime, Nonce, Permission, Presented, Role, Scope, SigningKey,
-        TokenError, Uuid, Wanted, verify,
+        Claims, Fingerprinter, InvalidLifetime, Kind, Lifetime, Nonce, Permission, Presented, Role, Scope,
+        SigningKey, TokenError, UnknownName, Uuid, Wanted, verify,
     },
 };
 use proptest::prelude::*;
@@ -232,12 +232,72 @@ fn a_lifetime_that_would_be_permanent_by_accident_cannot_be_written() {
 }
 
 #[test]
+fn a_lifetime_says_how_long_it_is() {
+    let hour = Duration::from_hours(1);
+    assert_eq!(Lifetime::ttl(hour).unwrap().as_duration(), Some(hour));
+    assert_eq!(Lifetime::ttl(hour).unwrap().expire_at(at(NOW)), Ok(Some(at(NOW + 3_600_000))));
+    assert_eq!(Lifetime::Permanent.as_duration(), None);
+}
+
+#[test]
+fn a_uuid_is_anything_but_empty() {
+    assert_eq!(Uuid::new("a b").map(Uuid::as_str), Some("a b"));
+    assert_eq!(Uuid::new(""), None);
+}
+
+#[test]
+fn names_of_roles_and_kinds_are_read_back_and_no_others() {
+    for (role, name) in Role::ALL.into_iter().zip(["admin", "writer", "reader"]) {
+        assert_eq!((role.as_str(), &*role.to_string(), name.parse()), (name, name, Ok(role)));
+    }
+    for (kind, name) in Kind::ALL.into_iter().zip(["sdk", "room", "task"]) {
+        assert_eq!((kind.as_str(), name.parse()), (name, Ok(kind)));
+    }
+    for unknown in ["", "Admin", "SDK", "owner", "sdk "] {
+        assert_eq!(unknown.parse::<Role>(), Err(UnknownName));
+        assert_eq!(unknown.parse::<Kind>(), Err(UnknownName));
+    }
+}
+
+#[test]
+fn an_error_says_what_is_wrong() {
+    let empty =
+        |access_key, secret_key: &[u8]| SigningKey::new(access_key, secret_key).unwrap_err().to_string();
+    assert_eq!(
+        (empty("", b"s"), empty("a", b"")),
+        ("the access key is empty".into(), "the secret key is empty".into())
+    );
+    assert_eq!(InvalidLifetime.to_string(), "must be above zero and a whole number of milliseconds");
+    assert_eq!(UnknownName.to_string(), "is not a known name");
+}
+
+#[test]
+fn keys_are_told_apart_by_both_halves() {
+    let key = |access_key, secret_key: &str| SigningKey::new(access_key, secret_key.as_bytes()).unwrap();
+    let one = key("a", "1");
+    for (other, is_same, has_secret) in [
+        (key("a", "1"), true, true),
+        (key("b", "1"), false, true),
+        (key("a", "2"), false, false),
+        (key("b", "2"), false, false),
+    ] {
+        assert_eq!((one.is_same_as(&other), one.has_secret_of(&other)), (is_same, has_secret), "{other:?}");
+    }
+    assert_eq!(one.access_key(), "a");
+    let swapped = key("1", "a");
+    assert!(swapped.is_named_by_secret_of(&one) && !one.is_named_by_secret_of(&one));
+    assert!(one.verifies_itself());
+}
+
+#[test]
 fn secrets_do_not_show_in_debug() {
     let token = key()
         .sign(&Claims { scope: Scope::Sdk, role: Role::Admin, expire_at: None }, &Nonce::random([0; 16]));
     let shown =
         format!("{:?} {:?} {:?}", key(), token, Fingerprinter::new(b"0123456789abcdef0123456789abcdef"));
     assert_eq!(shown, r#"SigningKey { access_key: "an-access-key", .. } TokenValue(***) Fingerprinter(***)"#);
+    let read = Presented::parse(token.expose()).unwrap();
+    assert_eq!(format!("{read:?}"), "Presented { kind: Sdk, role: Admin, .. }");
 }
 
 #[test]
@@ -245,6 +305,10 @@ fn a_fingerprint_is_the_first_half_of_an_hmac_under_the_salt() {
     // HMAC-SHA256 with a key of 32 bytes 0x0b…: computed with Python's hmac module.
     let fingerprint = Fingerprinter::new(&[0x0b; 32]).of("NETLESSSDK_abc");
     assert_eq!(fingerprint.to_string(), "012a007246247f158ac7ab5c7456c9ab");
+    assert_eq!(
+        format!("{fingerprint:.8} {fingerprint:?}"),
+        "012a0072 Fingerprint(012a007246247f158ac7ab5c7456c9ab)"
+    );
 }
 
 fn any_kind() -> impl Strategy<Value = Kind> {
@@ -275,6 +339,15 @@ proptest! {
         prop_assert_eq!((read.kind(), read.role(), read.expire_at()), (kind, role, expire_at));
         prop_assert_eq!(read.access_key(), access_key);
         prop_assert_eq!(read.uuid(), if kind == Kind::Sdk { "" } else { &uuid });
+        // A version 4 UUID: six bits are given, the rest is random.
+        let nonce = u128::from_str_radix(&read.nonce().replace('-', ""), 16).unwrap().to_be_bytes();
+        prop_assert_eq!((nonce[6] >> 4, nonce[8] >> 6), (4, 2));
+        let random = |mut bytes: [u8; 16]| {
+            bytes[6] &= 0x0f;
+            bytes[8] &= 0x3f;
+            bytes
+        };
+        prop_assert_eq!(random(nonce), random(bytes));
     }
 
     /// No byte of a token can change, but for the case of a hexadecimal digit in a `%XX` escape,

@@ -1,8 +1,11 @@
 //! A small disk that can be full.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, io::ErrorKind, path::PathBuf, process::Command};
 
-use crate::helpers::{place::Place, skipped::not_possible};
+use crate::helpers::{
+    place::Place,
+    skipped::{not_installed, not_possible},
+};
 
 /// A disk of 64 KiB, for as long as this lives.
 pub(super) struct SmallDisk(Place);
@@ -19,10 +22,11 @@ impl SmallDisk {
                 not_possible(&format!("no tmpfs: {}", String::from_utf8_lossy(&output.stderr).trim()));
                 None
             }
-            Err(error) => {
-                not_possible(&format!("no mount: {error}"));
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                not_installed("mount");
                 None
             }
+            Err(error) => panic!("mount: {error}"),
         }
     }
 

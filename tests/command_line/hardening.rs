@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::program;
-use crate::helpers::{place::Place, skipped::not_possible};
+use crate::helpers::{
+    place::Place,
+    skipped::{not_installed, not_possible},
+};
 
 /// A user and group with no rights to anything.
 const NOBODY: &str = "65534";
@@ -119,9 +122,12 @@ fn as_nobody() -> Vec<&'static str> {
 
 #[test]
 fn its_memory_and_environment_are_closed_to_its_own_user() {
-    let can_change_user = Command::new("setpriv").args(&as_nobody()[1..]).arg("true").output();
-    if !can_change_user.is_ok_and(|output| output.status.success()) {
-        not_possible("no other user can be taken: run as root, with setpriv");
+    let Ok(change_of_user) = Command::new("setpriv").args(&as_nobody()[1..]).arg("true").output() else {
+        not_installed("setpriv (package util-linux)");
+        return;
+    };
+    if !change_of_user.status.success() {
+        not_possible("only root runs a process as another user");
         return;
     }
     let stage = Stage::new();

@@ -225,6 +225,9 @@ async fn creations_under_way_are_bounded_though_their_callers_leave() {
         let answers = futures_util::future::join_all(calls).await;
         refused = refused.or(answers.into_iter().filter_map(Result::ok).find_map(Result::err));
     }
-    assert_refused(&refused.unwrap(), Code::Unavailable, "OVERLOADED", &[]);
+    let refused = refused.unwrap();
+    assert_refused(&refused, Code::Unavailable, "OVERLOADED", &[]);
+    let delay = refused.get_error_details().retry_info().and_then(|retry| retry.retry_delay);
+    assert_eq!(delay, Some(Duration::from_secs(1)), "another replica may have room");
     assert!(house.sent().await <= 256, "{}", house.sent().await);
 }

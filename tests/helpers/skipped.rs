@@ -1,11 +1,12 @@
-//! Tests that cannot run everywhere say so, also where they pass.
+//! Tests that cannot run everywhere say so, also where they pass. In CI they fail for want of a program: .ci/prepare
+//! installs every one.
 
 use std::{
     env::var_os,
     io::{Write, stderr},
 };
 
-/// This machine does not let it run.
+/// This machine does not let it run, and no program would change that.
 pub(crate) fn not_possible(why: &str) {
     // By itself, because what a passing test prints is not shown.
     let _ = writeln!(stderr(), "skipped: {why}");

@@ -4,7 +4,7 @@ use inkpass::proto::{AddScenesRequest, DisableRoomRequest, NewScene, SceneBackgr
 use serde_json::json;
 use tonic::{Code, Status};
 
-use super::alike::{Call, Target, assert_sent};
+use super::alike::{Call, Target, assert_sent, url_of};
 use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn add(world: &World, target: Target, scene_dir: &str, scenes: Vec<NewScene>) -> Result<(), Status> {
@@ -41,6 +41,19 @@ async fn any_answer_of_success_will_do_and_many_mistakes_arrive() {
     add(&world, target.clone(), "/a", vec![named("1")]).await.unwrap();
     let refused = add(&world, target, "/a", vec![named(""); 20_000]).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_background_s_url_of_2048_bytes_is_taken_and_a_longer_one_refused() {
+    let world = World::start().await;
+    let target = Target { uuid: world.room().await, ..Target::default() };
+    let scenes = |length| {
+        let background = SceneBackground { src: url_of(length), width_px: 3, height_px: 4 };
+        vec![NewScene { background: Some(background), ..named("1") }]
+    };
+    add(&world, target.clone(), "/a", scenes(2048)).await.unwrap();
+    let refused = add(&world, target, "/a", scenes(2049)).await.unwrap_err();
+    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["scenes[0].background.src"]);
 }
 
 #[tokio::test]

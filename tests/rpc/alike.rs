@@ -129,3 +129,8 @@ pub(crate) async fn assert_sent(world: &World, method: &str, path: &str, region:
     let seen = ["method", "path", "region", "token_kind", "token_role"].map(|name| sent[name].clone());
     assert_eq!(seen, [method, path, region, token.0, token.1]);
 }
+
+/// A URL of so many bytes.
+pub(crate) fn url_of(length: usize) -> String {
+    format!("{:x<length$}", "https://example.com/")
+}

@@ -106,6 +106,23 @@ async fn no_room_is_lost_where_the_upstream_s_list_begins_after_its_mark() {
 }
 
 #[tokio::test]
+async fn no_room_is_lost_after_the_largest_page_the_upstream_gives() {
+    let rooms = |numbers: std::ops::Range<usize>| {
+        let room = |number| json!({ "uuid": format!("r{number}"), "teamUUID": "t", "appUUID": "a" });
+        numbers.map(room).collect::<serde_json::Value>().to_string()
+    };
+    let upstream = Scripted::new(200, rooms(0..1000));
+    let world = upstream.start().await;
+    let first = list(&world, page(1000, "")).await.unwrap();
+    assert_eq!(first.rooms.len(), 1000);
+    assert!(!first.next_page_token.is_empty(), "there may be more");
+    *upstream.body.lock().unwrap() = rooms(999..1002).into();
+    let second = list(&world, page(1000, &first.next_page_token)).await.unwrap();
+    let uuids: Vec<_> = second.rooms.iter().map(|room| &*room.uuid).collect();
+    assert_eq!((uuids, &*second.next_page_token), (vec!["r1000", "r1001"], ""));
+}
+
+#[tokio::test]
 async fn an_empty_region_has_one_empty_page() {
     let world = World::start().await;
     world.room().await;

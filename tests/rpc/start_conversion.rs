@@ -12,7 +12,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::alike::Call;
+use super::alike::{Call, url_of};
 use crate::helpers::{Setup, World, assert_refused, key};
 
 fn request(format: Format) -> StartConversionRequest {
@@ -133,6 +133,23 @@ async fn what_is_wrong_is_named_whole_and_not_sent() {
         assert_refused(&status, Code::InvalidArgument, "INVALID_REQUEST", &["resource"]);
     }
     assert!(world.upstream.requests().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_url_of_2048_bytes_is_taken_and_a_longer_one_refused() {
+    let world = World::start().await;
+    let (longest, too_long) = (url_of(2048), url_of(2049));
+    let with_urls = |resource: &str, webhook_endpoint: &str| StartConversionRequest {
+        resource: resource.to_owned(),
+        webhook_endpoint: webhook_endpoint.to_owned(),
+        ..request(dynamic())
+    };
+    start(&world, with_urls(&longest, &longest)).await.unwrap();
+    assert_eq!(world.upstream.last().await["body"]["resource"], *longest);
+    for (urls, field) in [((&too_long, &longest), "resource"), ((&longest, &too_long), "webhook_endpoint")] {
+        let refused = start(&world, with_urls(urls.0, urls.1)).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &[field]);
+    }
 }
 
 #[tokio::test]
