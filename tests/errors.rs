@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, fs, path::Path};
 
-use inkpass::error::{Actor, Reason, Repeat};
+use inkpass::error::{Actor, Reason, Repeat, Row};
 
 const HEAD: &str = "# Errors
 
@@ -24,14 +24,14 @@ cannot be decoded, is compressed or is too large.
 
 fn code(reason: Reason) -> String {
     // The canonical name, from the one in Rust: InvalidArgument is INVALID_ARGUMENT.
-    format!("{:?}", reason.code()).chars().fold(String::new(), |name, c| match c {
+    format!("{:?}", reason.row().code).chars().fold(String::new(), |name, c| match c {
         'A'..='Z' if !name.is_empty() => name + "_" + &c.to_string(),
         c => name + &c.to_ascii_uppercase().to_string(),
     })
 }
 
 const fn repeat(reason: Reason) -> &'static str {
-    match reason.repeat() {
+    match reason.row().repeat {
         Repeat::No => "no",
         Repeat::Anywhere => "yes, on any replica",
         Repeat::Later => "later; another replica does not help",
@@ -40,7 +40,7 @@ const fn repeat(reason: Reason) -> &'static str {
 }
 
 const fn actor(reason: Reason) -> &'static str {
-    match reason.actor() {
+    match reason.row().actor {
         Actor::Caller => "the caller",
         Actor::Operator => "the operator",
         Actor::ProjectOwner => "the project's owner",
@@ -51,9 +51,9 @@ const fn actor(reason: Reason) -> &'static str {
 #[test]
 fn the_page_of_errors_says_what_the_code_says() {
     let mut page = HEAD.to_owned();
-    for reason in Reason::ALL {
-        let (name, code, meaning) = (reason.name(), code(reason), reason.meaning());
-        let (repeat, actor, advice) = (repeat(reason), actor(reason), reason.advice());
+    for reason in Reason::ALL.iter().copied() {
+        let (row, code, repeat, actor) = (reason.row(), code(reason), repeat(reason), actor(reason));
+        let Row { name, meaning, advice, .. } = row;
         let _ = writeln!(page, "| `{name}` | {code} | {meaning} | {repeat} | {actor} | {advice} |");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
@@ -65,7 +65,7 @@ fn the_page_of_errors_says_what_the_code_says() {
 
 #[test]
 fn the_protos_name_no_other_reason() {
-    let known: Vec<_> = Reason::ALL.into_iter().map(Reason::name).collect();
+    let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/inkpass/v1")).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         for errors in text.split("// Errors: ").skip(1) {

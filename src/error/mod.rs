@@ -10,7 +10,7 @@ use tonic_types::FieldViolation;
 
 pub use self::{
     explain::{Detail, Explanation, Retry},
-    reason::{Actor, Reason, Repeat},
+    reason::{Actor, Reason, Repeat, Row},
 };
 use crate::{
     caller, idempotency,

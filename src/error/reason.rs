@@ -2,39 +2,21 @@
 
 use tonic::Code;
 
-/// `ErrorInfo.reason`. A name on the wire is never changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is explained by its row")]
-pub enum Reason {
-    InvalidRequest,
-    CallerUnknown,
-    PolicyDenied,
-    RegionForbidden,
-    TtlAboveMaximum,
-    PermanentTokenForbidden,
-    ProjectUnknown,
-    RoomNotFound,
-    SceneNotFound,
-    ConversionNotFound,
-    AccessKeyUnknown,
-    CallerQuotaExceeded,
-    UpstreamQueueFull,
-    UpstreamRateLimited,
-    ConversionNotWaiting,
-    UpstreamFeatureDisabled,
-    UpstreamRefused,
-    RoomDisabled,
-    Overloaded,
-    UpstreamUnreachable,
-    ShuttingDown,
-    WatchExpired,
-    AuditUnavailable,
-    ClockUnstable,
-    DeadlineExceeded,
-    UpstreamOutcomeUnknown,
-    UpstreamCredentialsRejected,
-    UpstreamUnexpectedAnswer,
-    Internal,
+/// What is said of a reason.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// `ErrorInfo.reason`. A name on the wire is never changed.
+    pub name: &'static str,
+    /// The gRPC code that it goes with.
+    pub code: Code,
+    /// Whether and where the call may be sent again.
+    pub repeat: Repeat,
+    /// Who can do something about it.
+    pub actor: Actor,
+    /// What it means, in a sentence or two.
+    pub meaning: &'static str,
+    /// What to do, in a sentence or two.
+    pub advice: &'static str,
 }
 
 /// Whether the same call may be sent again, and where.
@@ -42,7 +24,7 @@ pub enum Reason {
 pub enum Repeat {
     /// Not as it is: it would end the same way.
     No,
-    /// Yes, after the delay in `RetryInfo`, to any replica.
+    /// After the delay in `RetryInfo`, to any replica.
     Anywhere,
     /// After the delay in `RetryInfo`: the limit is not this replica's own.
     Later,
@@ -63,185 +45,128 @@ pub enum Actor {
     Nobody,
 }
 
-/// What is said of a reason.
-struct Row(&'static str, Code, Repeat, Actor, &'static str, &'static str);
-
-impl Reason {
-    /// All reasons, in the order of docs/errors.md.
-    pub const ALL: [Self; 29] = [
-        Self::InvalidRequest,
-        Self::CallerUnknown,
-        Self::PolicyDenied,
-        Self::RegionForbidden,
-        Self::TtlAboveMaximum,
-        Self::PermanentTokenForbidden,
-        Self::ProjectUnknown,
-        Self::RoomNotFound,
-        Self::SceneNotFound,
-        Self::ConversionNotFound,
-        Self::AccessKeyUnknown,
-        Self::CallerQuotaExceeded,
-        Self::UpstreamQueueFull,
-        Self::UpstreamRateLimited,
-        Self::ConversionNotWaiting,
-        Self::UpstreamFeatureDisabled,
-        Self::UpstreamRefused,
-        Self::RoomDisabled,
-        Self::Overloaded,
-        Self::UpstreamUnreachable,
-        Self::ShuttingDown,
-        Self::WatchExpired,
-        Self::AuditUnavailable,
-        Self::ClockUnstable,
-        Self::DeadlineExceeded,
-        Self::UpstreamOutcomeUnknown,
-        Self::UpstreamCredentialsRejected,
-        Self::UpstreamUnexpectedAnswer,
-        Self::Internal,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.row().0
-    }
-
-    /// The gRPC code that it goes with.
-    #[must_use]
-    pub const fn code(self) -> Code {
-        self.row().1
-    }
-
-    /// Whether and where the call may be sent again.
-    #[must_use]
-    pub const fn repeat(self) -> Repeat {
-        self.row().2
-    }
-
-    /// Who acts.
-    #[must_use]
-    pub const fn actor(self) -> Actor {
-        self.row().3
-    }
-
-    /// What it means, in a sentence.
-    #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        self.row().4
-    }
-
-    /// What to do, in a sentence.
-    #[must_use]
-    pub const fn advice(self) -> &'static str {
-        self.row().5
-    }
-
-    #[rustfmt::skip]
-    const fn row(self) -> Row {
-        use Actor::{Caller, Nobody, Operator, ProjectOwner};
-        use Code::{Aborted, FailedPrecondition, InvalidArgument, NotFound, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable};
-        use Repeat::{AfterALook, Anywhere, Later, No};
-        match self {
-            Self::InvalidRequest => Row("INVALID_REQUEST", InvalidArgument, No, Caller,
-                "The request is invalid. `BadRequest` has every violation at once, each with its field.",
-                "Correct the named fields."),
-            Self::CallerUnknown => Row("CALLER_UNKNOWN", Unauthenticated, No, Caller,
-                "The call presents no valid credential. The answer is the same whatever was wrong.",
-                "Present one valid JWT, API key or client certificate. The operator sees the cause in `inkpass_callers_unknown_total`."),
-            Self::PolicyDenied => Row("POLICY_DENIED", PermissionDenied, No, Operator,
-                "No grant allows this RPC, kind of token or role. `metadata.missing` says which of them.",
-                "Ask for a grant, or ask for less."),
-            Self::RegionForbidden => Row("REGION_FORBIDDEN", PermissionDenied, No, Operator,
-                "No grant that allows the call has this region.",
-                "Name another region, or ask for a grant."),
-            Self::TtlAboveMaximum => Row("TTL_ABOVE_MAXIMUM", PermissionDenied, No, Caller,
-                "The ttl is above the maximum in `metadata.maximum_seconds`. It is never shortened silently.",
-                "Ask for a shorter ttl."),
-            Self::PermanentTokenForbidden => Row("PERMANENT_TOKEN_FORBIDDEN", PermissionDenied, No, Caller,
-                "No grant that allows the call allows permanent tokens.",
-                "Ask for a ttl."),
-            Self::ProjectUnknown => Row("PROJECT_UNKNOWN", PermissionDenied, No, Caller,
-                "There is no such project, or the caller has no grant for it. The answer is the same for both.",
-                "Name a project that you have a grant for."),
-            Self::RoomNotFound => Row("ROOM_NOT_FOUND", NotFound, No, Caller,
-                "There is no such room in this project and region.",
-                "Check the uuid, the project and the region that the room was created in."),
-            Self::SceneNotFound => Row("SCENE_NOT_FOUND", NotFound, No, Caller,
-                "The room has no such scene.",
-                "List the scenes of the directory."),
-            Self::ConversionNotFound => Row("CONVERSION_NOT_FOUND", NotFound, No, Caller,
-                "There is no such conversion in this project and region. A conversion can be read for seven days.",
-                "Check the uuid, the project and the region, or start it again."),
-            Self::AccessKeyUnknown => Row("ACCESS_KEY_UNKNOWN", NotFound, No, Caller,
-                "The named access key is unknown, another project's, or verifies only.",
-                "Name the key that created the room or task, or leave it empty for the active one."),
-            Self::CallerQuotaExceeded => Row("CALLER_QUOTA_EXCEEDED", ResourceExhausted, Later, Caller,
-                "The caller's own quota is used up. `QuotaFailure` names the limit.",
-                "Wait as `RetryInfo` says. Without it waiting cannot help: ask for fewer tokens at once."),
-            Self::UpstreamQueueFull => Row("UPSTREAM_QUEUE_FULL", ResourceExhausted, Later, Nobody,
-                "Too many conversions wait in this region of the project.",
-                "Start the conversion later."),
-            Self::UpstreamRateLimited => Row("UPSTREAM_RATE_LIMITED", ResourceExhausted, Later, Nobody,
-                "The whiteboard API asks for fewer calls.",
-                "Wait as `RetryInfo` says."),
-            Self::ConversionNotWaiting => Row("CONVERSION_NOT_WAITING", FailedPrecondition, No, Nobody,
-                "The conversion has ended or runs already. Nothing was changed.",
-                "Read the conversion."),
-            Self::UpstreamFeatureDisabled => Row("UPSTREAM_FEATURE_DISABLED", FailedPrecondition, No, ProjectOwner,
-                "The feature is off in this region of the project.",
-                "Switch the feature on in the vendor's console, or name a region where it is on."),
-            Self::UpstreamRefused => Row("UPSTREAM_REFUSED", FailedPrecondition, No, Caller,
-                "The whiteboard API refuses the request.",
-                "Check the values against the vendor's documentation. The log has the vendor's code and request id."),
-            Self::RoomDisabled => Row("ROOM_DISABLED", FailedPrecondition, No, Caller,
-                "The room is disabled.",
-                "Enable the room first."),
-            Self::Overloaded => Row("OVERLOADED", Unavailable, Anywhere, Operator,
-                "This replica has as many calls of this kind under way as it takes. Nothing was sent.",
-                "Wait as `RetryInfo` says. If it lasts, add replicas or look for a slow upstream."),
-            Self::UpstreamUnreachable => Row("UPSTREAM_UNREACHABLE", Unavailable, Anywhere, Nobody,
-                "The whiteboard API cannot be reached, or fails. The call had no effect.",
-                "Wait as `RetryInfo` says."),
-            Self::ShuttingDown => Row("SHUTTING_DOWN", Unavailable, Anywhere, Nobody,
-                "This replica is stopping.",
-                "Send the call to another replica."),
-            Self::WatchExpired => Row("WATCH_EXPIRED", Unavailable, Anywhere, Nobody,
-                "The watch lasted as long as one may, or the key that it was read with was replaced.",
-                "Watch again."),
-            Self::AuditUnavailable => Row("AUDIT_UNAVAILABLE", Unavailable, Anywhere, Operator,
-                "The audit line cannot be written, so nothing is minted or changed. After a create that took effect the token alone is withheld; the message says so.",
-                "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after the audit output."),
-            Self::ClockUnstable => Row("CLOCK_UNSTABLE", Unavailable, Anywhere, Operator,
-                "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
-                "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after time synchronisation."),
-            Self::DeadlineExceeded => Row("DEADLINE_EXCEEDED", Code::DeadlineExceeded, AfterALook, Caller,
-                "The call took longer than its deadline, or than the server's 20 s. Its outcome is unknown.",
-                "A read may be repeated. After a change, look at what it did."),
-            Self::UpstreamOutcomeUnknown => Row("UPSTREAM_OUTCOME_UNKNOWN", Aborted, AfterALook, Caller,
-                "A POST may have taken effect: the whiteboard API gave no usable answer. It is never sent twice.",
-                "Look for what it would have created before you ask again."),
-            Self::UpstreamCredentialsRejected => Row("UPSTREAM_CREDENTIALS_REJECTED", Code::Internal, No, Operator,
-                "The whiteboard API does not accept this service's keys.",
-                "Check the project's keys and the clock."),
-            Self::UpstreamUnexpectedAnswer => Row("UPSTREAM_UNEXPECTED_ANSWER", Code::Internal, AfterALook, Operator,
-                "The whiteboard API gave an answer that is not what it documents. `metadata.outcome` is `unknown` where the call may have taken effect.",
-                "Look at what the call did. The log has the detail."),
-            Self::Internal => Row("INTERNAL", Code::Internal, No, Operator,
-                "Something went wrong here.",
-                "Report it with the request id. The log has the detail."),
+macro_rules! reasons {
+    ($($reason:ident = $name:literal, $code:ident, $repeat:ident, $actor:ident, $meaning:literal, $advice:literal;)*) => {
+        /// Why a call is refused or has failed: what clients branch on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $(#[doc = $meaning] $reason,)*
         }
-    }
+
+        impl Reason {
+            /// All reasons, in the order of docs/errors.md.
+            pub const ALL: &[Self] = &[$(Self::$reason,)*];
+
+            /// What is said of it.
+            #[must_use]
+            pub const fn row(self) -> Row {
+                match self {
+                    $(Self::$reason => Row {
+                        name: $name,
+                        code: Code::$code,
+                        repeat: Repeat::$repeat,
+                        actor: Actor::$actor,
+                        meaning: $meaning,
+                        advice: $advice,
+                    },)*
+                }
+            }
+
+            /// The name on the wire.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                self.row().name
+            }
+        }
+    };
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_is_listed_once() {
-        for (index, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, index, "{reason:?}");
-        }
-        assert_eq!(Reason::Internal as usize + 1, Reason::ALL.len());
-    }
+reasons! {
+    InvalidRequest = "INVALID_REQUEST", InvalidArgument, No, Caller,
+        "The request is invalid. `BadRequest` has every violation at once, each with its field.",
+        "Correct the named fields.";
+    CallerUnknown = "CALLER_UNKNOWN", Unauthenticated, No, Caller,
+        "The call presents no valid credential. The answer is the same whatever was wrong.",
+        "Present one valid JWT, API key or client certificate. The operator sees the cause in `inkpass_callers_unknown_total`.";
+    PolicyDenied = "POLICY_DENIED", PermissionDenied, No, Operator,
+        "No grant allows this RPC, kind of token or role. `metadata.missing` says which of them.",
+        "Ask for a grant, or ask for less.";
+    RegionForbidden = "REGION_FORBIDDEN", PermissionDenied, No, Operator,
+        "No grant that allows the call has this region.",
+        "Name another region, or ask for a grant.";
+    TtlAboveMaximum = "TTL_ABOVE_MAXIMUM", PermissionDenied, No, Caller,
+        "The ttl is above the maximum in `metadata.maximum_seconds`. It is never shortened silently.",
+        "Ask for a shorter ttl.";
+    PermanentTokenForbidden = "PERMANENT_TOKEN_FORBIDDEN", PermissionDenied, No, Caller,
+        "No grant that allows the call allows permanent tokens.",
+        "Ask for a ttl.";
+    ProjectUnknown = "PROJECT_UNKNOWN", PermissionDenied, No, Caller,
+        "There is no such project, or the caller has no grant for it. The answer is the same for both.",
+        "Name a project that you have a grant for.";
+    RoomNotFound = "ROOM_NOT_FOUND", NotFound, No, Caller,
+        "There is no such room in this project and region.",
+        "Check the uuid, the project and the region that the room was created in.";
+    SceneNotFound = "SCENE_NOT_FOUND", NotFound, No, Caller,
+        "The room has no such scene.",
+        "List the scenes of the directory.";
+    ConversionNotFound = "CONVERSION_NOT_FOUND", NotFound, No, Caller,
+        "There is no such conversion in this project and region. A conversion can be read for seven days.",
+        "Check the uuid, the project and the region, or start it again.";
+    AccessKeyUnknown = "ACCESS_KEY_UNKNOWN", NotFound, No, Caller,
+        "The named access key is unknown, another project's, or verifies only.",
+        "Name the key that created the room or task, or leave it empty for the active one.";
+    CallerQuotaExceeded = "CALLER_QUOTA_EXCEEDED", ResourceExhausted, Later, Caller,
+        "The caller's own quota is used up. `QuotaFailure` names the limit.",
+        "Wait as `RetryInfo` says. Without it waiting cannot help: ask for fewer tokens at once.";
+    UpstreamQueueFull = "UPSTREAM_QUEUE_FULL", ResourceExhausted, Later, Nobody,
+        "Too many conversions wait in this region of the project.",
+        "Start the conversion later.";
+    UpstreamRateLimited = "UPSTREAM_RATE_LIMITED", ResourceExhausted, Later, Nobody,
+        "The whiteboard API asks for fewer calls.",
+        "Wait as `RetryInfo` says.";
+    ConversionNotWaiting = "CONVERSION_NOT_WAITING", FailedPrecondition, No, Nobody,
+        "The conversion has ended or runs already. Nothing was changed.",
+        "Read the conversion.";
+    UpstreamFeatureDisabled = "UPSTREAM_FEATURE_DISABLED", FailedPrecondition, No, ProjectOwner,
+        "The feature is off in this region of the project.",
+        "Switch the feature on in the vendor's console, or name a region where it is on.";
+    UpstreamRefused = "UPSTREAM_REFUSED", FailedPrecondition, No, Caller,
+        "The whiteboard API refuses the request.",
+        "Check the values against the vendor's documentation. The log has the vendor's code and request id.";
+    RoomDisabled = "ROOM_DISABLED", FailedPrecondition, No, Caller,
+        "The room is disabled.",
+        "Enable the room first.";
+    Overloaded = "OVERLOADED", Unavailable, Anywhere, Operator,
+        "This replica has as many calls of this kind under way as it takes. Nothing was sent.",
+        "Wait as `RetryInfo` says. If it lasts, add replicas or look for a slow upstream.";
+    UpstreamUnreachable = "UPSTREAM_UNREACHABLE", Unavailable, Anywhere, Nobody,
+        "The whiteboard API cannot be reached, or fails. The call had no effect.",
+        "Wait as `RetryInfo` says.";
+    ShuttingDown = "SHUTTING_DOWN", Unavailable, Anywhere, Nobody,
+        "This replica is stopping.",
+        "Send the call to another replica.";
+    WatchExpired = "WATCH_EXPIRED", Unavailable, Anywhere, Nobody,
+        "The watch lasted as long as one may, or the key that it was read with was replaced.",
+        "Watch again.";
+    AuditUnavailable = "AUDIT_UNAVAILABLE", Unavailable, Anywhere, Operator,
+        "The audit line cannot be written, so nothing is minted or changed. After a create that took effect the token alone is withheld; the message says so.",
+        "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after the audit output.";
+    ClockUnstable = "CLOCK_UNSTABLE", Unavailable, Anywhere, Operator,
+        "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
+        "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after time synchronisation.";
+    DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, AfterALook, Caller,
+        "The call took longer than its deadline, or than the server's 20 s. Its outcome is unknown.",
+        "A read may be repeated. After a change, look at what it did.";
+    UpstreamOutcomeUnknown = "UPSTREAM_OUTCOME_UNKNOWN", Aborted, AfterALook, Caller,
+        "A POST may have taken effect: the whiteboard API gave no usable answer. It is never sent twice.",
+        "Look for what it would have created before you ask again.";
+    UpstreamCredentialsRejected = "UPSTREAM_CREDENTIALS_REJECTED", Internal, No, Operator,
+        "The whiteboard API does not accept this service's keys.",
+        "Check the project's keys and the clock.";
+    UpstreamUnexpectedAnswer = "UPSTREAM_UNEXPECTED_ANSWER", Internal, AfterALook, Operator,
+        "The whiteboard API gave an answer that is not what it documents. `metadata.outcome` is `unknown` where the call may have taken effect.",
+        "Look at what the call did. The log has the detail.";
+    Internal = "INTERNAL", Internal, No, Operator,
+        "Something went wrong here.",
+        "Report it with the request id. The log has the detail.";
 }

@@ -42,7 +42,7 @@ impl From<Error> for Status {
         if let Retry::After(delay) = explained.retry {
             details.set_retry_info(Some(delay));
         }
-        let code = explained.reason.code();
+        let code = explained.reason.row().code;
         let mut status = Self::with_error_details(code, explained.message, details);
         let pushback = match explained.retry {
             Retry::Never => Some("-1".to_owned()),
