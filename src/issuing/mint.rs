@@ -2,73 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Authorizer, MintPermit, Minting, Record, record::same};
+use super::{Authorizer, IssueParams, Issued, MintPermit, Minting, Record, record::same};
 use crate::{
     call::CallContext,
     clock::UnixMillis,
     error::Error,
     methods::Rpc,
-    policy::Mint,
-    proto,
-    token::{Claims, Fingerprint, Lifetime, Nonce, Role, Scope, SigningKey, TokenValue},
+    token::{Claims, Nonce, Scope, SigningKey},
 };
-
-/// A token that is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct IssueParams<'a> {
-    /// The project; empty: the default one.
-    pub project: &'a str,
-    /// The access key to sign with; empty: the active one.
-    pub access_key: &'a str,
-    /// What the token opens.
-    pub scope: Scope<'a>,
-    /// Its role.
-    pub role: Role,
-    /// How long it is to live; `None`: the grant's default.
-    pub lifetime: Option<Lifetime>,
-}
-
-/// A token that was minted, and what may be told of it.
-#[derive(Debug)]
-pub struct Issued<'a> {
-    /// The token itself: a secret.
-    pub value: TokenValue,
-    /// What it opens.
-    pub scope: Scope<'a>,
-    /// Its role.
-    pub role: Role,
-    /// The key that signed it.
-    pub key: Arc<SigningKey>,
-    /// When it expires; `None`: never.
-    pub expire_at: Option<UnixMillis>,
-    /// Names it in the audit trail.
-    pub fingerprint: Fingerprint,
-}
-
-impl IssueParams<'_> {
-    /// The room or task; empty for an SDK token.
-    pub(super) fn uuid(&self) -> &str {
-        self.scope.uuid().unwrap_or_default()
-    }
-
-    pub(super) const fn mint(&self) -> Mint {
-        Mint { kind: self.scope.kind(), role: self.role, lifetime: self.lifetime }
-    }
-}
-
-impl From<&Issued<'_>> for proto::Token {
-    fn from(issued: &Issued<'_>) -> Self {
-        Self {
-            value: issued.value.expose().to_owned(),
-            kind: proto::TokenKind::from(issued.scope.kind()).into(),
-            role: proto::Role::from(issued.role).into(),
-            uuid: issued.scope.uuid().unwrap_or_default().to_owned(),
-            access_key: issued.key.access_key().to_owned(),
-            expire_time: issued.expire_at.map(Into::into),
-            fingerprint: issued.fingerprint.to_string(),
-        }
-    }
-}
 
 impl Authorizer {
     /// Mints the tokens that `IssueToken` or `BatchIssueTokens` asks for: all or none, from one reading

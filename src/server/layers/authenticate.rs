@@ -2,10 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::HeaderMap;
-use tonic::Status;
+use http::{HeaderMap, Request, Response};
+use tonic::{Status, body::Body};
 
-use super::{Request, Response, observe::CallerTrace, request_id::RequestId};
+use super::{observe::CallerTrace, request_id::RequestId};
 use crate::{
     call::CallContext,
     caller::{Callers, Principal},
@@ -22,11 +22,11 @@ pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
 impl Authenticate {
     pub(super) async fn call<F>(
         &self,
-        mut request: Request,
-        next: impl FnOnce(Request) -> F + Send,
-    ) -> Response
+        mut request: Request<Body>,
+        next: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         if OPEN.iter().any(|prefix| request.uri().path().starts_with(prefix)) {
             return next(request).await;

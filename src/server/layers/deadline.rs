@@ -8,10 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderMap;
-use tonic::Status;
+use http::{HeaderMap, Request, Response};
+use tonic::{Status, body::Body};
 
-use super::{Request, Response};
 use crate::{call::Deadline, error::Error};
 
 /// Ends a call whose answer has not begun in time.
@@ -23,11 +22,11 @@ pub(super) struct EnforceDeadline {
 impl EnforceDeadline {
     pub(super) async fn call<F>(
         &self,
-        mut request: Request,
-        next: impl FnOnce(Request) -> F + Send,
-    ) -> Response
+        mut request: Request<Body>,
+        next: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         let timeout = grpc_timeout(request.headers());
         if let Some(deadline) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {

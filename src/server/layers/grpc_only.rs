@@ -2,19 +2,21 @@
 
 use std::future::Future;
 
-use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::body::Body;
-
-use super::{Request, Response};
 
 /// 405 for another method than POST, 415 for another content type than `application/grpc`.
 pub(super) struct GrpcOnly;
 
 impl GrpcOnly {
     #[expect(clippy::unused_self, reason = "a layer is a type")]
-    pub(super) async fn call<F>(&self, request: Request, next: impl FnOnce(Request) -> F + Send) -> Response
+    pub(super) async fn call<F>(
+        &self,
+        request: Request<Body>,
+        next: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
         let is_grpc = content_type

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use http::{Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -23,9 +24,6 @@ use self::{
     request_id::AssignRequestId,
 };
 use crate::{caller::Callers, entropy::Entropy, telemetry::Metrics};
-
-type Request = http::Request<Body>;
-type Response = http::Response<Body>;
 
 /// All layers. Each calls the next one, or answers by itself.
 pub(super) struct Layers {
@@ -54,9 +52,13 @@ impl Layers {
         }
     }
 
-    async fn call<F>(&self, request: Request, handler: impl FnOnce(Request) -> F + Send) -> Response
+    async fn call<F>(
+        &self,
+        request: Request<Body>,
+        handler: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         // 1. The request id comes first, so that every answer has one, a refusal of any layer too.
         self.assign_request_id
@@ -95,20 +97,20 @@ pub(super) struct Layered<S> {
     layers: Arc<Layers>,
 }
 
-impl<S> Service<Request> for Layered<S>
+impl<S> Service<Request<Body>> for Layered<S>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Response;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         // The one that is ready is used; its clone becomes ready for the next call.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);

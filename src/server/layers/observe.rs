@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::{
     propagation::{Extractor, TextMapPropagator},
@@ -23,7 +23,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{Request, Response, request_id::RequestId};
+use super::request_id::RequestId;
 use crate::{server::Peer, telemetry::Metrics};
 
 /// Observes calls.
@@ -36,11 +36,11 @@ pub(super) struct CallerTrace(pub(super) TraceId);
 impl Observe {
     pub(super) async fn call<F>(
         &self,
-        mut request: Request,
-        next: impl FnOnce(Request) -> F + Send,
-    ) -> Response
+        mut request: Request<Body>,
+        next: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         let (call, trace) = Observed::begin(&request, self.0.clone());
         if let Some(trace) = trace {
@@ -62,7 +62,7 @@ struct Observed {
 
 impl Observed {
     /// Begins a call's span, within its caller's.
-    fn begin(request: &Request, metrics: Arc<Metrics>) -> (Self, Option<CallerTrace>) {
+    fn begin(request: &Request<Body>, metrics: Arc<Metrics>) -> (Self, Option<CallerTrace>) {
         let method = metrics.of(request.uri().path()).method();
         // Of the highest level, so that it names the call in the log whatever `log_level` is.
         let span = tracing::error_span!(
@@ -87,7 +87,7 @@ impl Observed {
     }
 
     /// Goes with the answer to its end.
-    fn follow(mut self, response: Response) -> Response {
+    fn follow(mut self, response: Response<Body>) -> Response<Body> {
         if let Some(status) = Status::from_header_map(response.headers()) {
             // There is no body to wait for.
             self.code = status.code();

@@ -2,9 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
-use super::{Request, Response};
+use tonic::body::Body;
+
 use crate::{entropy::Entropy, uuid4::Uuid4};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,11 +26,11 @@ pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
 impl AssignRequestId {
     pub(super) async fn call<F>(
         &self,
-        mut request: Request,
-        next: impl FnOnce(Request) -> F + Send,
-    ) -> Response
+        mut request: Request<Body>,
+        next: impl FnOnce(Request<Body>) -> F + Send,
+    ) -> Response<Body>
     where
-        F: Future<Output = Response> + Send,
+        F: Future<Output = Response<Body>> + Send,
     {
         let id = self.id(request.headers());
         request.extensions_mut().insert(RequestId(id.clone()));

@@ -1,71 +1,19 @@
 //! Authorization: the policy's decision and the quota, as a permit that says with what the call is
 //! made.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use super::{Authorizer, IssueParams, Record};
+use super::{Authorizer, IssueParams, MintPermit, Minting, Record, UpstreamParams, UpstreamPermit};
 use crate::{
     audit::Line,
     call::CallContext,
     caller::Principal,
     error::Error,
-    keyring::{Keyring, Project},
+    keyring::Keyring,
     methods::Rpc,
-    policy::{Denial, Grant, Mint, Rules, WatchPlace, charge_batch},
-    region::Region,
-    token::{Kind, Lifetime, Role, SigningKey},
+    policy::{Denial, Rules, WatchPlace, charge_batch},
     whiteboard::Access,
 };
-
-/// What a call upstream asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct UpstreamParams<'a> {
-    /// The project; empty: the default one.
-    pub project: &'a str,
-    /// The access key to sign with; empty: the active one.
-    pub access_key: &'a str,
-    /// Where the call goes; `None`: the project's default region.
-    pub region: Option<Region>,
-    /// The token to mint for what the call creates.
-    pub token_grant: Option<Mint>,
-}
-
-/// A token that may be minted.
-#[derive(Clone, Debug)]
-pub struct MintPermit {
-    /// The project.
-    pub project: Arc<Project>,
-    /// The grant that allows it.
-    pub grant: Arc<Grant>,
-    /// Signs the token.
-    pub key: Arc<SigningKey>,
-    /// What is minted.
-    pub minting: Minting,
-}
-
-/// A call that may go upstream.
-#[derive(Debug)]
-pub struct UpstreamPermit {
-    /// The project.
-    pub project: Arc<Project>,
-    /// The grant that allows it.
-    pub grant: Arc<Grant>,
-    /// The key and the region that the call is made with.
-    pub access: Access,
-    /// The token to mint for what the call creates.
-    pub token_grant: Option<Minting>,
-}
-
-/// A token's terms, as they were allowed.
-#[derive(Clone, Copy, Debug)]
-pub struct Minting {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its role.
-    pub role: Role,
-    /// How long it lives.
-    pub lifetime: Lifetime,
-}
 
 impl Authorizer {
     /// Authorizes a call that goes upstream, counts it against its caller's quota, and records the
@@ -176,12 +124,4 @@ fn decide_mint(
         key: key.clone(),
         minting: Minting::new(params.mint(), decision.grant),
     })
-}
-
-impl Minting {
-    /// As asked for; the lifetime is the grant's default where none is.
-    fn new(mint: Mint, grant: &Grant) -> Self {
-        let Mint { kind, role, lifetime } = mint;
-        Self { kind, role, lifetime: lifetime.unwrap_or_else(|| grant.default_lifetime(kind)) }
-    }
 }
