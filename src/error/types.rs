@@ -1,0 +1,94 @@
+//! Every way in which a call can end other than well.
+
+use tonic_types::FieldViolation;
+
+use crate::{
+    caller, idempotency,
+    methods::{Resource, Rpc},
+    policy::{Denial, QuotaExceeded},
+    stability::Unstable,
+    whiteboard,
+};
+
+/// Why a call is refused or has failed.
+#[derive(Debug)]
+pub enum Error {
+    /// The caller presents no valid credential.
+    Unauthenticated(caller::Unknown),
+    /// The request is invalid, in all these ways.
+    Invalid(Vec<FieldViolation>),
+    /// The policy denies it.
+    Denied(Denial),
+    /// The named access key is not the project's, or may not sign.
+    AccessKeyUnknown,
+    /// The caller's quota is used up.
+    QuotaExceeded(QuotaExceeded),
+    /// The wall clock was stepped, so nothing is signed.
+    ClockUnstable,
+    /// Nothing of a batch is minted, because of the request at this index.
+    InBatch(usize, Box<Error>),
+    /// The call's audit line cannot be written.
+    AuditUnavailable,
+    /// Something was created, and the token for it is withheld.
+    TokenWithheld {
+        /// Why.
+        why: Withheld,
+        /// Whether the call has a `request_id`, by which a repeated call finds what was created.
+        has_request_id: bool,
+    },
+    /// Too many calls of this kind are under way in this replica.
+    Overloaded,
+    /// The idempotency key gives no result.
+    Idempotency(idempotency::Refusal),
+    /// The upstream call failed. The resource says what a 404 means.
+    Upstream(whiteboard::Error, Resource),
+    /// The call took longer than its caller, or the server, allows.
+    DeadlineExceeded,
+    /// A watch lasted as long as one may.
+    WatchExpired,
+    /// The server was asked to stop.
+    ShuttingDown,
+    /// A bug of ours. The sentence is for the log.
+    Internal(&'static str),
+}
+
+/// Why the token for something that was created is withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Its audit line cannot be written.
+    AuditUnavailable,
+    /// The wall clock was stepped in the meantime.
+    ClockUnstable,
+    /// The access key that created it signs no more.
+    KeyGone,
+}
+
+impl Error {
+    /// One violation. `field`: its path in proto names.
+    pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldViolation::new(field, description)])
+    }
+
+    /// A failed upstream call of this RPC, whose row says what a 404 means.
+    pub fn upstream(rpc: Rpc) -> impl Fn(whiteboard::Error) -> Self {
+        move |error| Self::Upstream(error, rpc.row().resource)
+    }
+}
+
+impl From<Denial> for Error {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<QuotaExceeded> for Error {
+    fn from(exceeded: QuotaExceeded) -> Self {
+        Self::QuotaExceeded(exceeded)
+    }
+}
+
+impl From<Unstable> for Error {
+    fn from(_: Unstable) -> Self {
+        Self::ClockUnstable
+    }
+}
