@@ -1,11 +1,11 @@
 //! The authentication layer: who calls, before a handler sees the call.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, Request, Response};
 use tonic::{Status, body::Body};
 
-use super::{observe::CallerTrace, request_id::RequestId};
+use super::{next::Next, observe::CallerTrace, request_id::RequestId};
 use crate::{
     call::CallContext,
     caller::{Callers, Principal},
@@ -20,16 +20,9 @@ const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
 
 impl Authenticate {
-    pub(super) async fn call<F>(
-        &self,
-        mut request: Request<Body>,
-        next: impl FnOnce(Request<Body>) -> F + Send,
-    ) -> Response<Body>
-    where
-        F: Future<Output = Response<Body>> + Send,
-    {
+    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
         if OPEN.iter().any(|prefix| request.uri().path().starts_with(prefix)) {
-            return next(request).await;
+            return next.run(request).await;
         }
         let peer = request.extensions().get::<Peer>().cloned();
         let principal = match self.principal(request.headers(), peer.as_ref()).await {
@@ -44,7 +37,7 @@ impl Authenticate {
             trace_id: extensions.get().map(|CallerTrace(id)| *id),
         };
         request.extensions_mut().insert(context);
-        next(request).await
+        next.run(request).await
     }
 
     async fn principal(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Principal, Error> {

@@ -4,13 +4,14 @@
 //! starts first, and it reports `DEADLINE_EXCEEDED`.
 
 use std::{
-    future::{Future, ready},
+    future::ready,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, Request, Response};
 use tonic::{Status, body::Body};
 
+use super::next::Next;
 use crate::{call::Deadline, error::Error};
 
 /// Ends a call whose answer has not begun in time.
@@ -20,14 +21,7 @@ pub(super) struct EnforceDeadline {
 }
 
 impl EnforceDeadline {
-    pub(super) async fn call<F>(
-        &self,
-        mut request: Request<Body>,
-        next: impl FnOnce(Request<Body>) -> F + Send,
-    ) -> Response<Body>
-    where
-        F: Future<Output = Response<Body>> + Send,
-    {
+    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
         let timeout = grpc_timeout(request.headers());
         if let Some(deadline) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
             request.extensions_mut().insert(Deadline(deadline));
@@ -37,7 +31,7 @@ impl EnforceDeadline {
         tokio::select! {
             biased;
             () = ready(()), if is_over => Status::from(Error::DeadlineExceeded).into_http(),
-            response = next(request) => response,
+            response = next.run(request) => response,
             () = over => Status::from(Error::DeadlineExceeded).into_http(),
         }
     }

@@ -3,6 +3,7 @@
 mod authenticate;
 mod deadline;
 mod grpc_only;
+mod next;
 mod observe;
 mod request_id;
 
@@ -20,7 +21,7 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use self::{
-    authenticate::Authenticate, deadline::EnforceDeadline, grpc_only::GrpcOnly, observe::Observe,
+    authenticate::Authenticate, deadline::EnforceDeadline, grpc_only::GrpcOnly, next::Next, observe::Observe,
     request_id::AssignRequestId,
 };
 use crate::{caller::Callers, entropy::Entropy, telemetry::Metrics};
@@ -52,30 +53,18 @@ impl Layers {
         }
     }
 
-    async fn call<F>(
-        &self,
-        request: Request<Body>,
-        handler: impl FnOnce(Request<Body>) -> F + Send,
-    ) -> Response<Body>
-    where
-        F: Future<Output = Response<Body>> + Send,
-    {
-        // 1. The request id comes first, so that every answer has one, a refusal of any layer too.
-        self.assign_request_id
-            .call(request, |request| {
-                // 2. What is not gRPC is refused before it counts as a call.
-                self.grpc_only.call(request, |request| {
-                    // 3. Observation is outside of all that can refuse a call, so that each is counted.
-                    self.observe.call(request, |request| {
-                        // 4. The deadline is outside of authentication, which may wait for an issuer.
-                        self.enforce_deadline.call(request, |request| {
-                            // 5. Authentication is the last: a handler sees only callers that are known.
-                            self.authenticate.call(request, handler)
-                        })
-                    })
-                })
-            })
-            .await
+    /// The order, from the handler outwards.
+    async fn call(&self, request: Request<Body>, handler: impl Next) -> Response<Body> {
+        // 5. Innermost: a handler sees authenticated callers only.
+        let authenticate = |request| self.authenticate.call(request, handler);
+        // 4. Around authentication, because that may wait for an issuer's keys.
+        let enforce_deadline = |request| self.enforce_deadline.call(request, authenticate);
+        // 3. Around all that can refuse a call, so that every refusal is counted.
+        let observe = |request| self.observe.call(request, enforce_deadline);
+        // 2. Around observation, because what is not gRPC is no call.
+        let grpc_only = |request| self.grpc_only.call(request, observe);
+        // 1. Outermost: every answer has an id, a refusal by any layer too.
+        self.assign_request_id.call(request, grpc_only).await
     }
 }
 

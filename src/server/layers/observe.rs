@@ -4,7 +4,6 @@
 //! cancelled. Names follow OpenTelemetry's conventions for RPC.
 
 use std::{
-    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,7 +22,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::request_id::RequestId;
+use super::{next::Next, request_id::RequestId};
 use crate::{server::Peer, telemetry::Metrics};
 
 /// Observes calls.
@@ -34,19 +33,12 @@ pub(super) struct Observe(pub(super) Arc<Metrics>);
 pub(super) struct CallerTrace(pub(super) TraceId);
 
 impl Observe {
-    pub(super) async fn call<F>(
-        &self,
-        mut request: Request<Body>,
-        next: impl FnOnce(Request<Body>) -> F + Send,
-    ) -> Response<Body>
-    where
-        F: Future<Output = Response<Body>> + Send,
-    {
+    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
         let (call, trace) = Observed::begin(&request, self.0.clone());
         if let Some(trace) = trace {
             request.extensions_mut().insert(trace);
         }
-        let response = next(request).instrument(call.span.clone()).await;
+        let response = next.run(request).instrument(call.span.clone()).await;
         call.follow(response)
     }
 }

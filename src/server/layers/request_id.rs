@@ -1,11 +1,12 @@
 //! `x-request-id`: names a call in its answer, in the log and in the audit trail.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use tonic::body::Body;
 
+use super::next::Next;
 use crate::{entropy::Entropy, uuid4::Uuid4};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,17 +25,10 @@ impl RequestId {
 pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
 
 impl AssignRequestId {
-    pub(super) async fn call<F>(
-        &self,
-        mut request: Request<Body>,
-        next: impl FnOnce(Request<Body>) -> F + Send,
-    ) -> Response<Body>
-    where
-        F: Future<Output = Response<Body>> + Send,
-    {
+    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
         let id = self.id(request.headers());
         request.extensions_mut().insert(RequestId(id.clone()));
-        let mut response = next(request).await;
+        let mut response = next.run(request).await;
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
