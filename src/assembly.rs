@@ -13,7 +13,7 @@ use crate::{
     creation::Creator,
     entropy::{Entropy, SystemEntropy},
     idempotency::InMemory,
-    issuing::Authorizer,
+    issuing::{Authorizer, Trail},
     keyring::{Keyring, LiveKeyring, Probe, Trial},
     methods::all_methods,
     policy::{Everyone, LiveRules, PolicyFile, Rules},
@@ -184,7 +184,7 @@ impl Components {
             stability: self.stability.clone(),
             entropy: entropy.clone(),
             fingerprinter: self.fingerprinter,
-            audit: self.audit,
+            trail: Trail { audit: self.audit, stability: self.stability.clone() },
         });
         let idempotency = Arc::new(InMemory::new(clock, tasks.clone()));
         let creator = Creator::new(authorizer.clone(), self.whiteboard.clone(), idempotency, tasks.clone());
@@ -208,13 +208,14 @@ impl Components {
 #[must_use]
 pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
     let Environment { clock, entropy } = environment;
+    let stability = Arc::new(Stability::new(clock));
     Authorizer {
         keyring: Arc::new(LiveKeyring::fixed(keyring)),
         rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
-        stability: Arc::new(Stability::new(clock)),
+        stability: stability.clone(),
         fingerprinter: throw_away_fingerprinter(&*entropy),
         entropy,
-        audit: None,
+        trail: Trail { audit: None, stability },
     }
 }
 

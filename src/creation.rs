@@ -128,17 +128,21 @@ impl Creator {
         let made = match self.act_once(call, params, &permit.access, what).await {
             Ok(made) => made,
             Err(error) => {
-                return Err(self.authorizer.record_failure(&record, &permit, None::<&C::Made>, error).await);
+                return Err(self
+                    .authorizer
+                    .trail
+                    .record_failure(&record, &permit, None::<&C::Made>, error)
+                    .await);
             }
         };
         let withheld = |why| Error::TokenWithheld { why, has_request_id: params.request_id.is_some() };
         let issued = match self.sign::<C>(&permit, &made, withheld) {
             Ok(issued) => issued,
             Err(error) => {
-                return Err(self.authorizer.record_failure(&record, &permit, Some(&made), error).await);
+                return Err(self.authorizer.trail.record_failure(&record, &permit, Some(&made), error).await);
             }
         };
-        let recorded = self.authorizer.record_outcome(&record, &permit, &made, issued.as_ref()).await;
+        let recorded = self.authorizer.trail.record_outcome(&record, &permit, &made, issued.as_ref()).await;
         recorded.map_err(withheld)?;
         let token = issued.as_ref().map(proto::Token::from);
         Ok(Created { made, token })

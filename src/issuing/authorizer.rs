@@ -1,15 +1,23 @@
-//! Who authorizes: the keys, the policy, the clock and the audit trail, in one place.
+//! The one way of a token: authorized by the policy and the quota, signed, recorded.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use super::{
+    IssueParams, Issued, MintPermit, Minting, Record, Trail, UpstreamParams, UpstreamPermit,
+    record::{Refused, same},
+};
 use crate::{
-    audit::{Audit, Line},
+    call::CallContext,
+    caller::Principal,
+    clock::UnixMillis,
     entropy::Entropy,
     error::Error,
-    keyring::{LiveKeyring, Project},
-    policy::LiveRules,
+    keyring::{Keyring, LiveKeyring},
+    methods::Rpc,
+    policy::{Denial, LiveRules, Rules, WatchPlace, charge_batch},
     stability::Stability,
-    token::Fingerprinter,
+    token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
+    whiteboard::Access,
 };
 
 /// Decides what may be done, mints, verifies and records. Nothing here leaves the process.
@@ -24,14 +32,116 @@ pub struct Authorizer {
     pub entropy: Arc<dyn Entropy>,
     /// Names tokens in the audit trail.
     pub fingerprinter: Fingerprinter,
-    /// Where decisions are recorded; `None`: nowhere.
-    pub audit: Option<Arc<Audit>>,
+    /// Where decisions are recorded.
+    pub trail: Trail,
 }
 
 impl Authorizer {
-    /// A project by its name; the default one where it is empty.
-    pub(super) fn project(&self, name: &str) -> Option<Arc<Project>> {
-        self.keyring.now().project(name).cloned()
+    /// Mints the tokens that `IssueToken` or `BatchIssueTokens` asks for: all or none, from one reading
+    /// of the clock, recorded in one audit line that is written before they are given.
+    ///
+    /// # Errors
+    /// What the policy, the project's keys, the quota, the clock or the audit trail refuse.
+    pub async fn issue<'a>(
+        &self,
+        call: &CallContext,
+        rpc: Rpc,
+        params: &[IssueParams<'a>],
+    ) -> Result<Vec<Issued<'a>>, Error> {
+        let uuid = same(params.iter().map(IssueParams::uuid)).unwrap_or_default();
+        let batch = (rpc == Rpc::BatchIssueTokens).then_some(params.len());
+        let record = Record { batch, ..Record::new(call, rpc, uuid) };
+        let permits = self.authorize_mints(&record, params).await?;
+        let now = match self.stability.now() {
+            Ok(now) => now,
+            Err(unstable) => return Err(self.trail.deny_mints(&record, &permits, unstable.into()).await),
+        };
+        let issued: Vec<_> = params
+            .iter()
+            .zip(&permits)
+            .map(|(params, MintPermit { key, minting, .. })| self.sign(*minting, key, params.scope, now))
+            .collect();
+        self.trail.allow_mints(&record, &permits, &issued).await?;
+        Ok(issued)
+    }
+
+    /// Signs what was allowed. The policy allows no lifetime that would end after the year 9999.
+    pub fn sign<'a>(
+        &self,
+        minting: Minting,
+        key: &Arc<SigningKey>,
+        scope: Scope<'a>,
+        now: UnixMillis,
+    ) -> Issued<'a> {
+        let _signing = tracing::debug_span!("sign", token.kind = scope.kind().as_str()).entered();
+        let expire_at = minting.lifetime.expire_at(now).unwrap_or(Some(UnixMillis::MAX));
+        let claims = Claims { scope, role: minting.role, expire_at };
+        let value = key.sign(&claims, &Nonce::random(self.entropy.bytes()));
+        let fingerprint = self.fingerprinter.of(value.expose());
+        Issued { value, scope, role: minting.role, key: key.clone(), expire_at, fingerprint }
+    }
+
+    /// Authorizes a call that goes upstream, counts it against its caller's quota, and records the
+    /// decision before anything is sent. The watch slot is kept for as long as the call watches.
+    ///
+    /// # Errors
+    /// What the policy, the project's keys, the quota or the audit trail refuse.
+    pub async fn authorize(
+        &self,
+        record: &Record<'_>,
+        params: &UpstreamParams<'_>,
+    ) -> Result<(UpstreamPermit, WatchPlace), Error> {
+        let Record { call: CallContext { principal, .. }, rpc, .. } = *record;
+        let decided = decide_upstream(&self.keyring.now(), &self.rules.now(), principal, rpc, params);
+        let permit = match decided {
+            Ok(permit) => permit,
+            Err(error) => {
+                let UpstreamParams { project, access_key, region, token_grant: mint } = *params;
+                let refused = Refused { project, access_key, region, mint };
+                let known = self.keyring.now().project(project).cloned();
+                return Err(self.trail.deny(record, &refused, known.as_deref(), error).await);
+            }
+        };
+        let cost = rpc.cost(u32::from(permit.token_grant.is_some()));
+        let slot = match permit.grant.charge(principal.as_str(), cost, Instant::now()) {
+            Ok(slot) => slot,
+            Err(exceeded) => return Err(self.trail.deny_upstream(record, &permit, exceeded.into()).await),
+        };
+        self.trail.record_decision(record, &permit).await?;
+        Ok((permit, slot))
+    }
+
+    /// Authorizes every token of a batch before any is signed, by the keys and rules of one moment.
+    pub(super) async fn authorize_mints(
+        &self,
+        record: &Record<'_>,
+        params: &[IssueParams<'_>],
+    ) -> Result<Vec<MintPermit>, Error> {
+        let principal = &record.call.principal;
+        let permits = {
+            let (keyring, rules) = (self.keyring.now(), self.rules.now());
+            let decide = |(index, params)| {
+                decide_mint(&keyring, &rules, principal, record.rpc, params).map_err(|error| (index, error))
+            };
+            params.iter().enumerate().map(decide).collect::<Result<Vec<_>, _>>()
+        };
+        let permits = match permits {
+            Ok(permits) => permits,
+            Err((index, error)) => {
+                let params = &params[index];
+                let record = Record { uuid: params.uuid(), ..record.clone() };
+                let error = if record.batch.is_some() { Error::InBatch(index, error.into()) } else { error };
+                let IssueParams { project, access_key, .. } = *params;
+                let refused = Refused { project, access_key, region: None, mint: Some(params.mint()) };
+                let known = self.keyring.now().project(project).cloned();
+                return Err(self.trail.deny(&record, &refused, known.as_deref(), error).await);
+            }
+        };
+        let grants: Vec<_> = permits.iter().map(|permit| &*permit.grant).collect();
+        match charge_batch(principal.as_str(), &grants, Instant::now()) {
+            Ok(()) => Ok(permits),
+            Err(exceeded) => Err(self.trail.deny_mints(record, &permits, exceeded.into()).await),
+        }
     }
 
     /// Signs and verifies with every key, as a check before any is used.
@@ -43,17 +153,47 @@ impl Authorizer {
         let bad = keyring.projects().flat_map(|project| project.keys()).find(|key| !key.verifies_itself());
         bad.map_or(Ok(()), |key| Err(key.access_key().to_owned()))
     }
+}
 
-    /// Writes an audit line; done once it is accepted. Without an audit trail there is nothing to do.
-    pub(super) async fn write(&self, line: &Line<'_>) -> Result<(), Error> {
-        let Some(audit) = &self.audit else { return Ok(()) };
-        audit.write(line).await.map_err(|_| Error::AuditUnavailable)
-    }
+fn decide_upstream(
+    keyring: &Keyring,
+    rules: &Rules,
+    principal: &Principal,
+    rpc: Rpc,
+    params: &UpstreamParams<'_>,
+) -> Result<UpstreamPermit, Error> {
+    let project = keyring.project(params.project).ok_or(Denial::ProjectUnknown)?;
+    // Nothing of a project is looked at before it is known that the caller has a grant for it.
+    let admitted = rules.admit(principal.as_str(), project.name())?;
+    let region = params
+        .region
+        .or(project.region())
+        .ok_or_else(|| Error::invalid("region", "is required: the project has no default region"))?;
+    let decision = admitted.decide(rpc, Some(region), params.token_grant)?;
+    let key = project.signing_key(params.access_key).ok_or(Error::AccessKeyUnknown)?;
+    Ok(UpstreamPermit {
+        project: project.clone(),
+        grant: decision.grant.clone(),
+        access: Access { key: key.clone(), region },
+        token_grant: params.token_grant.map(|mint| Minting::new(mint, decision.grant)),
+    })
+}
 
-    /// Writes an audit line of what has happened already. No call is refused for it.
-    pub(super) async fn note(&self, line: &Line<'_>) {
-        if let Some(audit) = &self.audit {
-            audit.note(line).await;
-        }
-    }
+fn decide_mint(
+    keyring: &Keyring,
+    rules: &Rules,
+    principal: &Principal,
+    rpc: Rpc,
+    params: &IssueParams<'_>,
+) -> Result<MintPermit, Error> {
+    let project = keyring.project(params.project).ok_or(Denial::ProjectUnknown)?;
+    let admitted = rules.admit(principal.as_str(), project.name())?;
+    let decision = admitted.decide(rpc, None, Some(params.mint()))?;
+    let key = project.signing_key(params.access_key).ok_or(Error::AccessKeyUnknown)?;
+    Ok(MintPermit {
+        project: project.clone(),
+        grant: decision.grant.clone(),
+        key: key.clone(),
+        minting: Minting::new(params.mint(), decision.grant),
+    })
 }

@@ -4,16 +4,14 @@
 //! beside what it creates is authorized there and signed by [`Authorizer::sign`] once it exists. A refusal
 //! of what is audited is written to the audit trail before it is told.
 
-mod authorize;
 mod authorizer;
-mod mint;
 mod record;
 mod types;
 mod verify;
 
 pub use self::{
     authorizer::Authorizer,
-    record::{Made, Record},
+    record::{Made, Record, Trail},
     types::{IssueParams, Issued, MintPermit, Minting, UpstreamParams, UpstreamPermit},
     verify::Verdict,
 };

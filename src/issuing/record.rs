@@ -1,10 +1,10 @@
 //! What the audit trail says of a call. A refusal, a decision and an outcome are lines of one record.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::{Authorizer, Issued, MintPermit, UpstreamPermit};
+use super::{Issued, MintPermit, UpstreamPermit};
 use crate::{
-    audit::{Decision, Line, Phase},
+    audit::{Audit, Decision, Line, Phase},
     call::CallContext,
     clock::UnixMillis,
     error::{Error, Reason, Withheld},
@@ -12,6 +12,7 @@ use crate::{
     methods::{Action, Rpc},
     policy::Mint,
     region::Region,
+    stability::Stability,
     token::{Fingerprint, Lifetime},
 };
 
@@ -57,7 +58,7 @@ impl<'a> Record<'a> {
     }
 
     /// What a call upstream is allowed with.
-    pub(super) fn upstream<'l>(&'l self, time: UnixMillis, permit: &'l UpstreamPermit) -> Line<'l> {
+    fn upstream<'l>(&'l self, time: UnixMillis, permit: &'l UpstreamPermit) -> Line<'l> {
         let minting = permit.token_grant;
         Line {
             project: permit.project.name(),
@@ -72,7 +73,7 @@ impl<'a> Record<'a> {
     }
 
     /// What tokens are allowed with: what all have in common, the strongest role and the longest life.
-    pub(super) fn mints<'l>(&'l self, time: UnixMillis, permits: &'l [MintPermit]) -> Line<'l> {
+    fn mints<'l>(&'l self, time: UnixMillis, permits: &'l [MintPermit]) -> Line<'l> {
         let mintings = || permits.iter().map(|permit| permit.minting);
         let length = |lifetime: &Lifetime| lifetime.as_duration().unwrap_or(Duration::MAX);
         Line {
@@ -87,41 +88,74 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Authorizer {
-    /// Records a refusal of what a call asks for, and gives it back; if it cannot be recorded, that.
+/// Writes the lines of records to the audit trail.
+pub struct Trail {
+    /// `None`: there is no audit trail, and nothing is written.
+    pub audit: Option<Arc<Audit>>,
+    /// The time of a line.
+    pub stability: Arc<Stability>,
+}
+
+/// What a call asked for that is refused.
+pub(super) struct Refused<'a> {
+    pub(super) project: &'a str,
+    pub(super) access_key: &'a str,
+    pub(super) region: Option<Region>,
+    pub(super) mint: Option<Mint>,
+}
+
+impl Trail {
+    /// Records a refusal of what a call asks for, in the project that it means, and gives it back; if it
+    /// cannot be recorded, that.
     pub(super) async fn deny(
         &self,
         record: &Record<'_>,
-        (project, access_key): (&str, &str),
-        region: Option<Region>,
-        mint: Option<Mint>,
+        refused: &Refused<'_>,
+        project: Option<&Project>,
         error: Error,
     ) -> Error {
-        if !record.rpc.row().audited {
-            return error;
-        }
-        let known = self.project(project);
-        let default_region =
-            known.as_deref().and_then(Project::region).filter(|_| record.rpc.goes_upstream());
+        let Refused { mint, .. } = *refused;
+        let default_region = project.and_then(Project::region).filter(|_| record.rpc.goes_upstream());
         let line = Line {
-            project: known.as_deref().map_or(project, Project::name),
-            access_key,
+            project: project.map_or(refused.project, Project::name),
+            access_key: refused.access_key,
             kind: mint.map(|mint| mint.kind),
             role: mint.map(|mint| mint.role),
             lifetime: mint.and_then(|mint| mint.lifetime),
-            region: region.or(default_region),
-            ..record.line(self.stability.wall_time())
+            region: refused.region.or(default_region),
+            ..record.line(self.now())
         };
         self.deny_line(record, line, error).await
     }
 
-    /// The same, of what the policy would have allowed.
-    pub(super) async fn deny_line(&self, record: &Record<'_>, line: Line<'_>, error: Error) -> Error {
+    /// Records a refusal of tokens that the policy would have allowed.
+    pub(super) async fn deny_mints(
+        &self,
+        record: &Record<'_>,
+        permits: &[MintPermit],
+        error: Error,
+    ) -> Error {
+        self.deny_line(record, record.mints(self.now(), permits), error).await
+    }
+
+    /// Records a refusal of a call that the policy would have allowed.
+    pub(super) async fn deny_upstream(
+        &self,
+        record: &Record<'_>,
+        permit: &UpstreamPermit,
+        error: Error,
+    ) -> Error {
+        self.deny_line(record, record.upstream(self.now(), permit), error).await
+    }
+
+    async fn deny_line(&self, record: &Record<'_>, line: Line<'_>, error: Error) -> Error {
         if !record.rpc.row().audited {
             return error;
         }
         let reason = error.explain().reason.name();
-        let line = Line { decision: Decision::Deny, reason, ..line };
+        // Of several grants of a batch, the one whose quota is used up.
+        let grant = if let Error::QuotaExceeded(exceeded) = &error { &exceeded.grant } else { line.grant };
+        let line = Line { decision: Decision::Deny, reason, grant, ..line };
         self.write(&line).await.err().unwrap_or(error)
     }
 
@@ -136,7 +170,7 @@ impl Authorizer {
         let line = Line {
             expire_at: same(issued.iter().map(|issued| issued.expire_at)).flatten(),
             fingerprints: &fingerprints,
-            ..record.mints(self.stability.wall_time(), permits)
+            ..record.mints(self.now(), permits)
         };
         self.write(&line).await
     }
@@ -155,7 +189,7 @@ impl Authorizer {
             return Ok(());
         }
         let creates = matches!(row.action, Action::Creates(_));
-        let line = record.upstream(self.stability.wall_time(), permit);
+        let line = record.upstream(self.now(), permit);
         self.write(&Line { phase: creates.then_some(Phase::Decision), ..line }).await
     }
 
@@ -209,7 +243,25 @@ impl Authorizer {
             phase: Some(Phase::Outcome),
             uuid: made.map_or("", Made::uuid),
             access_key: made.map_or("", Made::access_key),
-            ..record.upstream(self.stability.wall_time(), permit)
+            ..record.upstream(self.now(), permit)
+        }
+    }
+
+    /// The time, whether or not it can be signed by.
+    fn now(&self) -> UnixMillis {
+        self.stability.wall_time()
+    }
+
+    /// Done once the line is accepted.
+    async fn write(&self, line: &Line<'_>) -> Result<(), Error> {
+        let Some(audit) = &self.audit else { return Ok(()) };
+        audit.write(line).await.map_err(|_| Error::AuditUnavailable)
+    }
+
+    /// For what has happened already: no call is refused for it.
+    async fn note(&self, line: &Line<'_>) {
+        if let Some(audit) = &self.audit {
+            audit.note(line).await;
         }
     }
 }

@@ -136,7 +136,7 @@ impl Server {
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
         tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
         tasks.spawn(keep_fresh(&parts, end.clone()));
-        tasks.spawn(keep_audit(parts.services.authorizer.audit.clone(), end.clone()));
+        tasks.spawn(keep_audit(parts.services.authorizer.trail.audit.clone(), end.clone()));
 
         parts.services.authorizer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
