@@ -1,7 +1,5 @@
 //! Random UUIDs: RFC 9562, version 4.
 
-use std::fmt;
-
 use crate::hex;
 
 /// A UUID in its dashed lower-case form: a token's nonce, a request id, a key of the command `dev`.
@@ -37,11 +35,5 @@ impl Uuid4 {
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Uuid4 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

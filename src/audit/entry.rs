@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    Unavailable,
+    error::Unavailable,
     line::{Mark, marked},
 };
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Unavailable;
+use super::error::Unavailable;
 use crate::telemetry::AuditMetrics;
 
 /// How often they are logged, at most.

@@ -6,6 +6,7 @@
 //! line's fields and what marks mean.
 
 mod entry;
+mod error;
 mod failures;
 mod line;
 mod object;
@@ -15,14 +16,14 @@ mod sink;
 mod writer;
 
 use std::{
-    io::{self, ErrorKind},
+    io,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::AtomicUsize,
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{
@@ -38,45 +39,15 @@ use self::{
     writer::{CLOSE_TIMEOUT, Message, Writer},
 };
 pub use self::{
+    error::{LONGEST_WAIT, Unavailable, Unflushed},
     line::{Decision, LONGEST_LINE, Line, Phase},
     settings::{OnFailure, Output, Settings, fingerprinter, throw_away_fingerprinter},
 };
 use crate::telemetry::AuditMetrics;
 
-/// How long a call waits for its line.
-pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
-
 /// How many bytes of lines may wait to be written. Refusals get half of it: whoever is refused as
 /// often as it can must not keep others from what they may do.
 const CAPACITY: usize = 8 * 1024 * 1024;
-
-/// Why a line is not known to be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// It was not accepted in time.
-    #[error("not accepted within {} ms", LONGEST_WAIT.as_millis())]
-    TimedOut,
-    /// Too many lines wait already.
-    #[error("too many lines wait")]
-    Full,
-    /// Writing failed.
-    #[error("{0}")]
-    Failed(ErrorKind),
-    /// The trail was closed, or its thread has ended.
-    #[error("the audit trail has ended")]
-    Ended,
-}
-
-/// What could not be written at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unflushed {
-    /// So many lines were left when their time was over.
-    #[error("{0} audit lines could not be written")]
-    Lines(usize),
-    /// The thread did not end in time: it is stuck in a write, or it panicked.
-    #[error("the audit's thread did not end in order")]
-    Thread,
-}
 
 /// Writes lines.
 pub struct Audit {

@@ -19,7 +19,7 @@ use rustix::{
     fs::OFlags,
 };
 
-use super::Output;
+use super::settings::Output;
 
 /// The mode of a new file: its group may read it.
 const MODE: u32 = 0o640;

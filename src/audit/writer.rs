@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Unavailable, entry::Entry, line::Mark, recent::Recent, sink::Sink};
+use super::{entry::Entry, error::Unavailable, line::Mark, recent::Recent, sink::Sink};
 use crate::telemetry::AuditMetrics;
 
 /// How many bytes go out in one write, but for the last line.

@@ -1,4 +1,4 @@
-//! What a caller shows of itself with each call, read from a file that may change.
+//! The credential that each call presents, read from a file that may change.
 
 use std::{
     fmt, fs, io,
@@ -18,7 +18,7 @@ use super::ConnectError;
 /// How old what was read may be when it is used again.
 const LONGEST_USE: Duration = Duration::from_secs(1);
 
-/// A file that holds what a caller shows of itself; one newline at its end is dropped.
+/// A file that holds a credential; one newline at its end is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CredentialFile {
     /// A JWT, such as a projected Kubernetes service account token.
@@ -41,7 +41,7 @@ impl CredentialFile {
         }
     }
 
-    /// The header's value, which no log shows and HPACK does not index.
+    /// The header's value, marked sensitive: logs do not show it, and HPACK does not index it.
     fn read(&self) -> io::Result<MetadataValue<Ascii>> {
         let text = fs::read_to_string(self.path())?;
         let text = text.strip_suffix('\n').unwrap_or(&text);

@@ -13,7 +13,7 @@ use crate::proto::{
 /// How often a watch is resumed in a row without hearing anything, before it gives up.
 const RESUMPTIONS: u32 = 10;
 
-/// A conversion that is followed to its end, over as many streams as it takes: a server ends each
+/// A conversion that is watched to its end, over as many streams as it takes: a server ends each
 /// after some minutes, and a server that stops ends all of its own.
 pub struct Watch {
     client: ConversionServiceClient<Connection>,

@@ -1,8 +1,8 @@
-//! What a call is answered with: JSON, and a failure in either of its two shapes.
+//! Responses: JSON, and errors in either of their two shapes.
 //!
-//! A handler only says what failed. The shape, the region and the request id are put around it by
-//! [`Failure::render`], in one place, so that every failure, a 404 of the router included, looks
-//! the same. This module knows no calls and no state.
+//! A handler only returns what failed. [`ApiError::render`] adds the shape, the region and the request
+//! id in one place, so that every error looks the same, a 404 of the router included. This module
+//! knows no calls and no state.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use super::settings::ErrorShape;
 use crate::token::TokenError;
 
 /// What a handler returns.
-pub(super) type Outcome = Result<Answer, Failure>;
+pub(super) type CallResult = Result<Answer, ApiError>;
 
 /// A success.
 pub(super) struct Answer(StatusCode, Value);
@@ -40,15 +40,15 @@ impl IntoResponse for Answer {
     }
 }
 
-/// A failure that has no shape yet.
+/// An error that has no shape yet.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct ApiError {
     status: StatusCode,
     message: Cow<'static, str>,
     code: Option<u32>,
 }
 
-impl Failure {
+impl ApiError {
     pub(super) fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self { status, message: message.into(), code: None }
     }
@@ -73,7 +73,7 @@ impl Failure {
         Self { code: Some(code), ..self }
     }
 
-    /// The response that a client gets.
+    /// The response to the client.
     pub(super) fn render(&self, shape: ErrorShape, region: &str, request_id: &str) -> Response {
         let body = match (shape, self.code) {
             (ErrorShape::Documented, None) => json!({"message": self.message}),
@@ -97,8 +97,8 @@ impl Failure {
     }
 }
 
-impl From<TokenError> for Failure {
-    /// 401 for a token that is no good, 403 for one that may not do this.
+impl From<TokenError> for ApiError {
+    /// 401 for an invalid token, 403 for one that does not permit the call.
     fn from(error: TokenError) -> Self {
         let status = match error {
             TokenError::Role(_) | TokenError::Room | TokenError::Task => StatusCode::FORBIDDEN,
@@ -113,8 +113,8 @@ impl From<TokenError> for Failure {
     }
 }
 
-impl IntoResponse for Failure {
-    /// An empty response that carries the failure, for the outermost layer to render.
+impl IntoResponse for ApiError {
+    /// An empty response that carries the error, for the outermost layer to render.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);

@@ -5,16 +5,16 @@
 use std::sync::Arc;
 
 use super::{
-    answer::Failure,
+    answer::ApiError,
     call::Call,
     headers::{header, region},
-    world::{Place, World},
+    world::{PartitionKey, World},
 };
 use crate::token::{Kind, Permission, Presented, Role, SigningKey, TokenError, Wanted, verify};
 
 /// A caller whose token permits the call.
 pub(super) struct Caller {
-    pub(super) place: Place,
+    pub(super) partition_key: PartitionKey,
     pub(super) kind: Kind,
     pub(super) role: Role,
     pub(super) key: Arc<SigningKey>,
@@ -22,7 +22,7 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Reads and verifies the headers. A room or task in the path binds a Room or Task token.
-    pub(super) fn identify(world: &World, call: &Call, permission: Permission) -> Result<Self, Failure> {
+    pub(super) fn identify(world: &World, call: &Call, permission: Permission) -> Result<Self, ApiError> {
         let token = header(&call.headers, "token").ok_or(TokenError::Malformed)?;
         let token = Presented::parse(token)?;
         let known = world.active_key(token.access_key());
@@ -34,8 +34,8 @@ impl Caller {
         };
         verify(&token, known.map(|(_, key)| &**key), call.now, &wanted)?;
         let (project, key) = known.ok_or(TokenError::Team)?;
-        let place = Place { project, region: region(&call.headers)? };
-        Ok(Self { place, kind: token.kind(), role: token.role(), key: Arc::clone(key) })
+        let partition_key = PartitionKey { project, region: region(&call.headers)? };
+        Ok(Self { partition_key, kind: token.kind(), role: token.role(), key: Arc::clone(key) })
     }
 
     /// Whether the token may open what `access_key` created: see `Settings::same_key`.

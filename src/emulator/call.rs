@@ -10,7 +10,7 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{answer::Failure, headers};
+use super::{answer::ApiError, headers};
 use crate::clock::UnixMillis;
 
 /// A request that was read whole.
@@ -23,16 +23,16 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) async fn read(request: Request, now: UnixMillis) -> Result<Self, Failure> {
+    pub(super) async fn read(request: Request, now: UnixMillis) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let parameters = RawPathParams::from_request_parts(&mut parts, &())
             .await
-            .map_err(|rejection| Failure::invalid(rejection.body_text()))?
+            .map_err(|rejection| ApiError::invalid(rejection.body_text()))?
             .iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         // The outermost layer has read it already, and limited it.
-        let body = to_bytes(body, usize::MAX).await.map_err(|error| Failure::invalid(error.to_string()))?;
+        let body = to_bytes(body, usize::MAX).await.map_err(|error| ApiError::invalid(error.to_string()))?;
         Ok(Self { headers: parts.headers, now, uri: parts.uri, parameters, body })
     }
 
@@ -52,23 +52,23 @@ impl Call {
     }
 
     /// The parameters after `?`.
-    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let Query(query) =
-            Query::try_from_uri(&self.uri).map_err(|rejection| Failure::invalid(rejection.body_text()))?;
+            Query::try_from_uri(&self.uri).map_err(|rejection| ApiError::invalid(rejection.body_text()))?;
         Ok(query)
     }
 
     /// The JSON body, an object; none at all is an empty one.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         // By way of a map: an array would otherwise pass for a struct.
         serde_json::from_slice::<Map<String, Value>>(body)
             .and_then(|fields| T::deserialize(Value::Object(fields)))
-            .map_err(|error| Failure::invalid(error.to_string()))
+            .map_err(|error| ApiError::invalid(error.to_string()))
     }
 
     /// The region header, for calls that take no token.
-    pub(super) fn check_region(&self) -> Result<(), Failure> {
+    pub(super) fn check_region(&self) -> Result<(), ApiError> {
         headers::region(&self.headers).map(drop)
     }
 }

@@ -1,6 +1,6 @@
 //! A partition's file conversions: the tasks, and the lanes that they run in.
 //!
-//! Tasks advance when they are looked at: whoever reads them calls [`Conversions::settle`] first.
+//! Tasks advance when they are read: call [`Conversions::settle`] first.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,19 +26,19 @@ pub(super) struct Conversions {
     dynamic_lane: Lane,
     static_lane: Lane,
     /// How the unfinished tasks will end.
-    fates: HashMap<String, Ending>,
-    /// What webhooks are still to be told.
+    endings: HashMap<String, Ending>,
+    /// The notices that webhooks still have to get.
     notices: Vec<Notice>,
 }
 
-/// What a webhook is to be told.
+/// What a webhook gets.
 pub(super) struct Notice {
     pub(super) webhook: Webhook,
     pub(super) succeeded: bool,
     pub(super) body: String,
 }
 
-/// The type's lane has no room left.
+/// The type's lane is full.
 pub(super) struct QueueFull;
 
 impl Conversions {
@@ -48,11 +48,11 @@ impl Conversions {
         if lane.len() >= settings.queue_limit {
             return Err(QueueFull);
         }
-        let (ending, length) = task.fate(settings.converting);
+        let (ending, length) = task.planned_ending(settings.converting);
         let ready_at = task.created_at.checked_add(settings.waiting).unwrap_or(UnixMillis::MAX);
         lane.push(Job { id: task.uuid.clone(), ready_at, length });
         let now = task.created_at;
-        self.fates.insert(task.uuid.clone(), ending);
+        self.endings.insert(task.uuid.clone(), ending);
         self.oldest_first.push_back(task.uuid.clone());
         self.tasks.insert(task.uuid.clone(), task);
         self.settle(now);
@@ -64,7 +64,7 @@ impl Conversions {
         let mut ended = self.dynamic_lane.settle(now);
         ended.extend(self.static_lane.settle(now));
         for (uuid, at) in ended {
-            let (Some(task), Some(ending)) = (self.tasks.get_mut(&uuid), self.fates.remove(&uuid)) else {
+            let (Some(task), Some(ending)) = (self.tasks.get_mut(&uuid), self.endings.remove(&uuid)) else {
                 continue;
             };
             task.ended = Some((at, ending));
@@ -81,7 +81,7 @@ impl Conversions {
         self.tasks.get(uuid)
     }
 
-    /// Where a task stands; `None`: it has ended.
+    /// A task's position in its queue; `None`: it has ended.
     pub(super) fn position(&self, task: &Task, now: UnixMillis) -> Option<Position> {
         match task.format {
             Format::Dynamic => self.dynamic_lane.position(&task.uuid, now),
@@ -104,7 +104,7 @@ impl Conversions {
         if !self.dynamic_lane.remove(uuid, now) && !self.static_lane.remove(uuid, now) {
             return false;
         }
-        self.fates.remove(uuid);
+        self.endings.remove(uuid);
         if let Some(task) = self.tasks.get_mut(uuid) {
             task.ended = Some((now, Ending::Abort));
         }

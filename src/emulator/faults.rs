@@ -1,4 +1,4 @@
-//! Faults on demand: what a broken upstream or network does to a call.
+//! Fault injection: what a broken upstream or network does to a call.
 
 use std::{
     pin::Pin,
@@ -15,33 +15,33 @@ use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_stream::Stream;
 
-use super::answer::Failure;
+use super::answer::ApiError;
 
-/// The faults that are still to happen, in the order in which they were asked for.
+/// The faults to inject, in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Faults(Vec<Fault>);
 
-/// What is to happen to the next calls of a method and path.
+/// A fault to inject into the next calls of a method and path.
 pub(super) struct Fault {
     /// `None`: any.
     method: Option<Method>,
     path_prefix: String,
     count: u32,
-    effect: Effect,
+    effect: FaultAction,
 }
 
-/// What happens to one call.
+/// What a fault does to one call.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Effect {
-    /// The call is not carried out and fails with this status.
+pub(super) enum FaultAction {
+    /// The call does not run and fails with this status.
     Status(StatusCode),
-    /// The call is not carried out; a page comes instead, as from a proxy.
+    /// The call does not run; a page comes instead, as from a proxy.
     Html(StatusCode),
-    /// The call is carried out; the connection closes without an answer (over HTTP/2: the stream).
+    /// The call runs; the connection closes without a response (over HTTP/2: the stream).
     Reset,
-    /// The call is carried out; the connection closes in the middle of the answer.
+    /// The call runs; the connection closes in the middle of the response.
     Truncate,
-    /// The call is carried out; the answer comes late.
+    /// The call runs; the response comes late.
     Delay(Duration),
 }
 
@@ -58,9 +58,9 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Uses up one count of the first fault that fits.
-    pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<Effect> {
-        let index = self.0.iter().position(|fault| fault.fits(method, path))?;
+    /// Uses up one count of the first fault that matches.
+    pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<FaultAction> {
+        let index = self.0.iter().position(|fault| fault.matches(method, path))?;
         let fault = &mut self.0[index];
         let effect = fault.effect;
         fault.count -= 1;
@@ -72,16 +72,16 @@ impl Faults {
 }
 
 impl Fault {
-    fn fits(&self, method: &Method, path: &str) -> bool {
+    fn matches(&self, method: &Method, path: &str) -> bool {
         self.method.as_ref().is_none_or(|wanted| wanted == method) && path.starts_with(&self.path_prefix)
     }
 }
 
-impl Effect {
-    /// What is answered in place of carrying out the call.
+impl FaultAction {
+    /// The response that replaces the call.
     pub(super) fn instead(self) -> Option<Response> {
         match self {
-            Self::Status(status) => Some(Failure::new(status, "fault on demand").into_response()),
+            Self::Status(status) => Some(ApiError::new(status, "fault on demand").into_response()),
             Self::Html(status) => {
                 Some((status, Html("<html><body>fault on demand</body></html>")).into_response())
             }
@@ -89,8 +89,8 @@ impl Effect {
         }
     }
 
-    /// What becomes of the answer to a call that was carried out.
-    pub(super) async fn spoil(self, mut response: Response, stopped: Option<Stopped>) -> Response {
+    /// Changes the response to a call that ran.
+    pub(super) async fn apply(self, mut response: Response, stopped: Option<Stopped>) -> Response {
         match self {
             Self::Status(_) | Self::Html(_) => {}
             Self::Reset => *response.body_mut() = Body::from_stream(Broken(None)),
@@ -119,7 +119,7 @@ struct Broken(Option<Part>);
 
 enum Part {
     Data(Bytes),
-    /// Gives the server a turn to send what it has, which it would otherwise throw away.
+    /// Gives the server a turn to send what it has, which it would otherwise drop.
     Pause,
 }
 
@@ -152,7 +152,7 @@ impl std::fmt::Display for BrokenOff {
 
 impl std::error::Error for BrokenOff {}
 
-/// A fault as it is asked for.
+/// A fault as a test adds it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewFault {
@@ -182,7 +182,7 @@ const fn once() -> u32 {
 
 impl NewFault {
     /// Checks it.
-    pub(super) fn build(self) -> Result<Fault, Failure> {
+    pub(super) fn build(self) -> Result<Fault, ApiError> {
         const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
         let method = match self.method {
             None => None,
@@ -190,31 +190,31 @@ impl NewFault {
                 METHODS
                     .into_iter()
                     .find(|method| method.as_str() == name)
-                    .ok_or_else(|| Failure::invalid("method must be GET, POST, PUT, PATCH or DELETE"))?,
+                    .ok_or_else(|| ApiError::invalid("method must be GET, POST, PUT, PATCH or DELETE"))?,
             ),
         };
         if self.count == 0 {
-            return Err(Failure::invalid("count must be above 0"));
+            return Err(ApiError::invalid("count must be above 0"));
         }
         if self.status.is_some() && !matches!(self.kind, Kind::Status | Kind::Html) {
-            return Err(Failure::invalid("status goes with kind status or html"));
+            return Err(ApiError::invalid("status goes with kind status or html"));
         }
         if self.delay_ms.is_some() != (self.kind == Kind::Delay) {
-            return Err(Failure::invalid("delay_ms goes with kind delay"));
+            return Err(ApiError::invalid("delay_ms goes with kind delay"));
         }
         let status = match self.status {
             None => None,
             Some(200..=599) => self.status.and_then(|status| StatusCode::from_u16(status).ok()),
-            Some(_) => return Err(Failure::invalid("status must be in 200-599")),
+            Some(_) => return Err(ApiError::invalid("status must be in 200-599")),
         };
         let effect = match self.kind {
             Kind::Status => {
-                Effect::Status(status.ok_or_else(|| Failure::invalid("kind status needs a status"))?)
+                FaultAction::Status(status.ok_or_else(|| ApiError::invalid("kind status needs a status"))?)
             }
-            Kind::Html => Effect::Html(status.unwrap_or(StatusCode::OK)),
-            Kind::Reset => Effect::Reset,
-            Kind::Truncate => Effect::Truncate,
-            Kind::Delay => Effect::Delay(Duration::from_millis(self.delay_ms.unwrap_or_default())),
+            Kind::Html => FaultAction::Html(status.unwrap_or(StatusCode::OK)),
+            Kind::Reset => FaultAction::Reset,
+            Kind::Truncate => FaultAction::Truncate,
+            Kind::Delay => FaultAction::Delay(Duration::from_millis(self.delay_ms.unwrap_or_default())),
         };
         Ok(Fault { method, path_prefix: self.path, count: self.count, effect })
     }

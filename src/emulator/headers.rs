@@ -2,19 +2,19 @@
 
 use axum::http::HeaderMap;
 
-use super::answer::Failure;
+use super::answer::ApiError;
 use crate::region::Region;
 
 /// The region of a call that names none: the vendor's own default.
 pub(super) const DEFAULT_REGION: Region = Region::CnHz;
 
 /// The region that the call names, or the default one.
-pub(super) fn region(headers: &HeaderMap) -> Result<Region, Failure> {
+pub(super) fn region(headers: &HeaderMap) -> Result<Region, ApiError> {
     if !headers.contains_key("region") {
         return Ok(DEFAULT_REGION);
     }
     let name = header(headers, "region").unwrap_or_default();
-    name.parse().map_err(|error| Failure::invalid(format!("region {error}")))
+    name.parse().map_err(|error| ApiError::invalid(format!("region {error}")))
 }
 
 /// A header's value, if it is there and is text.

@@ -10,8 +10,8 @@ use axum::{
 };
 
 use super::{
-    answer::Failure,
-    faults::{Effect, Stopped},
+    answer::ApiError,
+    faults::{FaultAction, Stopped},
     headers::{DEFAULT_REGION, header},
     shared::Shared,
 };
@@ -27,21 +27,21 @@ pub(super) async fn around_each_call(State(shared): State<Shared>, request: Requ
     let region = header(&parts.headers, "region").unwrap_or(DEFAULT_REGION.as_str()).to_owned();
     let stopped = parts.extensions.get::<Stopped>().cloned();
 
-    let response = match (effect.and_then(Effect::instead), body) {
+    let response = match (effect.and_then(FaultAction::instead), body) {
         (Some(response), _) => response,
         (None, Some(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        (None, None) => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large").into_response(),
+        (None, None) => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large").into_response(),
     };
     let response = shared.render(response, &region);
     match effect {
-        Some(effect) => effect.spoil(response, stopped).await,
+        Some(effect) => effect.apply(response, stopped).await,
         None => response,
     }
 }
 
 impl Shared {
-    /// Records a request to one of the vendor's paths, and says what is to happen to it.
-    fn receive(&self, parts: &Parts, body: Option<&Bytes>) -> Option<Effect> {
+    /// Records a request to one of the vendor's paths, and takes the fault to inject into it.
+    fn receive(&self, parts: &Parts, body: Option<&Bytes>) -> Option<FaultAction> {
         let path = parts.uri.path();
         if path.starts_with("/_emulator/") {
             return None;
@@ -53,7 +53,7 @@ impl Shared {
 
     /// Gives a failure its body.
     fn render(&self, mut response: Response, region: &str) -> Response {
-        let Some(failure) = response.extensions_mut().remove::<Failure>() else {
+        let Some(failure) = response.extensions_mut().remove::<ApiError>() else {
             return response;
         };
         let world = self.world();

@@ -1,21 +1,21 @@
-//! A stand-in for the whiteboard API: same paths, same tokens, same errors, and faults on demand.
+//! A stand-in for the whiteboard API: same paths, same tokens, same errors, and fault injection.
 //!
-//! It speaks the vendor's REST API as the vendor documents it, checks every token for real, and
+//! It speaks the vendor's REST API as the vendor documents it, verifies every token, and
 //! keeps everything in memory. Conversions advance with the [`Clock`] that it is given, so a test
-//! decides how fast. It must not know the service around it: of the crate it uses the token core,
+//! decides how fast. It knows nothing of the service around it: of the crate it uses the token core,
 //! the clock, the entropy and the regions.
 //!
-//! Beside the vendor's paths it has controls of its own, JSON over `/_emulator/`:
+//! It also has controls of its own, JSON over `/_emulator/`:
 //!
 //! | call | body | does |
 //! |---|---|---|
-//! | `POST faults` | `method`, `path` (prefix), `count` (default 1), `kind` (`status`, `reset`, `truncate`, `html`, `delay`), `status`, `delay_ms` | spoils the next calls |
-//! | `DELETE faults` | | forgets the faults |
-//! | `GET requests` | | what was received, without tokens and secret keys |
+//! | `POST faults` | `method`, `path` (prefix), `count` (default 1), `kind` (`status`, `reset`, `truncate`, `html`, `delay`), `status`, `delay_ms` | injects faults into the next calls |
+//! | `DELETE faults` | | removes the faults |
+//! | `GET requests` | | the received requests, without tokens and secret keys |
 //! | `GET state` | | projects, rooms with their scenes, tasks |
 //! | `POST reset` | | back to the start |
 //! | `PUT features` | `region`, `conversion`, `screenshots` | switches features off and on |
-//! | `PUT projects` | `access_key`, `state` (`active`, `disabled`, `revoked`) | takes a project or a key out of use |
+//! | `PUT projects` | `access_key`, `state` (`active`, `disabled`, `revoked`) | disables a project, revokes a key, or activates both again |
 //!
 //! An application's test starts one on a port of its own:
 //!
@@ -111,14 +111,14 @@ impl Emulator {
         Self(Shared::new(clock, World::new(projects, entropy, settings)))
     }
 
-    /// All paths, for a server of one's own. Webhooks are sent by [`Emulator::serve`] only.
+    /// All paths, for a server of your own. Only [`Emulator::serve`] sends webhooks.
     pub fn router(&self) -> Router {
         let layer = middleware::from_fn_with_state(self.0.clone(), layer::around_each_call);
         handlers::routes().layer(layer).with_state(self.0.clone())
     }
 
-    /// Serves until `shutdown` ends and the calls under way are answered; delays on demand are cut
-    /// short. A client that has not sent its whole request two seconds later is left behind.
+    /// Serves until `shutdown` ends, then drains the calls under way: injected delays end at once, and a
+    /// client that has not sent its whole request after two seconds is disconnected.
     ///
     /// # Errors
     /// As [`axum::serve()`]: none is known.

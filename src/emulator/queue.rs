@@ -1,6 +1,6 @@
 //! The queue of conversions: one runs at a time, the others wait.
 //!
-//! A pure calculation over the times that it is handed. It has no timers: [`Lane::settle`] lets
+//! A pure calculation over the times that are passed in. It has no timers: [`Lane::settle`] lets
 //! everything happen that is due. It does not know what a conversion is.
 
 use std::{collections::VecDeque, time::Duration};
@@ -115,7 +115,7 @@ impl Lane {
     }
 
     /// Which waiting job starts next, and when: of those that are ready first, the foremost. A job
-    /// at the front that is not ready yet keeps nobody waiting.
+    /// at the front that is not ready yet does not block the others.
     fn next_start(&self) -> Option<(usize, UnixMillis)> {
         let start = |job: &Job| self.free_since.map_or(job.ready_at, |free| free.max(job.ready_at));
         self.waiting

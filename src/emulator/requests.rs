@@ -1,7 +1,7 @@
-//! What was received: so that an application's test can say what its code sent.
+//! The received requests, for assertions in an application's tests.
 //!
-//! Secrets are taken out before anything is kept: a token is only named by its kind and role, and
-//! a secret key is dropped.
+//! Secrets are removed before anything is kept: of a token only its kind and role, of a secret key
+//! nothing.
 
 use std::collections::VecDeque;
 

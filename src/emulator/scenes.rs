@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::answer::Failure;
+use super::answer::ApiError;
 
 /// A room's scenes: pages with a path each, in the order in which they were added.
 pub(super) struct Scenes {
     scenes: Vec<Scene>,
-    /// The path of the scene that the room shows.
+    /// The path of the current scene.
     current: String,
 }
 
@@ -38,20 +38,20 @@ impl Default for Scenes {
 
 impl Scenes {
     /// The normalized path of a scene that exists.
-    pub(super) fn resolve(&self, path: &str) -> Result<String, Failure> {
+    pub(super) fn resolve(&self, path: &str) -> Result<String, ApiError> {
         let path = normalize(path)?;
         if self.has(&path) { Ok(path) } else { Err(missing()) }
     }
 
     /// The paths of the scenes right in a directory, the current one if none is named.
-    pub(super) fn in_directory(&self, directory: Option<&str>) -> Result<Vec<&str>, Failure> {
+    pub(super) fn in_directory(&self, directory: Option<&str>) -> Result<Vec<&str>, ApiError> {
         let directory = match directory {
             Some(directory) => normalize(directory)?,
             None => parent(&self.current).to_owned(),
         };
         let below = if directory == "/" { directory.clone() } else { format!("{directory}/") };
         if directory != "/" && !self.paths().any(|path| path.starts_with(&below)) {
-            return Err(Failure::not_found("scene directory not found"));
+            return Err(ApiError::not_found("scene directory not found"));
         }
         Ok(self.paths().filter(|path| parent(path) == directory).collect())
     }
@@ -61,8 +61,8 @@ impl Scenes {
         json!({"scenes": self.scenes, "currentScenePath": self.current})
     }
 
-    /// Shows a scene; one that is missing leaves the room as it is.
-    pub(super) fn switch(&mut self, path: String) -> Result<&str, Failure> {
+    /// Makes a scene the current one; a missing scene leaves the room unchanged.
+    pub(super) fn switch(&mut self, path: String) -> Result<&str, ApiError> {
         if !self.has(&path) {
             return Err(missing());
         }
@@ -88,14 +88,14 @@ impl Scenes {
     }
 }
 
-fn missing() -> Failure {
-    Failure::not_found("scene not found")
+fn missing() -> ApiError {
+    ApiError::not_found("scene not found")
 }
 
 /// Drops empty segments: `/dir/` is `/dir`.
-pub(super) fn normalize(path: &str) -> Result<String, Failure> {
+pub(super) fn normalize(path: &str) -> Result<String, ApiError> {
     if !path.starts_with('/') {
-        return Err(Failure::invalid("a scene path must begin with /"));
+        return Err(ApiError::invalid("a scene path must begin with /"));
     }
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     Ok(format!("/{}", segments.join("/")))

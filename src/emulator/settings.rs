@@ -5,9 +5,9 @@ use std::time::Duration;
 /// How the emulator behaves where the vendor's documents leave room.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The form of a failure's body.
+    /// The shape of an error's body.
     pub error_shape: ErrorShape,
-    /// How long a conversion at least waits before it runs.
+    /// The shortest time that a conversion waits before it runs.
     pub waiting: Duration,
     /// How long a conversion runs.
     pub converting: Duration,
@@ -33,7 +33,7 @@ impl Default for Settings {
     }
 }
 
-/// The form of a failure's body. A numeric `code` stands beside the message where the vendor has
+/// The shape of an error's body. A numeric `code` is beside the message where the vendor has
 /// an error code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorShape {

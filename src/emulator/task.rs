@@ -1,6 +1,6 @@
-//! A file conversion as the vendor shows it: what it was asked for, and what became of it.
+//! A file conversion as the vendor shows it: its parameters and its result.
 //!
-//! It does not know the queue: where an unfinished task stands is handed in.
+//! It does not know the queue: an unfinished task's position is passed in.
 
 use std::time::Duration;
 
@@ -39,11 +39,11 @@ pub(super) enum Format {
     Static(&'static str),
 }
 
-/// Who is told of the end.
+/// The receiver of the notice of the end.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
     pub(super) endpoint: String,
-    /// How often a notice that failed is sent again.
+    /// How often a failed notice is retried.
     pub(super) retries: u8,
 }
 
@@ -67,7 +67,7 @@ impl Format {
 impl Task {
     /// How the conversion will end, and whether it ends before it runs: an extension that the type
     /// does not take is found out at once. `fail-<digits>` in the resource makes any other failure.
-    pub(super) fn fate(&self, converting: Duration) -> (Ending, Duration) {
+    pub(super) fn planned_ending(&self, converting: Duration) -> (Ending, Duration) {
         let path = self.resource.split(['?', '#']).next().unwrap_or_default();
         let name = path.rsplit('/').next().unwrap_or_default();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
@@ -126,7 +126,7 @@ impl Task {
         task.into()
     }
 
-    /// The notice that a webhook gets; `None`: nobody is told of a cancelled task.
+    /// The notice that a webhook gets; `None`: there is none of a cancelled task.
     pub(super) fn notice(&self) -> Option<Value> {
         let (at, code) = match self.ended? {
             (at, Ending::Finished) => (at, 0),
@@ -232,7 +232,7 @@ mod tests {
             webhook: None,
             ended: None,
         };
-        task.fate(Duration::from_secs(1))
+        task.planned_ending(Duration::from_secs(1))
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Tells webhooks of the conversions that ended.
+//! Sends webhooks when conversions end.
 //!
-//! The one part of the emulator that needs time to pass by itself. It looks at the state only
+//! The one part of the emulator that needs time to pass by itself. It polls the state only
 //! while a task with a webhook is under way.
 
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use super::{conversions::Notice, shared::Shared};
 
-/// How often the state is looked at.
+/// How often the state is polled.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long a receiver may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a receiver may take to respond.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends what is due until `stopped` ends, and owns all that it has started.
 pub(super) async fn send_due(shared: Shared, mut stopped: watch::Receiver<()>) {
@@ -20,11 +20,11 @@ pub(super) async fn send_due(shared: Shared, mut stopped: watch::Receiver<()>) {
         () = shared.webhook_expected() => {}
         _ = stopped.changed() => return,
     }
-    // Loopback first of all, and whoever is named by the webhook alone: no proxy, no redirect.
+    // Receivers are mostly on loopback: no proxy. Only the named host gets a notice: no redirect.
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .build();
     let client = match client {
         Ok(client) => client,
@@ -50,8 +50,8 @@ pub(super) async fn send_due(shared: Shared, mut stopped: watch::Receiver<()>) {
 }
 
 /// Sends a notice until it is taken, `retries` times more at most. A notice of a success is then
-/// sent once more: the vendor says that it may come several times, and a receiver must be able to
-/// take that.
+/// sent once more: the vendor documents that it may arrive several times, and a receiver must handle
+/// that.
 async fn deliver(client: reqwest::Client, notice: Notice) {
     for _ in 0..=notice.webhook.retries {
         if post(&client, &notice).await {

@@ -21,7 +21,7 @@ use crate::{clock::UnixMillis, entropy::Entropy, hex, region::Region, token::Sig
 pub(super) struct World {
     pub(super) settings: Settings,
     pub(super) projects: Vec<Team>,
-    pub(super) partitions: HashMap<Place, Partition>,
+    pub(super) partitions: HashMap<PartitionKey, Partition>,
     pub(super) requests: Requests,
     pub(super) faults: Faults,
     /// Wakes the sender of webhooks.
@@ -33,7 +33,7 @@ pub(super) struct World {
 
 /// A project, by its index, in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
+pub(super) struct PartitionKey {
     pub(super) project: usize,
     pub(super) region: Region,
 }
@@ -86,8 +86,8 @@ impl World {
     }
 
     /// Made on its first use.
-    pub(super) fn partition(&mut self, place: Place) -> &mut Partition {
-        self.partitions.entry(place).or_default()
+    pub(super) fn partition(&mut self, partition_key: PartitionKey) -> &mut Partition {
+        self.partitions.entry(partition_key).or_default()
     }
 
     /// The project and key of this name, if both may be used.

@@ -8,7 +8,9 @@ use tokio::time::timeout;
 use tonic::async_trait;
 
 use super::{
-    KeyState, Keyring, Project, ProjectSettings, load_projects,
+    load::load_projects,
+    project::{Keyring, Project},
+    settings::{KeyState, ProjectSettings},
     trial::{Probe, REJECTED, Trial, UNKNOWN, clashes, has_signed, mistake, places, signing},
 };
 use crate::{

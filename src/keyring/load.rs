@@ -4,11 +4,38 @@ use std::{fmt::Display, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::{KeySettings, KeyState, Project, ProjectSettings, Strictness, read_key_file};
+use super::{
+    file::{Strictness, read_key_file},
+    project::{Keyring, Project},
+    settings::{KeySettings, KeyState, ProjectSettings},
+    trial::clashes,
+};
 use crate::token::SigningKey;
 
 /// The longest access key, in bytes: it is a part of every token.
 const LONGEST_ACCESS_KEY: usize = 128;
+
+impl Keyring {
+    /// Loads every key, and reports every mistake with the setting or file that it is in. `None`
+    /// if there was one.
+    pub fn load(settings: &[ProjectSettings], mistake: impl Fn(&dyn Display, &dyn Display)) -> Option<Self> {
+        let projects = load_projects(settings, &mistake);
+        let loaded: Vec<_> = projects.iter().flatten().map(|project| (project, true)).collect();
+        let clashes = clashes(&loaded);
+        for clash in &clashes {
+            mistake(&clash.place, &clash.what);
+        }
+        let projects: Option<Vec<_>> = projects.into_iter().filter(|_| clashes.is_empty()).collect();
+        let mut defaults = settings.iter().filter(|project| project.is_default);
+        let default = defaults.next().map(|project| project.name.clone());
+        if let Some(second) = defaults.next() {
+            let place = format_args!("projects.{}.default", second.name);
+            mistake(&place, &"only one project can be the default");
+            return None;
+        }
+        Some(Self::new(projects?, default))
+    }
+}
 
 /// Loads every key of every project; `None` stands for a project with a mistake.
 pub(super) fn load_projects(

@@ -7,7 +7,10 @@ use std::{
 
 use tonic::async_trait;
 
-use super::{KeyState, Keyring, Project};
+use super::{
+    project::{Keyring, Project},
+    settings::KeyState,
+};
 use crate::{region::Region, token::SigningKey};
 
 /// What whoever takes tokens says of a key.

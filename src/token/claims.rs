@@ -1,4 +1,4 @@
-//! What a token says, as types that cannot say anything wrong.
+//! A token's claims, as types that cannot hold invalid ones.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -163,13 +163,13 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// How long a token is to live. A missing or zero lifetime cannot be written: the vendor's
+/// The lifetime of a token. A missing or zero lifetime cannot be written: the vendor's
 /// samples turn both into a permanent token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// A whole number of milliseconds, above zero: see [`Lifetime::ttl`].
     Ttl(Ttl),
-    /// For ever, until the access key is disabled.
+    /// Without expiry: valid until the access key is disabled.
     Permanent,
 }
 
@@ -222,7 +222,7 @@ impl Lifetime {
     }
 }
 
-/// What a token is to say.
+/// The claims of a token to sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claims<'a> {
     /// What it opens.

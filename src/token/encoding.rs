@@ -1,5 +1,5 @@
 //! The token's escapes, to the byte as ECMAScript's `JSON.stringify` and `encodeURIComponent`
-//! write them; the way back also takes what form-encoding writes.
+//! write them; decoding also accepts form-encoding.
 
 use crate::hex;
 
@@ -55,7 +55,7 @@ const UNRESERVED: [bool; 256] = {
 };
 
 /// Reads a component of a query: `%XX` in either case, `+` for a space. `None` if an escape is
-/// broken, a byte stands unescaped that no encoder leaves so, or the result is not UTF-8.
+/// broken, a byte is unescaped that every encoder escapes, or the result is not UTF-8.
 pub(super) fn decode_component(component: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(component.len());
     let mut rest = component.as_bytes();

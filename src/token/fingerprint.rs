@@ -5,7 +5,7 @@ use std::fmt;
 use super::mac::MacKey;
 use crate::hex;
 
-/// Makes fingerprints under one salt. Without the salt nobody can tell which token one is of.
+/// Makes fingerprints under one salt. Without the salt a fingerprint cannot be matched to a token.
 #[derive(Clone)]
 pub struct Fingerprinter(MacKey);
 
@@ -14,7 +14,7 @@ pub struct Fingerprinter(MacKey);
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprinter {
-    /// Takes a salt of any length: random, and the same wherever fingerprints are to be compared.
+    /// Takes a salt of any length: random, and the same everywhere that fingerprints are compared.
     #[must_use]
     pub fn new(salt: &[u8]) -> Self {
         Self(MacKey::new(salt))

@@ -43,8 +43,8 @@ impl SigningKey {
     /// Takes an access key and the bytes of its secret key.
     ///
     /// # Errors
-    /// [`InvalidKey`] if either is empty. Any other length signs; whether a key is long enough to
-    /// be safe is the caller's to say.
+    /// [`InvalidKey`] if either is empty. Any other length signs; the caller checks whether a
+    /// key is long enough to be safe.
     pub fn new(access_key: &str, secret_key: &[u8]) -> Result<Self, InvalidKey> {
         if access_key.is_empty() {
             return Err(InvalidKey::EmptyAccessKey);
@@ -61,7 +61,7 @@ impl SigningKey {
         &self.access_key
     }
 
-    /// Signs a token. It cannot fail: whatever [`Claims`] can hold can be signed.
+    /// Signs a token. It cannot fail: everything that [`Claims`] can hold can be signed.
     #[must_use]
     pub fn sign(&self, claims: &Claims<'_>, nonce: &Nonce) -> TokenValue {
         // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`.
@@ -109,8 +109,7 @@ impl SigningKey {
         self.verifies("", &Tag(other.mac.of(b"")))
     }
 
-    /// Whether its access key is another key's secret key, as where two files were mistaken for each
-    /// other.
+    /// Whether its access key is another key's secret key: two files were swapped.
     #[must_use]
     pub fn is_named_by_secret_of(&self, other: &Self) -> bool {
         other.verifies("", &Tag(MacKey::new(self.access_key.as_bytes()).of(b"")))

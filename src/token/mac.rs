@@ -1,4 +1,4 @@
-//! HMAC-SHA256 under a key that nothing remembers.
+//! HMAC-SHA256 under a key that is not kept.
 
 use hmac::{
     KeyInit,
@@ -20,8 +20,8 @@ const BLOCK: usize = 64;
 /// The state of an HMAC that has taken in its key and nothing else. It is computed once, is as secret
 /// as the key, and is wiped on drop.
 ///
-/// Without the room for a block that a whole hasher has: what is in that at first comes from the
-/// stack, where the key was a moment before.
+/// It has no block buffer, unlike a whole hasher: the first content of that comes from the stack, where
+/// the key was just before.
 #[derive(Clone)]
 pub(super) struct MacKey(Box<Core>);
 

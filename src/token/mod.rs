@@ -1,7 +1,7 @@
-//! The token core: what is in a token, who signs it, who reads it, and what it permits.
+//! The token core: a token's claims, the signer, the verifier and the permissions.
 //!
 //! Pure functions and one secret type. It knows no network, no clock, no randomness and no
-//! gRPC: time and nonces are handed in.
+//! gRPC: time and nonces are passed in.
 //!
 //! ```
 //! use inkpass::{clock::UnixMillis, token::{Claims, Lifetime, Nonce, Presented, Role, Scope, SigningKey, Uuid}};

@@ -1,4 +1,4 @@
-//! The vendor's permission tables, as data. It serves three masters: the verifier's verdicts, the
+//! The vendor's permission tables, as data. It has three users: the verifier's verdicts, the
 //! REST client's choice of the weakest token that a call needs, and the emulator's enforcement.
 //! Source: "Secure authentication with tokens", the tables of SDK, Room and Task tokens.
 
@@ -89,8 +89,8 @@ impl Permission {
         TABLE.iter().map(|row| row.0)
     }
 
-    /// Whether a token of this kind and role permits it. Which room, task or role to mint is not
-    /// asked here.
+    /// Whether a token of this kind and role permits it. The room, the task and the role to mint are not
+    /// checked here.
     #[must_use]
     pub fn verdict(self, kind: Kind, role: Role) -> Verdict {
         let roles = self.roles(kind);
@@ -103,7 +103,7 @@ impl Permission {
         }
     }
 
-    /// The least that permits it: the weakest kind, and of that the weakest role.
+    /// The weakest token that permits it: the weakest kind, and of that the weakest role.
     #[must_use]
     pub const fn weakest_token(self) -> (Kind, Role) {
         let mut stronger = Kind::ALL.len();

@@ -1,5 +1,4 @@
-//! What secrets leave on the stack: a value that is moved or kept there for a moment is wiped by
-//! nobody where it was.
+//! Copies of secrets on the stack: nothing else wipes where a value was before it was moved.
 
 use std::hint::black_box;
 
@@ -10,8 +9,8 @@ const DEPTH: usize = 8 * 1024;
 
 /// Does something with a secret, and wipes the stack beneath it.
 ///
-/// By best effort, as all wiping in a language that moves values: nothing tells where a compiler
-/// keeps copies. What `work` gives should hold no secret but on the heap.
+/// This is best effort, as all wiping in a language that moves values: a compiler may keep copies
+/// elsewhere. The result of `work` should hold its secrets on the heap only.
 #[inline(never)]
 pub(crate) fn wiping_stack<T>(work: impl FnOnce() -> T) -> T {
     let result = apart(work);
@@ -19,7 +18,7 @@ pub(crate) fn wiping_stack<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// In a frame of its own, which [`wipe`]'s takes the place of.
+/// In a frame of its own, which [`wipe`]'s frame overwrites.
 #[inline(never)]
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     work()

@@ -1,4 +1,4 @@
-//! The upstream's responses: what was asked for, or an error by what the caller can do about it.
+//! The upstream's responses: the requested data, or an error.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
     }
 }
 
-/// Turns an answer of success into what was asked for.
+/// Decodes a successful response.
 pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> Result<T, Error> {
     serde_json::from_slice(&received.body).map_err(|error| {
         // serde's own message would quote the answer.
@@ -59,7 +59,7 @@ pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> 
     })
 }
 
-/// The longest pause that the upstream may ask for.
+/// The longest `Retry-After` that is honoured.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// `Retry-After` in seconds, at most a minute; a date is not understood.
@@ -85,7 +85,7 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
         return Ok(received);
     }
     let body = serde_json::from_slice(&received.body);
-    // A gateway's page says nothing of a room; an empty body counts as a documented one.
+    // A gateway's page is no evidence of a missing room; an empty body counts as a documented one.
     let is_undocumented = body.is_err() && !received.body.is_empty();
     let body = ErrorBody(body.unwrap_or_default());
     let detail = format!("{status}{}", body.describe());
@@ -111,7 +111,7 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
 }
 
 /// An error's body: `{message}` as documented, `{code, msg}`, `{error: {messages, requestId}}`, or
-/// anything else, which says nothing.
+/// anything else, which tells nothing.
 struct ErrorBody(Value);
 
 impl ErrorBody {

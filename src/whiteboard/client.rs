@@ -35,7 +35,7 @@ pub struct Whiteboard {
 }
 
 impl Whiteboard {
-    /// Makes a client; connects to nothing yet. `skew` is told how far the API's clock is ahead.
+    /// Makes a client; connects to nothing yet. `skew` gets how far the API's clock is ahead.
     ///
     /// # Errors
     /// The system's CA roots cannot be read.

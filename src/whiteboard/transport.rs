@@ -10,9 +10,8 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, redirect};
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::Value;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
@@ -20,14 +19,13 @@ use super::{
     access::Access,
     answer::{self, Received},
     authority::Authority,
-    call::Call,
+    call::{Call, Request},
     error::{Effect, Error},
     single_flight::{Change, SingleFlight},
 };
 use crate::{
     clock::UnixMillis,
     entropy::Entropy,
-    methods::Resource,
     region::Region,
     stability::Stability,
     telemetry::ClockSkew,
@@ -58,8 +56,8 @@ struct Inner {
     changes: AtomicU64,
 }
 
-/// What makes two reads equal. The access key stands for the project, and the path for the scope
-/// of the token that goes with it.
+/// The key of a single flight: equal reads have the same. The access key stands for the project, and the
+/// path for the token's scope.
 #[derive(PartialEq, Eq, Hash)]
 struct Read {
     path: String,
@@ -69,16 +67,11 @@ struct Read {
     after_change: u64,
 }
 
-/// A call with its token.
+/// A request with its token.
 struct Signed {
-    method: Method,
-    template: &'static str,
-    path: String,
-    body: Option<Value>,
+    request: Request,
     token: TokenValue,
     region: Region,
-    effect: Effect,
-    resource: Resource,
 }
 
 impl Transport {
@@ -117,7 +110,7 @@ impl Transport {
         access: &Access,
         call: Call<'_>,
     ) -> Result<T, Error> {
-        let path = call.path.clone();
+        let path = call.request.path.clone();
         let key = Read {
             path: path.clone(),
             region: access.region.as_str(),
@@ -128,7 +121,7 @@ impl Transport {
         let call = self.0.sign(access, call)?;
         let flight = self.0.reads.join(key, || {
             let inner = self.0.clone();
-            async move { log_failure(&call.path, inner.exchange(&call).await) }.boxed()
+            async move { log_failure(&call.request.path, inner.exchange(&call).await) }.boxed()
         });
         let received = flight.await?;
         log_failure(&path, answer::read(&received, Effect::None))
@@ -162,7 +155,8 @@ impl Transport {
         let change = Change::begin(&self.0.changes);
         let received = self.0.exchange(&call).await;
         drop(change);
-        log_failure(&call.path, received.and_then(|received| read(&received, call.effect)))
+        let Request { rpc, path, .. } = &call.request;
+        log_failure(path, received.and_then(|received| read(&received, Effect::of(*rpc))))
     }
 }
 
@@ -176,7 +170,7 @@ fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
 }
 
 impl Inner {
-    /// Our clock decides when tokens expire, and theirs whether they have.
+    /// Our clock sets when tokens expire, and theirs decides whether they have.
     fn note_skew(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let theirs = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
@@ -193,21 +187,20 @@ impl Inner {
         let Authority { scope, role } = call.authority;
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
-        let Call { rpc, method, template, path, body, resource, .. } = call;
-        let (region, effect) = (access.region, Effect::of(rpc));
-        Ok(Signed { method, template, path, body, token, region, effect, resource })
+        Ok(Signed { request: call.request, token, region: access.region })
     }
 
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
     async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
+        let request = &call.request;
         let span = tracing::info_span!(
             "upstream",
-            otel.name = format!("{} {}", call.method, call.template),
+            otel.name = format!("{} {}", request.method, request.template),
             otel.kind = "client",
             otel.status_code = Empty,
-            http.request.method = call.method.as_str(),
+            http.request.method = request.method.as_str(),
             http.response.status_code = Empty,
-            url.full = format!("{}{}", self.base_url, call.path),
+            url.full = format!("{}{}", self.base_url, request.path),
             server.address = self.host,
             server.port = self.port,
             error.r#type = Empty,
@@ -222,13 +215,14 @@ impl Inner {
 
     /// An answer of success, whole.
     async fn attempt(&self, call: &Signed) -> Result<Received, Error> {
-        let effect = call.effect;
+        let Request { rpc, method, path, body, resource, .. } = &call.request;
+        let effect = Effect::of(*rpc);
         let mut request = self
             .http
-            .request(call.method.clone(), format!("{}{}", self.base_url, call.path))
+            .request(method.clone(), format!("{}{path}", self.base_url))
             .header("token", sensitive(&call.token))
             .header("region", call.region.as_str());
-        if let Some(body) = &call.body {
+        if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let mut response = request.send().await.map_err(|error| answer::broken(&error, effect))?;
@@ -245,11 +239,11 @@ impl Inner {
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(answer::retry_after);
         let received = Received { status: response.status(), retry_after, body: body.into() };
-        answer::check(received, effect, call.resource)
+        answer::check(received, effect, *resource)
     }
 }
 
-/// A header that no log shows and HPACK does not index.
+/// A header marked sensitive: logs do not show it, and HPACK does not index it.
 fn sensitive(token: &TokenValue) -> HeaderValue {
     let mut value = HeaderValue::try_from(token.expose()).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);

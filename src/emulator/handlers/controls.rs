@@ -1,20 +1,15 @@
 //! The emulator's own controls, under `/_emulator/`.
 //!
-//! They take no token: the emulator is no place for secrets, and it shows none.
+//! They take no token: the emulator holds no real secrets, and these calls show none.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::emulator::{
-    answer::{Answer, Failure, Outcome},
-    call::Call,
-    faults::NewFault,
-    project::Team,
-    world::{Feature, Partition, World},
-};
+use super::{Answer, ApiError, Call, CallResult, Feature, World};
+use crate::emulator::{faults::NewFault, project::Team, world::Partition};
 
 /// `POST /_emulator/faults`.
-pub(super) fn add_fault(world: &mut World, call: &Call) -> Outcome {
+pub(super) fn add_fault(world: &mut World, call: &Call) -> CallResult {
     let fault = call.json::<NewFault>()?.build()?;
     world.faults.add(fault);
     Ok(Answer::created(json!({})))
@@ -38,12 +33,12 @@ pub(super) fn reset(world: &mut World) -> Answer {
 }
 
 /// `PUT /_emulator/features`: switches what is named, in a region, for all projects.
-pub(super) fn switch_features(world: &mut World, call: &Call) -> Outcome {
+pub(super) fn switch_features(world: &mut World, call: &Call) -> CallResult {
     let Features { region, conversion, screenshots } = call.json()?;
-    let region = region.parse().map_err(|error| Failure::invalid(format!("region {error}")))?;
+    let region = region.parse().map_err(|error| ApiError::invalid(format!("region {error}")))?;
     let wanted = [(Feature::Conversion, conversion), (Feature::Screenshots, screenshots)];
     if wanted.iter().all(|(_, on)| on.is_none()) {
-        return Err(Failure::invalid("conversion or screenshots must be given"));
+        return Err(ApiError::invalid("conversion or screenshots must be given"));
     }
     for (feature, on) in wanted {
         if let Some(on) = on {
@@ -55,7 +50,7 @@ pub(super) fn switch_features(world: &mut World, call: &Call) -> Outcome {
 
 /// `PUT /_emulator/projects`: `disabled` is the key's whole project, `revoked` the key alone, and
 /// `active` takes both back.
-pub(super) fn set_project_state(world: &mut World, call: &Call) -> Outcome {
+pub(super) fn set_project_state(world: &mut World, call: &Call) -> CallResult {
     let Change { access_key, state } = call.json()?;
     let (team, key) = world
         .projects
@@ -64,7 +59,7 @@ pub(super) fn set_project_state(world: &mut World, call: &Call) -> Outcome {
             let index = team.keys.iter().position(|known| known.key.access_key() == access_key)?;
             Some((team, index))
         })
-        .ok_or_else(|| Failure::invalid("access_key is not known"))?;
+        .ok_or_else(|| ApiError::invalid("access_key is not known"))?;
     match state {
         State::Active => (team.disabled, team.keys[key].revoked) = (false, false),
         State::Disabled => team.disabled = true,
@@ -76,12 +71,12 @@ pub(super) fn set_project_state(world: &mut World, call: &Call) -> Outcome {
 /// `GET /_emulator/state`: projects, rooms and tasks, without secrets.
 pub(super) fn state(world: &World, call: &Call) -> Answer {
     let mut partitions: Vec<_> = world.partitions.iter().collect();
-    partitions.sort_unstable_by_key(|(place, _)| **place);
+    partitions.sort_unstable_by_key(|(partition_key, _)| **partition_key);
     let (mut rooms, mut tasks) = (Vec::new(), Vec::new());
-    for (place, Partition { rooms: here, conversions }) in partitions {
+    for (partition_key, Partition { rooms: here, conversions }) in partitions {
         let origin = |access_key: &str| {
-            let project = &world.projects[place.project].name;
-            json!({"project": project, "region": place.region.as_str(), "access_key": access_key})
+            let project = &world.projects[partition_key.project].name;
+            json!({"project": project, "region": partition_key.region.as_str(), "access_key": access_key})
         };
         for room in here.iter() {
             let room_json = with(room.json(), &room.scenes.json());

@@ -19,7 +19,7 @@ use axum::{
 };
 
 use super::{
-    answer::{Failure, Outcome},
+    answer::{Answer, ApiError, CallResult},
     auth::Caller,
     call::Call,
     shared::Shared,
@@ -30,53 +30,51 @@ use crate::token::Permission;
 /// A call that takes a token. `{room}` or `{task}` in the path is what a Room or Task token must
 /// be bound to.
 struct Endpoint(MethodFilter, &'static str, Permission, Option<Feature>, Handler);
-type Handler = fn(&mut World, &Call, &Caller) -> Outcome;
-
-const GET: MethodFilter = MethodFilter::GET;
-const POST: MethodFilter = MethodFilter::POST;
-const PUT: MethodFilter = MethodFilter::PUT;
-const PATCH: MethodFilter = MethodFilter::PATCH;
-const DELETE: MethodFilter = MethodFilter::DELETE;
+type Handler = fn(&mut World, &Call, &Caller) -> CallResult;
 
 const CONVERSION: Option<Feature> = Some(Feature::Conversion);
 const SCREENSHOTS: Option<Feature> = Some(Feature::Screenshots);
 
 #[rustfmt::skip]
 const ENDPOINTS: [Endpoint; 16] = {
+    use MethodFilter as M;
     use Permission as P;
     [
-        Endpoint(POST,   "/v5/tokens/rooms/{room}",            P::MintRoomToken,   None,        tokens::mint_room),
-        Endpoint(POST,   "/v5/tokens/tasks/{task}",            P::MintTaskToken,   None,        tokens::mint_task),
-        Endpoint(POST,   "/v5/rooms",                          P::CreateRoom,      None,        rooms::create),
-        Endpoint(GET,    "/v5/rooms",                          P::ListRooms,       None,        rooms::list),
-        Endpoint(GET,    "/v5/rooms/{room}",                   P::GetRoom,         None,        rooms::get),
-        Endpoint(PATCH,  "/v5/rooms/{room}",                   P::DisableRoom,     None,        rooms::ban),
-        Endpoint(GET,    "/v5/rooms/{room}/scenes",            P::ListScenes,      None,        scenes::list),
-        Endpoint(POST,   "/v5/rooms/{room}/scenes",            P::AddScene,        None,        scenes::add),
-        Endpoint(PATCH,  "/v5/rooms/{room}/scene-state",       P::SwitchScene,     None,        scenes::switch),
-        Endpoint(POST,   "/v5/rooms/{room}/screenshots",       P::CaptureScene,    SCREENSHOTS, screenshots::one),
-        Endpoint(POST,   "/v5/rooms/{room}/screenshot-list",   P::CaptureSceneDir, SCREENSHOTS, screenshots::all),
-        Endpoint(POST,   "/v5/projector/tasks",                P::StartConversion, CONVERSION,  projector::start),
-        Endpoint(GET,    "/v5/projector/tasks",                P::StartConversion, CONVERSION,  |w, call, caller| Ok(projector::list(w, call, caller))),
-        Endpoint(GET,    "/v5/projector/tasks/{task}",         P::GetConversion,   CONVERSION,  projector::get),
-        Endpoint(DELETE, "/v5/projector/tasks/{task}",         P::StartConversion, CONVERSION,  projector::cancel),
-        Endpoint(PUT,    "/v5/projector/tasks/{task}/priority", P::StartConversion, CONVERSION, projector::prioritize),
+        Endpoint(M::POST,   "/v5/tokens/rooms/{room}",            P::MintRoomToken,   None,        tokens::mint_room),
+        Endpoint(M::POST,   "/v5/tokens/tasks/{task}",            P::MintTaskToken,   None,        tokens::mint_task),
+        Endpoint(M::POST,   "/v5/rooms",                          P::CreateRoom,      None,        rooms::create),
+        Endpoint(M::GET,    "/v5/rooms",                          P::ListRooms,       None,        rooms::list),
+        Endpoint(M::GET,    "/v5/rooms/{room}",                   P::GetRoom,         None,        rooms::get),
+        Endpoint(M::PATCH,  "/v5/rooms/{room}",                   P::DisableRoom,     None,        rooms::ban),
+        Endpoint(M::GET,    "/v5/rooms/{room}/scenes",            P::ListScenes,      None,        scenes::list),
+        Endpoint(M::POST,   "/v5/rooms/{room}/scenes",            P::AddScene,        None,        scenes::add),
+        Endpoint(M::PATCH,  "/v5/rooms/{room}/scene-state",       P::SwitchScene,     None,        scenes::switch),
+        Endpoint(M::POST,   "/v5/rooms/{room}/screenshots",       P::CaptureScene,    SCREENSHOTS, screenshots::one),
+        Endpoint(M::POST,   "/v5/rooms/{room}/screenshot-list",   P::CaptureSceneDir, SCREENSHOTS, screenshots::all),
+        Endpoint(M::POST,   "/v5/projector/tasks",                P::StartConversion, CONVERSION,  projector::start),
+        Endpoint(M::GET,    "/v5/projector/tasks",                P::StartConversion, CONVERSION,  |w, call, caller| Ok(projector::list(w, call, caller))),
+        Endpoint(M::GET,    "/v5/projector/tasks/{task}",         P::GetConversion,   CONVERSION,  projector::get),
+        Endpoint(M::DELETE, "/v5/projector/tasks/{task}",         P::StartConversion, CONVERSION,  projector::cancel),
+        Endpoint(M::PUT,    "/v5/projector/tasks/{task}/priority", P::StartConversion, CONVERSION, projector::prioritize),
     ]
 };
 
 /// A call that takes no token.
-struct Open(MethodFilter, &'static str, fn(&mut World, &Call) -> Outcome);
+struct Open(MethodFilter, &'static str, fn(&mut World, &Call) -> CallResult);
 
-const OPEN: [Open; 8] = [
-    Open(POST, "/v5/tokens/teams", tokens::mint_sdk),
-    Open(POST, "/_emulator/faults", controls::add_fault),
-    Open(DELETE, "/_emulator/faults", |world, _| Ok(controls::clear_faults(world))),
-    Open(GET, "/_emulator/requests", |world, _| Ok(controls::requests(world))),
-    Open(GET, "/_emulator/state", |world, call| Ok(controls::state(world, call))),
-    Open(POST, "/_emulator/reset", |world, _| Ok(controls::reset(world))),
-    Open(PUT, "/_emulator/features", controls::switch_features),
-    Open(PUT, "/_emulator/projects", controls::set_project_state),
-];
+const OPEN: [Open; 8] = {
+    use MethodFilter as M;
+    [
+        Open(M::POST, "/v5/tokens/teams", tokens::mint_sdk),
+        Open(M::POST, "/_emulator/faults", controls::add_fault),
+        Open(M::DELETE, "/_emulator/faults", |world, _| Ok(controls::clear_faults(world))),
+        Open(M::GET, "/_emulator/requests", |world, _| Ok(controls::requests(world))),
+        Open(M::GET, "/_emulator/state", |world, call| Ok(controls::state(world, call))),
+        Open(M::POST, "/_emulator/reset", |world, _| Ok(controls::reset(world))),
+        Open(M::PUT, "/_emulator/features", controls::switch_features),
+        Open(M::PUT, "/_emulator/projects", controls::set_project_state),
+    ]
+};
 
 /// All paths.
 pub(super) fn routes() -> Router<Shared> {
@@ -84,8 +82,8 @@ pub(super) fn routes() -> Router<Shared> {
     for Endpoint(method, path, permission, feature, handler) in ENDPOINTS {
         let handle = move |world: &mut World, call: &Call| {
             let caller = Caller::identify(world, call, permission)?;
-            if feature.is_some_and(|feature| !world.is_enabled(caller.place.region, feature)) {
-                return Err(Failure::denied("feature not enabled").with_code(2_010_606));
+            if feature.is_some_and(|feature| !world.is_enabled(caller.partition_key.region, feature)) {
+                return Err(ApiError::denied("feature not enabled").with_code(2_010_606));
             }
             handler(world, call, &caller)
         };
@@ -96,14 +94,14 @@ pub(super) fn routes() -> Router<Shared> {
     }
     router
         .method_not_allowed_fallback(async || {
-            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         })
-        .fallback(async || Failure::not_found("no such path"))
+        .fallback(async || ApiError::not_found("no such path"))
 }
 
 fn route<H>(router: Router<Shared>, method: MethodFilter, path: &str, handle: H) -> Router<Shared>
 where
-    H: Fn(&mut World, &Call) -> Outcome + Clone + Send + Sync + 'static,
+    H: Fn(&mut World, &Call) -> CallResult + Clone + Send + Sync + 'static,
 {
     let handler = async move |State(shared): State<Shared>, request: Request| {
         let call = match Call::read(request, shared.now()).await {

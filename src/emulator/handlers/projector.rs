@@ -4,21 +4,18 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::{Answer, ApiError, Call, CallResult, Caller, World};
 use crate::{
     emulator::{
-        answer::{Answer, Failure, Outcome},
-        auth::Caller,
-        call::Call,
         conversions::Conversions,
         queue::{End, Position},
         task::{Format, Task, Webhook},
-        world::World,
     },
     token::TokenError,
 };
 
 /// `POST /v5/projector/tasks`.
-pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let wanted = call.json::<NewTask>()?;
     wanted.check()?;
     let format = match wanted.r#type {
@@ -30,7 +27,7 @@ pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> Outcome 
         uuid: uuid.clone(),
         access_key: caller.key.access_key().to_owned(),
         created_at: call.now,
-        region: caller.place.region,
+        region: caller.partition_key.region,
         resource: wanted.resource,
         format,
         preview: wanted.preview,
@@ -40,17 +37,17 @@ pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> Outcome 
     if task.webhook.is_some() {
         world.webhook_expected.notify_one();
     }
-    let conversions = &mut world.partitions.entry(caller.place).or_default().conversions;
+    let conversions = &mut world.partitions.entry(caller.partition_key).or_default().conversions;
     conversions
         .start(task, &world.settings)
-        .map_err(|_| Failure::denied("number of tasks exceeds limit").with_code(2_010_203))?;
+        .map_err(|_| ApiError::denied("number of tasks exceeds limit").with_code(2_010_203))?;
     let task = conversions.get(&uuid).ok_or_else(missing)?;
     let status = task.status(conversions.position(task, call.now));
     Ok(Answer::created(json!({"uuid": uuid, "type": task.format.type_name(), "status": status})))
 }
 
 /// `GET /v5/projector/tasks/{uuid}`.
-pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let conversions = find(world, call, caller)?;
     let task = conversions.get(call.task()).ok_or_else(missing)?;
     Ok(Answer::ok(task.json(conversions.position(task, call.now))))
@@ -58,7 +55,7 @@ pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
 
 /// `GET /v5/projector/tasks`: those that have not ended.
 pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Answer {
-    let conversions = &world.partition(caller.place).conversions;
+    let conversions = &world.partition(caller.partition_key).conversions;
     let entry = |task: &Task| {
         let running = matches!(conversions.position(task, call.now), Some(Position::Running { .. }));
         json!({"taskId": task.uuid, "status": u8::from(running)})
@@ -67,13 +64,13 @@ pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Answer {
 }
 
 /// `DELETE /v5/projector/tasks/{uuid}`.
-pub(super) fn cancel(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn cancel(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let success = find(world, call, caller)?.cancel(call.task(), call.now);
     Ok(done(call, success))
 }
 
 /// `PUT /v5/projector/tasks/{uuid}/priority`.
-pub(super) fn prioritize(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn prioritize(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Change { priority } = call.json()?;
     let end = match priority {
         Priority::Highest => End::Front,
@@ -88,9 +85,9 @@ fn done(call: &Call, success: bool) -> Answer {
 }
 
 /// The conversions that have the task of the path.
-fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Conversions, Failure> {
+fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Conversions, ApiError> {
     let same_key = world.settings.same_key;
-    let conversions = &mut world.partition(caller.place).conversions;
+    let conversions = &mut world.partition(caller.partition_key).conversions;
     let task = conversions.get(call.task()).ok_or_else(missing)?;
     if !caller.opens(&task.access_key, same_key) {
         return Err(TokenError::Task.into());
@@ -98,8 +95,8 @@ fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mu
     Ok(conversions)
 }
 
-fn missing() -> Failure {
-    Failure::not_found("task not found").with_code(2_010_605)
+fn missing() -> ApiError {
+    ApiError::not_found("task not found").with_code(2_010_605)
 }
 
 #[derive(Deserialize)]
@@ -159,21 +156,21 @@ const fn default_retries() -> u8 {
 }
 
 impl NewTask {
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), ApiError> {
         if !is_web_url(&self.resource) {
-            return Err(Failure::invalid("resource must be a public URL"));
+            return Err(ApiError::invalid("resource must be a public URL"));
         }
         if self.webhook_endpoint.as_deref().is_some_and(|endpoint| !is_web_url(endpoint)) {
-            return Err(Failure::invalid("webhookEndpoint must be a URL"));
+            return Err(ApiError::invalid("webhookEndpoint must be a URL"));
         }
         if !(0.1..=3.0).contains(&self.scale) {
-            return Err(Failure::invalid("scale must be in 0.1-3.0"));
+            return Err(ApiError::invalid("scale must be in 0.1-3.0"));
         }
         if self.webhook_retry > 10 {
-            return Err(Failure::invalid("webhookRetry must be in 0-10"));
+            return Err(ApiError::invalid("webhookRetry must be in 0-10"));
         }
         if self.image_compression_level > 4 {
-            return Err(Failure::invalid("imageCompressionLevel must be in 0-4"));
+            return Err(ApiError::invalid("imageCompressionLevel must be in 0-4"));
         }
         Ok(())
     }

@@ -4,63 +4,57 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::{Answer, ApiError, Call, CallResult, Caller, World};
 use crate::{
-    emulator::{
-        answer::{Answer, Failure, Outcome},
-        auth::Caller,
-        call::Call,
-        rooms::Room,
-        scenes::Scenes,
-        world::World,
-    },
+    emulator::{rooms::Room, scenes::Scenes},
     region::Region,
     token::TokenError,
 };
 
-/// How many rooms a listing gives if it does not say, and the most that it may ask for.
+/// The default and the largest page of a listing, in rooms.
 const DEFAULT_LISTED: usize = 100;
 const MAX_LISTED: usize = 1000;
 
 /// `POST /v5/rooms`.
-pub(super) fn create(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn create(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let NewRoom { is_record, limit } = call.json()?;
-    if is_record && !supports_recording(caller.place.region) {
-        return Err(Failure::invalid("isRecord is not supported in this region"));
+    if is_record && !supports_recording(caller.partition_key.region) {
+        return Err(ApiError::invalid("isRecord is not supported in this region"));
     }
     let room = Room {
         uuid: world.new_uuid(),
         access_key: caller.key.access_key().to_owned(),
         scenes: Scenes::default(),
-        app: Arc::clone(&world.projects[caller.place.project].app),
+        app: Arc::clone(&world.projects[caller.partition_key.project].app),
         is_record,
         is_ban: false,
         created_at: call.now,
         limit,
     };
     let answer = Answer::created(room.json());
-    world.partition(caller.place).rooms.add(room);
+    world.partition(caller.partition_key).rooms.add(room);
     Ok(answer)
 }
 
 /// `GET /v5/rooms/{uuid}`: a disabled room is still seen.
-pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn get(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     Ok(Answer::ok(find(world, call, caller)?.json()))
 }
 
 /// `GET /v5/rooms`: from `beginUUID`, itself included.
-pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Page { begin_uuid, limit } = call.query()?;
     let limit = limit.unwrap_or(DEFAULT_LISTED);
     if !(1..=MAX_LISTED).contains(&limit) {
-        return Err(Failure::invalid("limit must be in (0,1000]"));
+        return Err(ApiError::invalid("limit must be in (0,1000]"));
     }
-    let rooms = &world.partition(caller.place).rooms;
+    let rooms = &world.partition(caller.partition_key).rooms;
     let rooms = rooms.from(begin_uuid.as_deref()).ok_or_else(missing)?;
     Ok(Answer::ok(rooms.iter().take(limit).map(Room::json).collect()))
 }
 
 /// `PATCH /v5/rooms/{uuid}`: disables a room, or enables it again.
-pub(super) fn ban(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn ban(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Ban { is_ban } = call.json()?;
     let room = find(world, call, caller)?;
     room.is_ban = is_ban;
@@ -72,19 +66,19 @@ pub(super) fn find_open<'w>(
     world: &'w mut World,
     call: &Call,
     caller: &Caller,
-) -> Result<&'w mut Room, Failure> {
+) -> Result<&'w mut Room, ApiError> {
     let room = find(world, call, caller)?;
-    if room.is_ban { Err(Failure::denied("room is banned")) } else { Ok(room) }
+    if room.is_ban { Err(ApiError::denied("room is banned")) } else { Ok(room) }
 }
 
-fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Room, Failure> {
+fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mut Room, ApiError> {
     let same_key = world.settings.same_key;
-    let room = world.partition(caller.place).rooms.get_mut(call.room()).ok_or_else(missing)?;
+    let room = world.partition(caller.partition_key).rooms.get_mut(call.room()).ok_or_else(missing)?;
     if caller.opens(&room.access_key, same_key) { Ok(room) } else { Err(TokenError::Room.into()) }
 }
 
-fn missing() -> Failure {
-    Failure::not_found("room not found")
+fn missing() -> ApiError {
+    ApiError::not_found("room not found")
 }
 
 /// Source: the vendor's "Create a room", `isRecord`.

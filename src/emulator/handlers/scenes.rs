@@ -3,32 +3,26 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::rooms::find_open;
-use crate::emulator::{
-    answer::{Answer, Failure, Outcome},
-    auth::Caller,
-    call::Call,
-    scenes::{Background, join, normalize},
-    world::World,
-};
+use super::{Answer, ApiError, Call, CallResult, Caller, World, rooms::find_open};
+use crate::emulator::scenes::{Background, join, normalize};
 
 /// `GET /v5/rooms/{uuid}/scenes`: the scenes of a directory, the current one if none is named.
-pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Listing { scene_dir } = call.query()?;
     let scenes = &find_open(world, call, caller)?.scenes;
     Ok(Answer::ok(scenes.in_directory(scene_dir.as_deref())?.into()))
 }
 
 /// `POST /v5/rooms/{uuid}/scenes`: all of the scenes, or none if one is not valid.
-pub(super) fn add(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn add(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Addition { path, scenes } = call.json()?;
     let directory = normalize(&path)?;
     for (index, scene) in scenes.iter().enumerate() {
         if scene.name.is_empty() || scene.name.contains('/') {
-            return Err(Failure::invalid("name must not be empty or contain /"));
+            return Err(ApiError::invalid("name must not be empty or contain /"));
         }
         if scenes[..index].iter().any(|earlier| earlier.name == scene.name) {
-            return Err(Failure::invalid("name must be unique in its directory"));
+            return Err(ApiError::invalid("name must be unique in its directory"));
         }
     }
     let room = find_open(world, call, caller)?;
@@ -39,7 +33,7 @@ pub(super) fn add(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
 }
 
 /// `PATCH /v5/rooms/{uuid}/scene-state`: a missing scene or a directory leaves the room as it is.
-pub(super) fn switch(world: &mut World, call: &Call, caller: &Caller) -> Outcome {
+pub(super) fn switch(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let Switch { scene_path } = call.json()?;
     let path = normalize(&scene_path)?;
     let current = find_open(world, call, caller)?.scenes.switch(path)?;

@@ -1,0 +1,120 @@
+//! Projects and the keyring of all of them, in memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::settings::KeyState;
+use crate::{region::Region, token::SigningKey};
+
+/// A project with its keys.
+#[derive(Debug)]
+pub struct Project {
+    name: String,
+    region: Option<Region>,
+    keys: Vec<(KeyState, Arc<SigningKey>)>,
+}
+
+impl Project {
+    /// A project of keys that are in memory already, for tests and tools.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        region: Option<Region>,
+        keys: Vec<(KeyState, Arc<SigningKey>)>,
+    ) -> Self {
+        Self { name: name.into(), region, keys }
+    }
+
+    /// Its name in the settings.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The default region where a request names none.
+    #[must_use]
+    pub const fn region(&self) -> Option<Region> {
+        self.region
+    }
+
+    /// All its keys, whatever they may do.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
+        self.keys.iter().map(|(_, key)| key)
+    }
+
+    /// All its keys, with what they may do.
+    pub fn keys_with_states(&self) -> impl Iterator<Item = (KeyState, &Arc<SigningKey>)> {
+        self.keys.iter().map(|(state, key)| (*state, key))
+    }
+
+    /// Whether its keys are another's, and may do the same.
+    pub(super) fn has_keys_of(&self, other: &Self) -> bool {
+        let is_same =
+            |((state, key), (other_state, other_key)): ((_, &Arc<SigningKey>), (_, &Arc<SigningKey>))| {
+                state == other_state && key.is_same_as(other_key)
+            };
+        self.keys.len() == other.keys.len()
+            && self.keys_with_states().zip(other.keys_with_states()).all(is_same)
+    }
+
+    /// The key to sign with: the one named, or the first active one where `access_key` is empty.
+    /// `None` if it is unknown here or may only verify.
+    #[must_use]
+    pub fn signing_key(&self, access_key: &str) -> Option<&Arc<SigningKey>> {
+        let meant = |(state, key): &&(KeyState, Arc<SigningKey>)| match state {
+            KeyState::Active => access_key.is_empty() || key.access_key() == access_key,
+            KeyState::Retiring => key.access_key() == access_key,
+            KeyState::VerifyOnly => false,
+        };
+        self.keys.iter().find(meant).map(|(_, key)| key)
+    }
+}
+
+/// All projects.
+#[derive(Debug)]
+pub struct Keyring {
+    projects: BTreeMap<String, Arc<Project>>,
+    pub(super) default: Option<String>,
+    /// Access key → its project's name.
+    owners: HashMap<String, String>,
+}
+
+impl Keyring {
+    /// A keyring of projects that are in memory already. A single project is the default one.
+    #[must_use]
+    pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
+        Self::of(projects.into_iter().map(Arc::new).collect(), default)
+    }
+
+    pub(super) fn of(projects: Vec<Arc<Project>>, default: Option<String>) -> Self {
+        let owners = projects
+            .iter()
+            .flat_map(|project| project.keys().map(|key| (key.access_key().to_owned(), project.name.clone())))
+            .collect();
+        let only = if let [only] = &*projects { Some(only.name.clone()) } else { None };
+        let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
+        Self { projects, default: default.or(only), owners }
+    }
+
+    /// A project by its name; the default one where `name` is empty.
+    #[must_use]
+    pub fn project(&self, name: &str) -> Option<&Arc<Project>> {
+        let name = if name.is_empty() { self.default.as_deref()? } else { name };
+        self.projects.get(name)
+    }
+
+    /// All projects, by name.
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.values()
+    }
+
+    /// The project and key of an access key, whatever the key may do.
+    #[must_use]
+    pub fn find(&self, access_key: &str) -> Option<(&Arc<Project>, &Arc<SigningKey>)> {
+        let project = self.projects.get(self.owners.get(access_key)?)?;
+        let key = project.keys().find(|key| key.access_key() == access_key)?;
+        Some((project, key))
+    }
+}

@@ -1,0 +1,67 @@
+//! `[projects]`.
+
+use std::{
+    fmt::{self, Display},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use crate::region::Region;
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// Signs. The first active key of a project signs what names no key.
+    Active,
+    /// Signs only what names it.
+    Retiring,
+    /// Only verifies.
+    VerifyOnly,
+}
+
+impl FromStr for KeyState {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "active" => Ok(Self::Active),
+            "retiring" => Ok(Self::Retiring),
+            "verify-only" => Ok(Self::VerifyOnly),
+            _ => Err(()),
+        }
+    }
+}
+
+/// A table of `[projects]`.
+#[derive(Clone, Debug)]
+pub struct ProjectSettings {
+    /// Its name in the settings.
+    pub name: String,
+    /// Whether it is the default where a request names no project.
+    pub is_default: bool,
+    /// The default region where a request names none.
+    pub region: Option<Region>,
+    /// Its keys, in order.
+    pub keys: Vec<KeySettings>,
+}
+
+/// A key of a project.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// Holds the access key.
+    pub access_key_file: PathBuf,
+    /// Holds the secret key: closed to others, at least [`SHORTEST_SECRET`](super::SHORTEST_SECRET) bytes.
+    pub secret_key_file: PathBuf,
+    /// What the key may do.
+    pub state: KeyState,
+}
+
+impl Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::VerifyOnly => "verify-only",
+        })
+    }
+}
