@@ -31,6 +31,8 @@ pub mod caller;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
+pub mod document;
+#[cfg(feature = "server")]
 mod file;
 #[cfg(feature = "server")]
 pub mod issuer;

@@ -14,7 +14,6 @@ use tempfile::TempDir;
 
 use super::{Failure, emulator, output::print, plan::Plan, signals::until_stopped};
 use crate::{
-    config::Mistakes,
     emulator::Settings,
     entropy::{Entropy, SystemEntropy},
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
@@ -149,8 +148,6 @@ impl ThrowAwayKeys {
             region: Some(Region::UsSv),
             keys,
         };
-        let mistakes = Mistakes::default();
-        Keyring::load(&[project], |path, what| mistakes.add(path, what))
-            .ok_or_else(|| Failure::Usage(mistakes.into_inner()))
+        Ok(Keyring::load(&[project])?)
     }
 }

@@ -52,7 +52,7 @@ impl Plan {
         if everyone {
             metrics.set_insecure_allow_all();
             tracing::warn!(
-                callers = config.knows_callers(),
+                callers = config.identity.is_some(),
                 policy = config.policy_file.is_some(),
                 "--insecure-allow-all: what is not set is open to everyone; not for production"
             );
@@ -61,11 +61,10 @@ impl Plan {
         let whiteboard = connect(&config.whiteboard, &stability, &metrics)?;
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
 
-        let knows_callers = config.knows_callers();
         let tls = config.server.tls.map(Arc::new);
         files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
-        let callers = || Callers::new(&config.identity, Arc::new(SystemClock), &metrics);
-        let callers = knows_callers.then(callers).transpose().map_err(Failure::Usage)?.map(Arc::new);
+        let callers = |identity| Arc::new(Callers::new(identity, Arc::new(SystemClock), &metrics));
+        let callers = config.identity.map(callers);
         files.extend(callers.iter().flat_map(|callers| callers.reloads()));
 
         let projects = known(&config.projects);

@@ -20,7 +20,7 @@ pub use self::{
 };
 use self::{load::load_projects, trial::clashes};
 pub use crate::file::FileError;
-use crate::{region::Region, token::SigningKey};
+use crate::{document::Mistake, region::Region, token::SigningKey};
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,15 @@ pub struct ProjectSettings {
     pub region: Option<Region>,
     /// Its keys, in order.
     pub keys: Vec<KeySettings>,
+}
+
+/// The project that is meant where a request names none: the one that is marked as default, else the
+/// only one. `projects`: their names, each with whether it is marked.
+#[must_use]
+pub fn default_project<'a>(projects: &[(&'a str, bool)]) -> Option<&'a str> {
+    let marked = projects.iter().find(|(_, is_marked)| *is_marked);
+    let only = projects.first().filter(|_| projects.len() == 1);
+    marked.or(only).map(|(name, _)| *name)
 }
 
 /// A key of a project.
@@ -101,7 +110,7 @@ impl Project {
         self.region
     }
 
-    /// All its keys, whatever they may do.
+    /// All its keys, in any state.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
         self.keys.iter().map(|(_, key)| key)
     }
@@ -147,6 +156,11 @@ impl Keyring {
     /// A keyring of projects that are in memory already. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
+        let marked: Vec<_> = projects
+            .iter()
+            .map(|project| (project.name(), default.as_deref() == Some(project.name())))
+            .collect();
+        let default = default_project(&marked).map(str::to_owned);
         Self::of(projects.into_iter().map(Arc::new).collect(), default)
     }
 
@@ -155,29 +169,28 @@ impl Keyring {
             .iter()
             .flat_map(|project| project.keys().map(|key| (key.access_key().to_owned(), project.name.clone())))
             .collect();
-        let only = if let [only] = &*projects { Some(only.name.clone()) } else { None };
         let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
-        Self { projects, default: default.or(only), owners }
+        Self { projects, default, owners }
     }
 
-    /// Loads every key, and reports every mistake with the setting or file that it is in. `None`
-    /// if there was one.
-    pub fn load(settings: &[ProjectSettings], mistake: impl Fn(&dyn Display, &dyn Display)) -> Option<Self> {
-        let projects = load_projects(settings, &mistake);
+    /// Loads every key.
+    ///
+    /// # Errors
+    /// Every mistake, with the setting or the key file that it is in.
+    pub fn load(settings: &[ProjectSettings]) -> Result<Self, Vec<Mistake>> {
+        let (projects, mut mistakes) = load_projects(settings);
         let loaded: Vec<_> = projects.iter().flatten().map(|project| (project, true)).collect();
-        let clashes = clashes(&loaded);
-        for clash in &clashes {
-            mistake(&clash.place, &clash.what);
+        mistakes.extend(clashes(&loaded).iter().map(|clash| Mistake::in_setting(&clash.path, &clash.what)));
+        if let Some(second) = settings.iter().filter(|project| project.is_default).nth(1) {
+            let path = format_args!("projects.{}.default", second.name);
+            mistakes.push(Mistake::in_setting(path, "only one project can be the default"));
         }
-        let projects: Option<Vec<_>> = projects.into_iter().filter(|_| clashes.is_empty()).collect();
-        let mut defaults = settings.iter().filter(|project| project.is_default);
-        let default = defaults.next().map(|project| project.name.clone());
-        if let Some(second) = defaults.next() {
-            let place = format_args!("projects.{}.default", second.name);
-            mistake(&place, &"only one project can be the default");
-            return None;
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
-        Some(Self::new(projects?, default))
+        let marked: Vec<_> = settings.iter().map(|project| (&*project.name, project.is_default)).collect();
+        let default = default_project(&marked).map(str::to_owned);
+        Ok(Self::of(projects.into_iter().flatten().map(Arc::new).collect(), default))
     }
 
     /// A project by its name; the default one where `name` is empty.
@@ -192,7 +205,7 @@ impl Keyring {
         self.projects.values()
     }
 
-    /// The project and key of an access key, whatever the key may do.
+    /// The project and key of an access key, in any state.
     #[must_use]
     pub fn find(&self, access_key: &str) -> Option<(&Arc<Project>, &Arc<SigningKey>)> {
         let project = self.projects.get(self.owners.get(access_key)?)?;
