@@ -45,10 +45,10 @@ pub fn load_policy_settings(sources: &Sources) -> Result<PolicySettings, Vec<Mis
 /// The projects that a policy may name.
 #[must_use]
 pub fn known(projects: &[ProjectSettings]) -> KnownProjects {
-    let marked: Vec<_> = projects.iter().map(|project| (&*project.name, project.is_default)).collect();
+    let default = default_project(projects.iter().map(|project| (&*project.name, project.is_default)));
     KnownProjects {
         names: projects.iter().map(|project| project.name.clone()).collect(),
-        default: default_project(&marked).map(str::to_owned),
+        default: default.map(str::to_owned),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn read(section: &mut Section<'_>) -> caller::Settings {
         api_keys_file: section.take("api_keys_file"),
         trust_domains: section.values("trust_domains"),
         allow_dns_san: section.take("allow_dns_san").unwrap_or(false),
-        issuers: section.list("issuers").iter_mut().filter_map(read_issuer).collect(),
+        issuers: section.list("issuers", read_issuer),
     }
 }
 

@@ -149,7 +149,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
         whiteboard: whiteboard?,
         watch,
-        identity: identity.map(|identity| Some(identity).filter(|_| !is_open))?,
+        identity: Some(identity?).filter(|_| !is_open),
         policy_file,
         rules: rules?,
         audit,

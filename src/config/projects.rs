@@ -34,7 +34,7 @@ pub(super) fn read_projects(root: &mut Section<'_>, file: &SettingsFile) -> Vec<
         }
         let is_default = section.take("default").unwrap_or(false);
         let region = section.take("region");
-        let keys = section.list("keys").iter_mut().filter_map(read_key).collect();
+        let keys = section.list("keys", read_key);
         read.push(ProjectSettings { name, is_default, region, keys });
     }
     if read.is_empty() {

@@ -1,6 +1,6 @@
 //! The settings file with the environment over it, table by table.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt::Display};
+use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt::Display};
 
 use super::{Sources, setting::Setting};
 use crate::document::{Document, Fields, Mistake, Node, join};
@@ -15,6 +15,8 @@ const UNKNOWN: &str = "is not a known setting";
 pub(super) struct SettingsFile {
     document: Document,
     variables: Vec<Variable>,
+    /// How the paths of items begin whose list misses some: their indices are not those in the file.
+    incomplete: RefCell<Vec<String>>,
 }
 
 /// An environment variable that sets something: `INKPASS_SERVER__LISTEN` is `server.listen`.
@@ -38,7 +40,8 @@ impl SettingsFile {
         let (variables, wrong): (Vec<_>, Vec<_>) =
             sources.environment.iter().filter_map(read_variable).partition(Result::is_ok);
         wrong.into_iter().filter_map(Result::err).for_each(|mistake| document.add(mistake));
-        Ok(Self { document, variables: variables.into_iter().flatten().collect() })
+        let variables = variables.into_iter().flatten().collect();
+        Ok(Self { document, variables, incomplete: RefCell::default() })
     }
 
     /// The outermost table; `None` if the file is no TOML.
@@ -57,6 +60,8 @@ impl SettingsFile {
     /// What was loaded, or else `None` and its mistakes, which are about settings or other files.
     pub(super) fn note<T>(&self, loaded: Result<T, Vec<Mistake>>) -> Option<T> {
         let note = |mistake: Mistake| match mistake.unplaced() {
+            // It is found again when the list is complete.
+            Some((path, _)) if self.incomplete.borrow().iter().any(|list| path.starts_with(list)) => {}
             Some((path, what)) => self.wrong(path, what),
             None => self.document.add(mistake),
         };
@@ -160,11 +165,17 @@ impl<'s> Section<'s> {
         items.iter().flatten().filter_map(read).collect()
     }
 
-    /// An array of tables; empty if it is missing.
-    pub(super) fn list(&mut self, name: &str) -> Vec<Self> {
+    /// What is read from each of an array of tables; empty if it is missing.
+    pub(super) fn list<T>(&mut self, name: &str, read: impl Fn(&mut Self) -> Option<T>) -> Vec<T> {
         let items = self.fields.take(name).and_then(|node| node.items("a list of tables"));
-        let tables = items.into_iter().flatten().filter_map(Node::fields);
-        tables.map(|fields| Self::new(self.file, fields)).collect()
+        let items: Vec<_> = items.into_iter().flatten().map(Node::fields).collect();
+        let count = items.len();
+        let tables = items.into_iter().flatten().map(|fields| Self::new(self.file, fields));
+        let list: Vec<_> = tables.filter_map(|mut table| read(&mut table)).collect();
+        if list.len() < count {
+            self.file.incomplete.borrow_mut().push(format!("{}[", self.fields.path_of(name)));
+        }
+        list
     }
 
     /// The names of what was not taken yet.

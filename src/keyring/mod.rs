@@ -62,10 +62,10 @@ pub struct ProjectSettings {
 /// The project that is meant where a request names none: the one that is marked as default, else the
 /// only one. `projects`: their names, each with whether it is marked.
 #[must_use]
-pub fn default_project<'a>(projects: &[(&'a str, bool)]) -> Option<&'a str> {
-    let marked = projects.iter().find(|(_, is_marked)| *is_marked);
+pub fn default_project<'a>(projects: impl Iterator<Item = (&'a str, bool)>) -> Option<&'a str> {
+    let projects: Vec<_> = projects.collect();
     let only = projects.first().filter(|_| projects.len() == 1);
-    marked.or(only).map(|(name, _)| *name)
+    projects.iter().find(|(_, is_marked)| *is_marked).or(only).map(|(name, _)| *name)
 }
 
 /// A key of a project.
@@ -156,11 +156,8 @@ impl Keyring {
     /// A keyring of projects that are in memory already. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
-        let marked: Vec<_> = projects
-            .iter()
-            .map(|project| (project.name(), default.as_deref() == Some(project.name())))
-            .collect();
-        let default = default_project(&marked).map(str::to_owned);
+        let unmarked = || default_project(projects.iter().map(|project| (project.name(), false)));
+        let default = default.or_else(|| unmarked().map(str::to_owned));
         Self::of(projects.into_iter().map(Arc::new).collect(), default)
     }
 
@@ -188,8 +185,8 @@ impl Keyring {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let marked: Vec<_> = settings.iter().map(|project| (&*project.name, project.is_default)).collect();
-        let default = default_project(&marked).map(str::to_owned);
+        let default = default_project(settings.iter().map(|project| (&*project.name, project.is_default)));
+        let default = default.map(str::to_owned);
         Ok(Self::of(projects.into_iter().flatten().map(Arc::new).collect(), default))
     }
 

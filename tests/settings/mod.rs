@@ -133,7 +133,7 @@ keys = [{ secret_key = "SECRET-8", access_key_file = "DIR/access", secret_key_fi
         "19:5: projects.a.keys[1].secret_key_file",
         "22:11: projects.b.default",
         "23:8: projects.b.keys",
-        "23:12: projects.b.keys[0].secret_key",
+        "23:11: projects.b.keys[0].secret_key",
     ];
     assert_eq!(places, expected.map(|place| format!("inkpass.toml:{place}")), "{mistakes:#?}");
     assert!(!mistakes.join("\n").contains("SECRET"), "{mistakes:#?}");
@@ -174,6 +174,26 @@ fn an_environment_variable_that_sets_nothing_is_a_mistake() {
         assert!(mistakes.iter().any(|mistake| mistake.starts_with(start)), "{start} in {mistakes:?}");
     }
     assert_eq!(mistakes.len(), 3);
+}
+
+#[test]
+fn an_index_is_that_of_the_file_or_not_told() {
+    let mistakes = |first: &str| {
+        let files = "access_key_file = 'DIR/access', secret_key_file = 'DIR/secret'";
+        let same = "access_key_file = 'DIR/secret', secret_key_file = 'DIR/secret', state = 'active'";
+        let keys = format!("keys = [\n  {{ {files}{first} }},\n  {{ {same} }},\n]");
+        Files::new(&format!("[projects.a]\n{keys}\n")).mistakes()
+    };
+    let (complete, incomplete) = (mistakes(", state = 'retiring'"), mistakes(""));
+    assert_eq!((complete.len(), incomplete.len()), (1, 1), "{complete:#?} {incomplete:#?}");
+    assert!(
+        complete[0].starts_with("inkpass.toml:4:3: projects.a.keys[1]: both files hold the same"),
+        "{complete:#?}"
+    );
+    assert!(
+        incomplete[0].starts_with("inkpass.toml:3:3: projects.a.keys[0].state: is missing"),
+        "{incomplete:#?}"
+    );
 }
 
 #[test]
