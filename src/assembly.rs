@@ -84,13 +84,12 @@ impl Components {
     /// # Errors
     /// A sentence: no HTTP client can be made, or the audit trail cannot be opened.
     pub fn from_config(config: Config, everyone: bool, environment: Environment) -> Result<Self, String> {
-        let knows_callers = config.knows_callers();
         let open = Self::open(config.keyring, &config.whiteboard, config.watch, environment)?;
         let (clock, metrics) = (&open.environment.clock, &open.metrics);
         if everyone {
             metrics.set_insecure_allow_all();
             tracing::warn!(
-                callers = knows_callers,
+                callers = config.identity.is_some(),
                 policy = config.policy_file.is_some(),
                 "--insecure-allow-all: what is not set is open to everyone; not for production"
             );
@@ -101,9 +100,8 @@ impl Components {
             );
         }
         let tls = config.server.tls.map(Arc::new);
-        let callers = || Callers::new(&config.identity, clock.clone(), metrics);
-        let callers = knows_callers.then(callers).transpose().map_err(|wrong| wrong.join("; "))?;
-        let callers = callers.map(Arc::new);
+        let callers = |identity| Arc::new(Callers::new(identity, clock.clone(), metrics));
+        let callers = config.identity.map(callers);
         let rules = Arc::new(LiveRules::new(config.rules));
         let projects = known(&config.projects);
         let policy = config.policy_file.map(|path| PolicyFile { rules: rules.clone(), path, projects });

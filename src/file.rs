@@ -1,5 +1,5 @@
 //! Reads the files that a service is made of. Each is opened once, so that what is asked of it and
-//! what is read is of one and the same, whatever is renamed in between.
+//! what is read is of one and the same, even if files are renamed in between.
 //!
 //! Nothing waits for the other end of a pipe, nothing is read beyond a limit, and what was read is
 //! wiped when it is dropped.
@@ -42,6 +42,29 @@ pub enum FileError {
     /// It is longer than so many bytes.
     #[error("is longer than {0} bytes")]
     TooLong(u64),
+    /// It holds something other than text.
+    #[error("is not UTF-8")]
+    NotText,
+}
+
+/// Everything in a file of at most `longest` bytes.
+///
+/// # Errors
+/// [`FileError`], but not for what others may read.
+pub(crate) fn read(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    OpenFile::open(path)?.read(longest)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// Those of [`read`], and [`FileError::NotText`].
+pub(crate) fn read_text(path: &Path, longest: u64) -> Result<Zeroizing<String>, FileError> {
+    let content = std::mem::take(&mut *read(path, longest)?);
+    String::from_utf8(content).map(Zeroizing::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        FileError::NotText
+    })
 }
 
 impl OpenFile {
@@ -104,8 +127,7 @@ mod tests {
     use super::*;
 
     fn read(path: &Path, longest: u64) -> Result<Vec<u8>, String> {
-        let read = OpenFile::open(path).and_then(|file| file.read(longest));
-        read.map(|content| content.to_vec()).map_err(|error| error.to_string())
+        super::read(path, longest).map(|content| content.to_vec()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub mod config;
 #[cfg(feature = "server")]
 pub mod creation;
 #[cfg(feature = "server")]
+pub mod document;
+#[cfg(feature = "server")]
 pub mod error;
 #[cfg(feature = "server")]
 mod file;

@@ -8,6 +8,7 @@
 mod directories;
 
 use std::{
+    fmt::Display,
     future::pending,
     path::{Path, PathBuf},
     sync::Arc,
@@ -186,10 +187,11 @@ impl Part {
 
 /// Does what blocks a thread. That it broke off is told without a panic's words, which may hold what
 /// it was about.
-pub(crate) async fn on_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Vec<String>> + Send + 'static,
+pub(crate) async fn on_a_thread<T: Send + 'static, E: Display + Send + 'static>(
+    work: impl FnOnce() -> Result<T, Vec<E>> + Send + 'static,
 ) -> Result<T, Vec<String>> {
-    spawn_blocking(work).await.unwrap_or_else(|_| Err(vec!["reading broke off".to_owned()]))
+    let result = spawn_blocking(work).await.map_err(|_| vec!["reading broke off".to_owned()])?;
+    result.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
 /// SHA-256 over what some files hold and who may read them, or why they cannot be read.

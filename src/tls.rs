@@ -2,7 +2,7 @@
 //! new one gets what is newest.
 
 use std::{
-    fmt::{self, Display},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +24,8 @@ use tonic::async_trait;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
-    file::{FileError, OpenFile},
+    document::Mistake,
+    file::{self, FileError, OpenFile},
     reload::{Reload, on_a_thread},
 };
 
@@ -53,8 +54,8 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Everything that is wrong with them, each with its file.
-    pub fn load(settings: TlsSettings) -> Result<Self, Vec<String>> {
+    /// Everything that is wrong with them.
+    pub fn load(settings: TlsSettings) -> Result<Self, Vec<Mistake>> {
         let current = ArcSwap::new(build(&settings)?);
         Ok(Self { settings, current })
     }
@@ -97,7 +98,7 @@ impl Reload for Tls {
 
 /// TLS 1.2 and 1.3, HTTP/2 alone. No session is resumed, so that every connection's certificate is
 /// judged by the CAs of today.
-fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<String>> {
+fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut mistakes = Vec::new();
     let chain = note(&mut mistakes, read_certificates(&settings.cert_file));
@@ -108,7 +109,7 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<String>> {
 
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| vec![error.to_string()])?;
+        .map_err(|error| vec![Mistake::in_setting("server", error)])?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(verifier),
         None => builder.with_no_client_auth(),
@@ -116,7 +117,7 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<String>> {
     let key = CertifiedKey::new(chain, key);
     match key.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-        Err(error) => return Err(vec![about(&settings.key_file, error)]),
+        Err(error) => return Err(vec![Mistake::in_file(&settings.key_file, error)]),
     }
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
     config.alpn_protocols = vec![b"h2".to_vec()];
@@ -125,32 +126,27 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<String>> {
     Ok(Arc::new(config))
 }
 
-fn note<T>(mistakes: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
+fn note<T>(mistakes: &mut Vec<Mistake>, result: Result<T, Mistake>) -> Option<T> {
     result.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
-fn about(path: &Path, what: impl Display) -> String {
-    format!("{}: {what}", path.display())
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST_FILE));
-    let content = content.map_err(|error| about(path, error))?;
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Mistake> {
+    let content = file::read(path, LONGEST_FILE).map_err(|error| Mistake::in_file(path, error))?;
     match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
-        Ok(none) if none.is_empty() => Err(about(path, "holds no certificate in PEM form")),
+        Ok(none) if none.is_empty() => Err(Mistake::in_file(path, "holds no certificate in PEM form")),
         Ok(certificates) => Ok(certificates),
-        Err(error) => Err(about(path, in_our_words(&error))),
+        Err(error) => Err(Mistake::in_file(path, in_our_words(&error))),
     }
 }
 
 /// The key as it signs: what it was read from is wiped.
-fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, String> {
-    let content = read_closed(path).map_err(|error| about(path, error))?;
-    let mut key =
-        PrivateKeyDer::from_pem_slice(&content).map_err(|error| about(path, in_our_words(&error)))?;
+fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, Mistake> {
+    let content = read_closed(path).map_err(|error| Mistake::in_file(path, error))?;
+    let mut key = PrivateKeyDer::from_pem_slice(&content)
+        .map_err(|error| Mistake::in_file(path, in_our_words(&error)))?;
     let signs = aws_lc_rs::sign::any_supported_type(&key);
     key.zeroize();
-    signs.map_err(|error| about(path, error))
+    signs.map_err(|error| Mistake::in_file(path, error))
 }
 
 /// The parser's own words show what is in the file, which may be a private key.
@@ -171,14 +167,16 @@ fn read_closed(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     file.read(LONGEST_FILE)
 }
 
-fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Mistake> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(path)? {
-        roots.add(certificate).map_err(|error| about(path, format_args!("holds no CA: {error}")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| Mistake::in_file(path, format_args!("holds no CA: {error}")))?;
     }
     // Whoever presents no certificate must present something else.
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()
-        .map_err(|error| about(path, error))
+        .map_err(|error| Mistake::in_file(path, error))
 }

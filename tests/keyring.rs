@@ -72,8 +72,7 @@ impl World {
             put(&place, &format!("{name}-active"), &format!("{name}1"));
             put(&place, &format!("{name}-verify"), &format!("{name}0"));
         }
-        let mistake = |place: &dyn std::fmt::Display, what: &dyn std::fmt::Display| panic!("{place}: {what}");
-        let keyring = Keyring::load(&settings, mistake).unwrap();
+        let keyring = Keyring::load(&settings).unwrap();
         let probe = probe.map(|probe| probe as Arc<dyn Probe>);
         Self { keys: LiveKeyring::new(keyring, settings, probe), place }
     }

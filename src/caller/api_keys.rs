@@ -1,27 +1,20 @@
 //! API keys, for small installations: a file of principals and of their keys' SHA-256 digests.
 //!
 //! A key is 32 random bytes, so a fast digest is enough: there is nothing to guess it from. A
-//! presented key is digested before anything is compared. So whoever measures how long a look-up
-//! takes learns of digests at most, which he can neither choose nor turn into a key; and equality of
-//! two digests is decided in constant time anyway.
+//! presented key is digested before anything is compared. So the duration of a look-up tells of
+//! digests at most, which nobody can choose or turn into a key; and two digests are compared in
+//! constant time anyway.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{Hash, Hasher},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq;
 use tonic::async_trait;
 use zeroize::Zeroizing;
 
-use super::{Principal, api_key_file};
+use super::{Principal, api_key_file, digest::Digest};
 use crate::{
+    document::Mistake,
     entropy::Entropy,
     reload::{Reload, on_a_thread},
 };
@@ -29,11 +22,7 @@ use crate::{
 /// What a key begins with, so that people and scanners for secrets know one when they see it.
 const PREFIX: &str = "ik_";
 
-/// SHA-256 of an API key; no secret.
-#[derive(Clone, Copy, Debug)]
-pub struct Digest(pub(super) [u8; 32]);
-
-/// The API keys in a file, as the file was when it was last right.
+/// The API keys in a file, as the file was when it was last valid.
 pub struct ApiKeys {
     path: PathBuf,
     keys: ArcSwap<HashMap<Digest, Principal>>,
@@ -51,8 +40,8 @@ impl ApiKeys {
     /// Reads the file.
     ///
     /// # Errors
-    /// Every mistake, each with the file and its line.
-    pub fn load(path: PathBuf) -> Result<Self, Vec<String>> {
+    /// Every mistake.
+    pub fn load(path: PathBuf) -> Result<Self, Vec<Mistake>> {
         let keys = ArcSwap::from_pointee(api_key_file::read(&path)?);
         Ok(Self { path, keys })
     }
@@ -61,6 +50,12 @@ impl ApiKeys {
     #[must_use]
     pub fn find(&self, key: &[u8]) -> Option<Principal> {
         self.keys.load().get(&Digest::of(key)).cloned()
+    }
+}
+
+impl fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ApiKeys").field(&self.path).finish()
     }
 }
 
@@ -94,31 +89,5 @@ impl NewKey {
         BASE64_URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut key);
         let digest = Digest::of(key.as_bytes());
         Self { key, digest }
-    }
-}
-
-impl Digest {
-    fn of(key: &[u8]) -> Self {
-        Self(Sha256::digest(key).into())
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl PartialEq for Digest {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl Eq for Digest {}
-
-impl Hash for Digest {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
     }
 }

@@ -12,6 +12,7 @@ use super::{Cause, Principal, spiffe};
 use crate::clock::UnixMillis;
 
 /// Which names are principals.
+#[derive(Debug)]
 pub(super) struct Certificates {
     pub(super) trust_domains: Vec<String>,
     pub(super) allow_dns_san: bool,

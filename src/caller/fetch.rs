@@ -12,7 +12,7 @@ use super::{
     IssuerSettings,
     jwk::{self, Key},
 };
-use crate::{error_chain::Causes, file::OpenFile};
+use crate::{error_chain::Causes, file};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,8 +74,7 @@ pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Clien
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST_FILE));
-    content.map_err(|error| format!("{} {error}", path.display()))
+    file::read(path, LONGEST_FILE).map_err(|error| format!("{} {error}", path.display()))
 }
 
 fn bearer(path: &Path) -> Result<HeaderValue, String> {

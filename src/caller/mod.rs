@@ -9,6 +9,7 @@ mod api_keys;
 mod cause;
 mod certificate;
 mod credential;
+mod digest;
 mod fetch;
 mod jwk;
 mod jwks;
@@ -27,9 +28,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::settings::is_loopback;
 pub use self::{
-    api_keys::{ApiKeys, Digest, NewKey},
+    api_keys::{ApiKeys, NewKey},
+    digest::Digest,
     principal::{NotAPrincipal, Principal},
-    settings::{IssuerSettings, Settings},
+    settings::{Identity, IssuerSettings, Settings},
 };
 use self::{
     cause::Cause, certificate::Certificates, credential::Credential, jwks::Jwks, jwt::Token,
@@ -55,29 +57,17 @@ pub struct Callers {
 }
 
 impl Callers {
-    /// Reads the file of API keys. Issuers' keys are fetched by [`Callers::run`]; until they are
-    /// there, tokens identify nobody.
-    ///
-    /// # Errors
-    /// Every mistake of [`Settings::validate`], as one line that names the setting or the file.
-    pub fn new(settings: &Settings, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, Vec<String>> {
-        let mut mistakes = Vec::new();
-        settings.validate(|place, what| mistakes.push(format!("{place}: {what}")));
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        let issuer = |settings: &IssuerSettings| Jwks::new(settings.clone(), clock.clone(), metrics);
-        let certificates = Certificates {
-            trust_domains: settings.trust_domains.clone(),
-            allow_dns_san: settings.allow_dns_san,
-        };
-        Ok(Self {
-            api_keys: settings.api_keys_file.clone().map(ApiKeys::load).transpose()?.map(Arc::new),
-            issuers: settings.issuers.iter().map(issuer).collect(),
-            certificates,
+    /// Issuers' keys are fetched by [`Callers::run`]; until they are there, tokens authenticate nobody.
+    #[must_use]
+    pub fn new(identity: Identity, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        let issuer = |settings| Jwks::new(settings, clock.clone(), metrics);
+        Self {
+            api_keys: identity.api_keys,
+            issuers: identity.issuers.into_iter().map(issuer).collect(),
+            certificates: identity.certificates,
             strangers: Strangers::new(clock.clone(), metrics),
             clock,
-        })
+        }
     }
 
     /// What is made of files that may change, for [`crate::reload::run`].
@@ -96,7 +86,8 @@ impl Callers {
     }
 
     /// Who is calling, from a call's headers and the certificates of its connection, the caller's
-    /// own first. What the headers hold goes before the certificate, also if it is not good.
+    /// own first. A credential in the headers takes precedence over the certificate, also if it is
+    /// invalid.
     ///
     /// It waits only for a token whose key is not known yet, and at most 6 seconds.
     ///

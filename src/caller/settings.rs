@@ -1,11 +1,11 @@
-//! `[identity]`: whom to believe.
+//! `[identity]`: which callers are authenticated, and how.
 
-use std::{collections::HashSet, fmt::Display, path::PathBuf};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use super::{ApiKeys, fetch, principal::is_issuer_name, spiffe::is_trust_domain};
-use crate::loopback;
+use super::{ApiKeys, certificate::Certificates, fetch, principal::is_issuer_name, spiffe::is_trust_domain};
+use crate::{document::Mistake, loopback};
 
 /// `[identity]`.
 #[derive(Clone, Debug, Default)]
@@ -36,107 +36,129 @@ pub struct IssuerSettings {
     pub jwks_url: Url,
     /// The CAs that its server is trusted by, in PEM form; those of the system if there is none.
     pub ca_file: Option<PathBuf>,
-    /// A token to present to its server, read anew for each fetch. Kubernetes gives its keys to any
-    /// service account, and to no stranger unless its administrator says so.
+    /// A token to present to its server, read again for each fetch. Kubernetes gives its keys to any
+    /// service account, and to unauthenticated callers only if its administrator says so.
     pub jwks_token_file: Option<PathBuf>,
 }
 
+/// `[identity]` with its files read: what [`super::Callers`] are made of.
+#[derive(Debug)]
+pub struct Identity {
+    pub(super) api_keys: Option<Arc<ApiKeys>>,
+    pub(super) issuers: Vec<IssuerSettings>,
+    pub(super) certificates: Certificates,
+}
+
 impl Settings {
-    /// Reports every mistake, also those in files, with the setting or file that it is in.
-    pub fn validate(&self, mut mistake: impl FnMut(&dyn Display, &dyn Display)) {
-        if let Some(path) = &self.api_keys_file
-            && let Err(mistakes) = ApiKeys::load(path.clone())
-        {
-            for what in mistakes {
-                mistake(&"identity.api_keys_file", &what);
-            }
-        }
-        for (index, name) in self.trust_domains.iter().enumerate() {
-            if !is_trust_domain(name) {
-                mistake(
-                    &format_args!("identity.trust_domains[{index}]"),
-                    &"must be 1 to 255 of a-z 0-9 . _ and -, such as \"example.org\", without spiffe://",
-                );
-            }
-        }
-        for (index, issuer) in self.issuers.iter().enumerate() {
-            let path = |setting: &str| format!("identity.issuers[{index}].{setting}");
-            issuer.validate(&mut |setting, what| mistake(&path(setting), what));
-        }
-        self.validate_together(mistake);
+    /// Whether callers can present a token or an API key.
+    #[must_use]
+    pub const fn takes_bearer(&self) -> bool {
+        self.api_keys_file.is_some() || !self.issuers.is_empty()
     }
 
-    /// What must differ from issuer to issuer.
-    fn validate_together(&self, mut mistake: impl FnMut(&dyn Display, &dyn Display)) {
-        let (mut names, mut issuers, mut clusters) = (HashSet::new(), HashSet::new(), 0);
-        for (index, issuer) in self.issuers.iter().enumerate() {
-            let path = |setting: &str| format!("identity.issuers[{index}].{setting}");
-            if !names.insert(&issuer.name) {
-                mistake(&path("name"), &"another issuer has the same");
-            }
-            if !issuers.insert(&issuer.issuer) {
-                mistake(&path("issuer"), &"another issuer has the same");
-            }
-            clusters += usize::from(issuer.kubernetes);
-            if issuer.kubernetes && clusters > 1 {
-                mistake(
-                    &path("kubernetes"),
-                    &"only one issuer can be: accounts of two clusters could not be told apart",
-                );
+    /// Judges the settings and reads the file of API keys. Issuers' CAs and tokens are read again for
+    /// each fetch; here they are judged.
+    ///
+    /// # Errors
+    /// Every mistake, also those in files.
+    pub fn load(self) -> Result<Identity, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let api_keys = self.api_keys_file.map(ApiKeys::load).transpose();
+        let api_keys = api_keys.unwrap_or_else(|found| {
+            mistakes.extend(found);
+            None
+        });
+        for (index, name) in self.trust_domains.iter().enumerate() {
+            if !is_trust_domain(name) {
+                mistakes.push(Mistake::in_setting(
+                    format_args!("identity.trust_domains[{index}]"),
+                    "must be 1 to 255 of a-z 0-9 . _ and -, such as \"example.org\", without spiffe://",
+                ));
             }
         }
+        let about = |index: usize, (setting, what): Wrong| {
+            Mistake::in_setting(format_args!("identity.issuers[{index}].{setting}"), what)
+        };
+        for (index, issuer) in self.issuers.iter().enumerate() {
+            mistakes.extend(issuer.mistakes().into_iter().map(|wrong| about(index, wrong)));
+        }
+        mistakes.extend(repeated(&self.issuers).into_iter().map(|(index, wrong)| about(index, wrong)));
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let certificates =
+            Certificates { trust_domains: self.trust_domains, allow_dns_san: self.allow_dns_san };
+        Ok(Identity { api_keys: api_keys.map(Arc::new), issuers: self.issuers, certificates })
     }
 }
 
-impl IssuerSettings {
-    fn validate(&self, mistake: &mut dyn FnMut(&str, &dyn Display)) {
-        if !is_issuer_name(&self.name) {
-            mistake("name", &"must be 1 to 63 of a-z 0-9 and -");
-        }
-        let is_plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
-        if !is_plain(&self.issuer) {
-            mistake("issuer", &"must be its tokens' iss, without white space");
-        }
-        if !is_plain(&self.audience) {
-            mistake(
-                "audience",
-                &"must be the aud of tokens that are meant for this service, such as \"inkpass\"",
-            );
-        }
-        if self.kubernetes && self.audience == self.issuer {
-            mistake(
-                "audience",
-                &"is the API server's own: any token that a pod uses there would be taken here",
-            );
-        }
-        self.validate_source(mistake);
-    }
+/// A setting of an issuer's, and what is wrong with it.
+type Wrong = (&'static str, String);
 
-    fn validate_source(&self, mistake: &mut dyn FnMut(&str, &dyn Display)) {
+/// What must differ from issuer to issuer, each with the issuer's index.
+fn repeated(issuers: &[IssuerSettings]) -> Vec<(usize, Wrong)> {
+    let (mut names, mut urls, mut clusters) = (HashSet::new(), HashSet::new(), 0);
+    let mut wrong = Vec::new();
+    for (index, issuer) in issuers.iter().enumerate() {
+        if !names.insert(&issuer.name) {
+            wrong.push((index, ("name", "another issuer has the same".to_owned())));
+        }
+        if !urls.insert(&issuer.issuer) {
+            wrong.push((index, ("issuer", "another issuer has the same".to_owned())));
+        }
+        clusters += usize::from(issuer.kubernetes);
+        if issuer.kubernetes && clusters > 1 {
+            let what = "only one issuer can be: accounts of two clusters could not be told apart";
+            wrong.push((index, ("kubernetes", what.to_owned())));
+        }
+    }
+    wrong
+}
+
+impl IssuerSettings {
+    fn mistakes(&self) -> Vec<Wrong> {
+        let is_plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
         let is_plaintext = self.jwks_url.scheme() == "http";
-        if is_plaintext && !is_loopback(&self.jwks_url) {
-            mistake(
-                "jwks_url",
-                &"must be https://, or on loopback: whoever sends the keys decides who is who",
-            );
-        }
-        if !matches!(self.jwks_url.scheme(), "http" | "https") || self.jwks_url.host().is_none() {
-            mistake("jwks_url", &"must be an https URL");
-        }
+        let is_http = matches!(self.jwks_url.scheme(), "http" | "https") && self.jwks_url.host().is_some();
         let has_user = !self.jwks_url.username().is_empty() || self.jwks_url.password().is_some();
-        if has_user || self.jwks_url.fragment().is_some() {
-            mistake("jwks_url", &"must have no user and no fragment");
-        }
+        let rules = [
+            (is_issuer_name(&self.name), "name", "must be 1 to 63 of a-z 0-9 and -"),
+            (is_plain(&self.issuer), "issuer", "must be its tokens' iss, without white space"),
+            (
+                is_plain(&self.audience),
+                "audience",
+                "must be the aud of tokens that are meant for this service, such as \"inkpass\"",
+            ),
+            (
+                !self.kubernetes || self.audience != self.issuer,
+                "audience",
+                "is the API server's own: any token that a pod uses there would be taken here",
+            ),
+            (
+                !is_plaintext || is_loopback(&self.jwks_url),
+                "jwks_url",
+                "must be https://, or on loopback: whoever sends the keys decides who is who",
+            ),
+            (is_http, "jwks_url", "must be an https URL"),
+            (
+                !has_user && self.jwks_url.fragment().is_none(),
+                "jwks_url",
+                "must have no user and no fragment",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(holds, ..)| !holds);
+        let mut wrong: Vec<_> = broken.map(|(_, setting, what)| (setting, what.to_owned())).collect();
         if let Some(path) = &self.ca_file
             && let Err(what) = fetch::client(false, Some(path))
         {
-            mistake("ca_file", &what);
+            wrong.push(("ca_file", what));
         }
         if let Some(path) = &self.jwks_token_file
             && let Err(error) = std::fs::metadata(path)
         {
-            mistake("jwks_token_file", &format_args!("{} cannot be read: {error}", path.display()));
+            wrong.push(("jwks_token_file", format!("{} cannot be read: {error}", path.display())));
         }
+        wrong
     }
 }
 

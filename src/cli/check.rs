@@ -22,7 +22,7 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let sources = Sources { insecure_allow_all: self.insecure_allow_all, ..self.config.sources() };
-        let config = Config::load(&sources).map_err(Failure::Usage)?;
+        let config = Config::load(&sources)?;
         let mut text = String::from("the settings and keys are right\n");
         for project in config.projects {
             let region = project.region.map_or("none", Region::as_str);

@@ -15,7 +15,6 @@ use tempfile::TempDir;
 use super::{Failure, emulator, output::print, signals::until_stopped};
 use crate::{
     assembly::{Components, Environment},
-    config::Mistakes,
     emulator::Settings,
     entropy::{Entropy, SystemEntropy},
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
@@ -151,8 +150,6 @@ impl ThrowAwayKeys {
             region: Some(Region::UsSv),
             keys,
         };
-        let mistakes = Mistakes::default();
-        Keyring::load(&[project], |path, what| mistakes.add(path, what))
-            .ok_or_else(|| Failure::Usage(mistakes.into_inner()))
+        Ok(Keyring::load(&[project])?)
     }
 }

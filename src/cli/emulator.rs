@@ -54,7 +54,7 @@ impl EmulatorCommand {
         let throw_away = if self.config.is_given() { None } else { Some(ThrowAwayKeys::new()?) };
         let keyring = match &throw_away {
             Some(keys) => keys.keyring()?,
-            None => load_projects(&self.config.sources()).map_err(Failure::Usage)?,
+            None => load_projects(&self.config.sources())?,
         };
         let settings = Settings {
             error_shape: match self.error_shape {

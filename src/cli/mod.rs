@@ -14,7 +14,6 @@ mod health;
 mod input;
 mod output;
 mod policy;
-mod policy_settings;
 mod room;
 mod scene;
 mod serve;
@@ -27,7 +26,7 @@ use std::{process::ExitCode, time::Duration};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::output::complain;
-use crate::client::Refusal;
+use crate::{client::Refusal, document::Mistake};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -90,6 +89,12 @@ enum Failure {
     Failed(String),
     /// The answer is no; it was printed.
     No,
+}
+
+impl From<Vec<Mistake>> for Failure {
+    fn from(mistakes: Vec<Mistake>) -> Self {
+        Self::Usage(mistakes.iter().map(ToString::to_string).collect())
+    }
 }
 
 impl From<tonic::Status> for Failure {

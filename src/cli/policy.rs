@@ -9,11 +9,11 @@ use super::{
     Failure,
     args::{self, ConfigArgs, OutputArgs},
     output::{Output, print},
-    policy_settings::{PolicySettings, read_settings},
 };
 use crate::{
+    config::{known, load_policy_settings},
     methods::Rpc,
-    policy::{Ask, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rules, mint_of, region_fits},
+    policy::{Ask, Decision, Denial, Grant, Quota, Rules, mint_of, region_fits},
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -52,7 +52,7 @@ pub(super) struct Explain {
     /// It never expires
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
-    /// The policy file; goes before the one of the settings
+    /// The policy file; takes precedence over the one of the settings
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -81,22 +81,23 @@ impl PolicyCommand {
 
 impl Explain {
     fn run(&self) -> Result<(), Failure> {
-        let settings = if self.config.is_given() {
-            read_settings(&self.config.sources())?
-        } else {
-            PolicySettings::default()
-        };
-        let file = self.policy.clone().or(settings.file).ok_or_else(|| {
+        let given = self.config.is_given().then(|| load_policy_settings(&self.config.sources()));
+        let settings = given.transpose()?;
+        let projects = settings.as_ref().map(|settings| known(&settings.projects));
+        let set_file = || settings.as_ref().and_then(|settings| settings.file.clone());
+        let file = self.policy.clone().or_else(set_file).ok_or_else(|| {
             usage(
                 "there is no policy file: name one with --policy, or settings with policy.file with --config",
             )
         })?;
-        let rules = load(&file, settings.projects.as_ref())?;
-        let project = self.project.clone().or_else(|| rules.default_project(settings.projects.as_ref()));
+        let rules = Rules::load(&file, projects.as_ref(), None)?;
+        let project = self.project.clone().or_else(|| rules.default_project(projects.as_ref()));
         let project = project.ok_or_else(|| usage("--project: more than one could be meant; name it"))?;
-        let region = self
-            .region
-            .or_else(|| settings.regions.get(&project).copied().filter(|_| self.rpc.goes_upstream()));
+        let of_project = || {
+            let mut projects = settings.iter().flat_map(|settings| &settings.projects);
+            projects.find(|known| known.name == project)?.region.filter(|_| self.rpc.goes_upstream())
+        };
+        let region = self.region.or_else(of_project);
         region_fits(self.rpc, region.is_some()).map_err(|what| usage(&format!("--region: {what}")))?;
         let lifetime = match self.ttl {
             Some(ttl) => Some(Lifetime::ttl(ttl).map_err(|error| usage(&format!("--ttl: {error}")))?),
@@ -195,14 +196,13 @@ impl Test {
     fn run(&self) -> Result<(), Failure> {
         let (mut loaded, mut mistakes) = (Vec::new(), Vec::new());
         for file in &self.files {
-            match load(file, None) {
+            match Rules::load(file, None, None) {
                 Ok(rules) => loaded.push((file.display().to_string(), rules)),
-                Err(Failure::Usage(wrong)) => mistakes.extend(wrong),
-                Err(other) => return Err(other),
+                Err(wrong) => mistakes.extend(wrong),
             }
         }
         if !mistakes.is_empty() {
-            return Err(Failure::Usage(mistakes));
+            return Err(mistakes.into());
         }
         let (mut text, mut failed, mut run) = (String::new(), Vec::new(), 0);
         for (file, rules) in &loaded {
@@ -226,13 +226,4 @@ impl Test {
 
 fn usage(what: &str) -> Failure {
     Failure::Usage(vec![what.to_owned()])
-}
-
-fn load(file: &std::path::Path, projects: Option<&KnownProjects>) -> Result<Rules, Failure> {
-    let in_file = |mistake: &Mistake| {
-        let separator = if mistake.line == 0 { ": " } else { ":" };
-        format!("{}{separator}{mistake}", file.display())
-    };
-    Rules::load(file, projects, None)
-        .map_err(|mistakes| Failure::Usage(mistakes.iter().map(in_file).collect()))
 }

@@ -41,7 +41,7 @@ impl Serve {
             insecure_allow_all: everyone,
             ..self.config.sources()
         };
-        let config = Config::load(&sources).map_err(Failure::Usage)?;
+        let config = Config::load(&sources)?;
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
         let result = serve(config, everyone, hang_ups, &telemetry).await;
         telemetry.flush().await;

@@ -1,20 +1,27 @@
-//! `[identity]`, the listener's TLS, and how they fit together: who may call is never left open by
+//! `[identity]`, the listener's TLS, and how they fit together: no service is open to everyone by
 //! accident.
 
 use std::net::SocketAddr;
 
-use super::section::{Mistakes, Section};
+use super::section::{Section, SettingsFile};
 use crate::{
     caller::{self, IssuerSettings},
-    tls::{Tls, TlsSettings},
+    tls::TlsSettings,
 };
 
 /// How the gRPC listener's callers reach it.
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
     pub(super) tls: Option<TlsSettings>,
-    /// Somebody else, such as a mesh, encrypts for it.
+    /// Something else, such as a mesh, encrypts for it.
     pub(super) plaintext: bool,
+}
+
+impl Listener {
+    /// Whether callers are asked for certificates.
+    pub(super) fn asks_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some())
+    }
 }
 
 pub(super) fn read(section: &mut Section<'_>) -> caller::Settings {
@@ -22,7 +29,7 @@ pub(super) fn read(section: &mut Section<'_>) -> caller::Settings {
         api_keys_file: section.take("api_keys_file"),
         trust_domains: section.values("trust_domains"),
         allow_dns_san: section.take("allow_dns_san").unwrap_or(false),
-        issuers: section.list("issuers").iter_mut().filter_map(read_issuer).collect(),
+        issuers: section.list("issuers", read_issuer),
     }
 }
 
@@ -42,22 +49,22 @@ fn read_issuer(section: &mut Section<'_>) -> Option<IssuerSettings> {
     })
 }
 
-pub(super) fn read_tls(server: &mut Section<'_>, mistakes: &Mistakes) -> Option<TlsSettings> {
+pub(super) fn read_tls(server: &mut Section<'_>, file: &SettingsFile) -> Option<TlsSettings> {
     let (cert_file, key_file) = (server.take("tls_cert_file"), server.take("tls_key_file"));
     let client_ca_file = server.take("client_ca_file");
     match (cert_file, key_file) {
         (Some(cert_file), Some(key_file)) => Some(TlsSettings { cert_file, key_file, client_ca_file }),
         (Some(_), None) => {
-            mistakes.add("server.tls_key_file", "is missing; it goes with server.tls_cert_file");
+            file.wrong("server.tls_key_file", "is missing; it goes with server.tls_cert_file");
             None
         }
         (None, Some(_)) => {
-            mistakes.add("server.tls_cert_file", "is missing; it goes with server.tls_key_file");
+            file.wrong("server.tls_cert_file", "is missing; it goes with server.tls_key_file");
             None
         }
         (None, None) => {
             if client_ca_file.is_some() {
-                mistakes.add(
+                file.wrong(
                     "server.client_ca_file",
                     "asks for certificates, so it needs server.tls_cert_file and server.tls_key_file",
                 );
@@ -67,27 +74,20 @@ pub(super) fn read_tls(server: &mut Section<'_>, mistakes: &Mistakes) -> Option<
     }
 }
 
-/// Reads the listener's TLS files.
-pub(super) fn load_tls(listener: &Listener, mistakes: &Mistakes) -> Option<Tls> {
-    let loaded = listener.tls.clone().map(Tls::load)?;
-    loaded.map_err(|wrong| wrong.into_iter().for_each(|what| mistakes.add("server", what))).ok()
-}
-
-/// `everyone`: `--insecure-allow-all`.
-pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: bool, mistakes: &Mistakes) {
-    identity.validate(|place, what| mistakes.add(place, what));
-    let bearer = identity.api_keys_file.is_some() || !identity.issuers.is_empty();
+/// What must hold of the two together. `everyone`: `--insecure-allow-all`.
+pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: bool, file: &SettingsFile) {
+    let bearer = identity.takes_bearer();
     let names_certificates = !identity.trust_domains.is_empty() || identity.allow_dns_san;
-    let asks_certificates = listener.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    let asks_certificates = listener.asks_certificates();
     if names_certificates != asks_certificates {
-        mistakes.add(
+        file.wrong(
             "identity",
             "server.client_ca_file asks callers for certificates, and identity.trust_domains or \
              identity.allow_dns_san says which of them are callers: set both or neither",
         );
     }
     if !bearer && !asks_certificates && !everyone {
-        mistakes.add(
+        file.wrong(
             "identity",
             "nobody could call: set identity.issuers, identity.api_keys_file or server.client_ca_file with \
              identity.trust_domains, or let everyone in with --insecure-allow-all",
@@ -95,13 +95,13 @@ pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: 
     }
     let is_clear = listener.tls.is_none() && !listener.plaintext && !listener.address.ip().is_loopback();
     if bearer && is_clear {
-        mistakes.add(
+        file.wrong(
             "server",
             "tokens and API keys would cross the network in the clear: set server.tls_cert_file and \
              server.tls_key_file, or server.plaintext = true where a mesh encrypts",
         );
     }
     if listener.plaintext && listener.tls.is_some() {
-        mistakes.add("server.plaintext", "must be false where there is TLS");
+        file.wrong("server.plaintext", "must be false where there is TLS");
     }
 }

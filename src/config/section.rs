@@ -1,245 +1,202 @@
-//! Reads the tables of a settings file, and writes down every mistake instead of stopping at the
-//! first. A mistake names the setting and never shows its value: it may be a secret gone astray.
+//! The settings file with the environment over it, table by table.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt::Display};
 
-use toml::{Table, Value};
-use url::Url;
+use super::{Sources, setting::Setting};
+use crate::document::{Document, Fields, Mistake, Node, join};
 
-use crate::region::Region;
+/// The longest settings file, in bytes: four times what a `ConfigMap` holds.
+const LONGEST: u64 = 4 * 1024 * 1024;
 
-/// Everything that is wrong, in the order it was found.
-#[derive(Debug, Default)]
-pub struct Mistakes(RefCell<Vec<String>>);
+/// What is said of a key that no setting has.
+const UNKNOWN: &str = "is not a known setting";
 
-impl Mistakes {
-    /// Adds a mistake, made at `path`.
-    pub fn add(&self, path: impl fmt::Display, what: impl fmt::Display) {
-        self.0.borrow_mut().push(format!("{path}: {what}"));
+/// The settings file, the variables that take precedence over it, and what is wrong so far.
+pub(super) struct SettingsFile {
+    document: Document,
+    variables: Vec<Variable>,
+    /// How the paths of items begin whose list misses some: their indices are not those in the file.
+    incomplete: RefCell<Vec<String>>,
+}
+
+/// An environment variable that sets something: `INKPASS_SERVER__LISTEN` is `server.listen`.
+struct Variable {
+    name: String,
+    section: String,
+    setting: String,
+    text: String,
+}
+
+impl SettingsFile {
+    pub(super) fn read(sources: &Sources) -> Result<Self, Vec<Mistake>> {
+        let Some(path) = &sources.file else {
+            let what = "no file; name one with --config or INKPASS_CONFIG";
+            return Err(vec![Mistake::in_setting("settings", what)]);
+        };
+        let document = Document::read(path, LONGEST, UNKNOWN)?;
+        if document.is_blank() {
+            return Err(vec![Mistake::in_file(path, "is empty")]);
+        }
+        let (variables, wrong): (Vec<_>, Vec<_>) =
+            sources.environment.iter().filter_map(read_variable).partition(Result::is_ok);
+        wrong.into_iter().filter_map(Result::err).for_each(|mistake| document.add(mistake));
+        let variables = variables.into_iter().flatten().collect();
+        Ok(Self { document, variables, incomplete: RefCell::default() })
     }
 
-    /// All of them.
-    #[must_use]
-    pub fn into_inner(self) -> Vec<String> {
-        self.0.into_inner()
+    /// The outermost table; `None` if the file is no TOML.
+    pub(super) fn root(&self) -> Option<Section<'_>> {
+        Some(Section::new(self, self.document.root()?))
+    }
+
+    /// Adds a mistake about a setting, wherever that is set.
+    pub(super) fn wrong(&self, path: &str, what: impl Display) {
+        match self.variables.iter().rfind(|variable| variable.path() == path) {
+            Some(variable) => self.document.add(Mistake::in_variable(&variable.name, path, what)),
+            None => self.document.wrong(path, what),
+        }
+    }
+
+    /// What was loaded, or else `None` and its mistakes, which are about settings or other files.
+    pub(super) fn note<T>(&self, loaded: Result<T, Vec<Mistake>>) -> Option<T> {
+        let note = |mistake: Mistake| match mistake.unplaced() {
+            // It is found again when the list is complete.
+            Some((path, _)) if self.incomplete.borrow().iter().any(|list| path.starts_with(list)) => {}
+            Some((path, what)) => self.wrong(path, what),
+            None => self.document.add(mistake),
+        };
+        loaded.map_err(|mistakes| mistakes.into_iter().for_each(note)).ok()
+    }
+
+    /// # Errors
+    /// Every mistake: those in the file from its top to its end, then the others.
+    pub(super) fn finish<T>(self, read: Option<T>) -> Result<T, Vec<Mistake>> {
+        self.document.finish(read)
     }
 }
 
-/// A setting's value, from one of two places.
-pub(super) enum Raw {
-    File(Value),
-    /// From an environment variable, which is named in mistakes.
-    Environment {
-        name: String,
-        text: String,
-    },
-}
+impl Variable {
+    fn path(&self) -> String {
+        join(&self.section, &self.setting)
+    }
 
-/// A type that a single setting can have.
-pub(super) trait Setting: Sized {
-    /// What is expected, to follow "must be".
-    const EXPECTED: &'static str;
-
-    fn from_text(text: &str) -> Option<Self>;
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        Self::from_text(value.as_str()?)
+    fn is_unknown(&self) -> Mistake {
+        let what = "names no known setting; projects and lists are set in the file only";
+        Mistake::in_variable(&self.name, "", what)
     }
 }
 
-impl Setting for bool {
-    const EXPECTED: &'static str = "true or false";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        value.as_bool()
-    }
-}
-
-impl Setting for String {
-    const EXPECTED: &'static str = "text";
-
-    fn from_text(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| text.to_owned())
-    }
-}
-
-impl Setting for f64 {
-    const EXPECTED: &'static str = "a number";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
-    fn from_toml(value: &Value) -> Option<Self> {
-        value
-            .as_float()
-            .or_else(|| value.as_integer().and_then(|number| i32::try_from(number).ok()).map(Self::from))
-    }
-}
-
-impl Setting for SocketAddr {
-    const EXPECTED: &'static str = "an address with a port, such as \"0.0.0.0:50051\"";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
-impl Setting for PathBuf {
-    const EXPECTED: &'static str = "the path of a file";
-
-    fn from_text(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| text.into())
-    }
-}
-
-impl Setting for Duration {
-    const EXPECTED: &'static str = "a duration with its unit, such as \"10m\"";
-
-    fn from_text(text: &str) -> Option<Self> {
-        humantime::parse_duration(text).ok()
-    }
-}
-
-impl Setting for Region {
-    const EXPECTED: &'static str = "one of us-sv, sg, in-mum, eu, gb-lon, cn-hz";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
-
-impl Setting for Url {
-    const EXPECTED: &'static str = "an http or https URL, such as \"https://api.netless.link\"";
-
-    fn from_text(text: &str) -> Option<Self> {
-        Self::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    }
+/// `None`: it is none of ours, which have `__` in their names.
+fn read_variable((name, text): &(OsString, OsString)) -> Option<Result<Variable, Mistake>> {
+    let name = name.to_str()?;
+    let (section, setting) = name.strip_prefix("INKPASS_")?.split_once("__")?;
+    let Some(text) = text.to_str() else {
+        return Some(Err(Mistake::in_variable(name, "", "is not UTF-8")));
+    };
+    Some(Ok(Variable {
+        name: name.to_owned(),
+        section: section.to_ascii_lowercase(),
+        setting: setting.to_ascii_lowercase(),
+        text: text.to_owned(),
+    }))
 }
 
 /// One table of the settings. What was not taken when it is dropped is unknown, and a mistake.
-pub(super) struct Section<'a> {
-    path: String,
-    values: BTreeMap<String, Raw>,
-    mistakes: &'a Mistakes,
+pub(super) struct Section<'s> {
+    file: &'s SettingsFile,
+    fields: Fields<'s>,
+    /// By their settings.
+    variables: BTreeMap<&'s str, &'s Variable>,
 }
 
-impl<'a> Section<'a> {
-    pub(super) fn new(path: String, table: Table, mistakes: &'a Mistakes) -> Self {
-        let values = table.into_iter().map(|(name, value)| (name, Raw::File(value))).collect();
-        Self { path, values, mistakes }
+impl<'s> Section<'s> {
+    const fn new(file: &'s SettingsFile, fields: Fields<'s>) -> Self {
+        Self { file, fields, variables: BTreeMap::new() }
     }
 
-    /// Lets an environment variable go before the file.
-    pub(super) fn overlay(&mut self, setting: String, name: String, text: String) {
-        self.values.insert(setting, Raw::Environment { name, text });
+    /// A table within this one; empty if it is missing.
+    pub(super) fn section(&mut self, name: &str) -> Self {
+        let fields = self.fields.take(name).and_then(Node::fields);
+        let none = || Fields::none(&self.file.document, self.fields.path_of(name));
+        Self::new(self.file, fields.unwrap_or_else(none))
+    }
+
+    /// The same with the variables that set something in it.
+    pub(super) fn overlaid(&mut self, name: &str) -> Self {
+        let mut section = self.section(name);
+        let own = self.file.variables.iter().filter(|variable| variable.section == name);
+        section.variables = own.map(|variable| (&*variable.setting, variable)).collect();
+        section
+    }
+
+    /// The same of all tables that variables can set something in.
+    pub(super) fn all_overlaid<const N: usize>(&mut self, names: [&str; N]) -> [Self; N] {
+        for variable in self.file.variables.iter().filter(|variable| !names.contains(&&*variable.section)) {
+            self.file.document.add(variable.is_unknown());
+        }
+        names.map(|name| self.overlaid(name))
     }
 
     /// A setting that may be missing.
     pub(super) fn take<T: Setting>(&mut self, name: &str) -> Option<T> {
-        let raw = self.values.remove(name)?;
-        let value = match &raw {
-            Raw::File(value) => T::from_toml(value),
-            Raw::Environment { text, .. } => T::from_text(text),
-        };
+        let node = self.fields.take(name);
+        let Some(variable) = self.variables.remove(name) else { return read(&node?) };
+        let value = T::from_text(&variable.text);
         if value.is_none() {
-            let origin = match raw {
-                Raw::File(_) => String::new(),
-                Raw::Environment { name, .. } => format!(" (from {name})"),
-            };
-            self.mistakes
-                .add(format_args!("{}{origin}", self.path_of(name)), format_args!("must be {}", T::EXPECTED));
+            self.file.wrong(&variable.path(), format_args!("must be {}", T::EXPECTED));
         }
         value
     }
 
     /// A setting that must be there.
     pub(super) fn need<T: Setting>(&mut self, name: &str) -> Option<T> {
-        if !self.values.contains_key(name) {
-            self.mistakes.add(self.path_of(name), format_args!("is missing; it must be {}", T::EXPECTED));
+        let node = self.fields.take(name);
+        if node.is_none() {
+            let what = format_args!("is missing; it must be {}", T::EXPECTED);
+            self.file.wrong(&self.fields.path_of(name), what);
         }
-        self.take(name)
-    }
-
-    /// A table within this one; empty if it is missing.
-    pub(super) fn section(&mut self, name: &str) -> Self {
-        let path = self.path_of(name);
-        let table = match self.values.remove(name) {
-            Some(Raw::File(Value::Table(table))) => table,
-            Some(_) => {
-                self.mistakes.add(&path, format_args!("must be a table, [{path}]"));
-                Table::new()
-            }
-            None => Table::new(),
-        };
-        Self::new(path, table, self.mistakes)
+        read(&node?)
     }
 
     /// A list of single values; empty if it is missing.
     pub(super) fn values<T: Setting>(&mut self, name: &str) -> Vec<T> {
-        let path = self.path_of(name);
-        let items = self.items(name, format_args!("must be a list, each {}", T::EXPECTED));
-        let values = items.iter().enumerate().filter_map(|(index, item)| {
-            let value = T::from_toml(item);
-            if value.is_none() {
-                self.mistakes.add(format_args!("{path}[{index}]"), format_args!("must be {}", T::EXPECTED));
-            }
-            value
-        });
-        values.collect()
+        let items =
+            self.fields.take(name).and_then(|node| node.items(format_args!("a list, each {}", T::EXPECTED)));
+        items.iter().flatten().filter_map(read).collect()
     }
 
-    /// An array of tables; empty if it is missing.
-    pub(super) fn list(&mut self, name: &str) -> Vec<Self> {
-        let path = self.path_of(name);
-        let items = self.items(name, format_args!("must be a list of tables"));
-        let tables = items.into_iter().enumerate().filter_map(|(index, item)| {
-            let path = format!("{path}[{index}]");
-            let Value::Table(table) = item else {
-                self.mistakes.add(path, "must be a table");
-                return None;
-            };
-            Some(Self::new(path, table, self.mistakes))
-        });
-        tables.collect()
-    }
-
-    fn items(&mut self, name: &str, expected: fmt::Arguments<'_>) -> Vec<Value> {
-        match self.values.remove(name) {
-            Some(Raw::File(Value::Array(items))) => items,
-            Some(_) => {
-                self.mistakes.add(self.path_of(name), expected);
-                Vec::new()
-            }
-            None => Vec::new(),
+    /// What is read from each of an array of tables; empty if it is missing.
+    pub(super) fn list<T>(&mut self, name: &str, read: impl Fn(&mut Self) -> Option<T>) -> Vec<T> {
+        let items = self.fields.take(name).and_then(|node| node.items("a list of tables"));
+        let items: Vec<_> = items.into_iter().flatten().map(Node::fields).collect();
+        let count = items.len();
+        let tables = items.into_iter().flatten().map(|fields| Self::new(self.file, fields));
+        let list: Vec<_> = tables.filter_map(|mut table| read(&mut table)).collect();
+        if list.len() < count {
+            self.file.incomplete.borrow_mut().push(format!("{}[", self.fields.path_of(name)));
         }
+        list
     }
 
     /// The names of what was not taken yet.
     pub(super) fn names(&self) -> Vec<String> {
-        self.values.keys().cloned().collect()
+        self.fields.names()
     }
 
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
-    fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    /// Takes everything that was not taken yet.
+    pub(super) fn ignore_rest(&mut self) {
+        self.fields.ignore_rest();
     }
 }
 
 impl Drop for Section<'_> {
     fn drop(&mut self) {
-        for (name, raw) in &self.values {
-            match raw {
-                Raw::File(_) => self.mistakes.add(self.path_of(name), "is not a known setting"),
-                Raw::Environment { name, .. } => self.mistakes.add(name, "names no known setting"),
-            }
+        for variable in self.variables.values() {
+            self.file.document.add(variable.is_unknown());
         }
     }
+}
+
+fn read<T: Setting>(node: &Node<'_>) -> Option<T> {
+    node.expect(T::from_toml(node.value()), T::EXPECTED)
 }

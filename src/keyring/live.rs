@@ -1,6 +1,6 @@
-//! The keyring that holds now, and the way to another: a bad file never replaces a good key.
+//! The current keyring and its reload: a bad file never replaces a good key.
 
-use std::{cell::RefCell, collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, Guard};
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ use super::{
     load::load_projects,
     project::{Keyring, Project},
     settings::{KeyState, ProjectSettings},
-    trial::{Probe, REJECTED, Trial, UNKNOWN, clashes, has_signed, mistake, places, signing},
+    trial::{Probe, REJECTED, Trial, UNKNOWN, clashes, has_signed, objection, signing, with_paths},
 };
 use crate::{
     reload::{Content, Reload, on_a_thread},
@@ -29,7 +29,7 @@ pub struct LiveKeyring {
 }
 
 impl LiveKeyring {
-    /// These, for ever.
+    /// These keys, without a reload.
     #[must_use]
     pub fn fixed(keyring: Keyring) -> Self {
         Self { current: ArcSwap::from_pointee(keyring), settings: Arc::default(), probe: None }
@@ -47,7 +47,7 @@ impl LiveKeyring {
         Self { current: ArcSwap::new(self.current.load_full()), settings: settings.into(), probe }
     }
 
-    /// The keys of this moment. A call takes along what it needs of them.
+    /// The current keys. A call takes along what it needs of them.
     #[must_use]
     pub fn now(&self) -> Guard<Arc<Keyring>> {
         self.current.load()
@@ -62,15 +62,15 @@ impl LiveKeyring {
         let now = self.current.load_full();
         let trials = now.projects().flat_map(|project| {
             signing(project)
-                .map(move |(place, state, key)| async move { (place, state, self.trial(project, key).await) })
+                .map(move |(path, state, key)| async move { (path, state, self.trial(project, key).await) })
         });
         let mut rejected = Vec::new();
-        for (place, state, trial) in join_all(trials).await {
+        for (path, state, trial) in join_all(trials).await {
             match trial {
                 Trial::Accepted => {}
-                Trial::Rejected if state == KeyState::Active => rejected.push(format!("{place}: {REJECTED}")),
-                Trial::Rejected => tracing::warn!(key = %place, "{REJECTED}"),
-                Trial::Unknown => tracing::warn!(key = %place, "{UNKNOWN}; it is used untried"),
+                Trial::Rejected if state == KeyState::Active => rejected.push(format!("{path}: {REJECTED}")),
+                Trial::Rejected => tracing::warn!(key = %path, "{REJECTED}"),
+                Trial::Unknown => tracing::warn!(key = %path, "{UNKNOWN}; it is used untried"),
             }
         }
         if rejected.is_empty() { Ok(()) } else { Err(rejected) }
@@ -93,21 +93,21 @@ impl LiveKeyring {
 
     /// What keeps a project from being taken over.
     async fn mistakes(&self, before: &Keyring, project: &Project) -> Vec<String> {
-        let mut mistakes: Vec<_> = places(project)
-            .filter_map(|(place, state, key)| {
-                Some(format!("{place}: {}", mistake(before, key, self.is_tried(state))?))
+        let mut mistakes: Vec<_> = with_paths(project)
+            .filter_map(|(path, state, key)| {
+                Some(format!("{path}: {}", objection(before, key, self.is_tried(state))?))
             })
             .collect();
         if !mistakes.is_empty() {
             return mistakes;
         }
         let new = signing(project).filter(|(_, _, key)| !has_signed(before, project, key));
-        let trials = new.map(|(place, _, key)| async move { (place, self.trial(project, key).await) });
-        for (place, trial) in join_all(trials).await {
+        let trials = new.map(|(path, _, key)| async move { (path, self.trial(project, key).await) });
+        for (path, trial) in join_all(trials).await {
             match trial {
                 Trial::Accepted => {}
-                Trial::Rejected => mistakes.push(format!("{place}: {REJECTED}")),
-                Trial::Unknown => mistakes.push(format!("{place}: {UNKNOWN}")),
+                Trial::Rejected => mistakes.push(format!("{path}: {REJECTED}")),
+                Trial::Unknown => mistakes.push(format!("{path}: {UNKNOWN}")),
             }
         }
         mistakes
@@ -141,7 +141,7 @@ impl Reload for LiveKeyring {
         let (settings, known) = (self.settings.clone(), before.clone());
         let (new, withdrawn) = on_a_thread(move || {
             let why = withdraw(&settings, &known, &mut new);
-            Ok((new, why))
+            Ok::<_, Vec<String>>((new, why))
         })
         .await?;
         mistakes.extend(withdrawn);
@@ -175,7 +175,7 @@ fn withdraw(settings: &[ProjectSettings], before: &Keyring, new: &mut [Option<Ar
         for project in withdrawn {
             new[project] = None;
         }
-        mistakes.extend(clashes.into_iter().map(|clash| format!("{} {}", clash.place, clash.what)));
+        mistakes.extend(clashes.into_iter().map(|clash| format!("{} {}", clash.path, clash.what)));
     }
 }
 
@@ -189,13 +189,10 @@ type Read = (Vec<Option<Project>>, Vec<String>);
 /// Every project that can be used, as its files were at one time, and all that is wrong with others.
 fn read(settings: &[ProjectSettings]) -> Result<Read, Vec<String>> {
     let content = Content::of(&files(settings));
-    let mistakes = RefCell::new(Vec::new());
-    let projects = load_projects(settings, |place, what| {
-        mistakes.borrow_mut().push(format!("{place}: {what}"));
-    });
+    let (projects, mistakes) = load_projects(settings);
     // Else an access key could be paired with another one's secret key.
     if Content::of(&files(settings)) == content {
-        Ok((projects, mistakes.take()))
+        Ok((projects, mistakes.iter().map(ToString::to_string).collect()))
     } else {
         Err(vec!["the keys' files changed while they were read; they are read again".to_owned()])
     }

@@ -11,7 +11,7 @@ pub use self::{
     file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
     live::LiveKeyring,
     project::{Keyring, Project},
-    settings::{KeySettings, KeyState, ProjectSettings},
+    settings::{KeySettings, KeyState, ProjectSettings, default_project},
     trial::{Probe, Trial},
 };
 pub use crate::file::FileError;

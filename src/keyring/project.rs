@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::settings::KeyState;
+use super::settings::{KeyState, default_project};
 use crate::{region::Region, token::SigningKey};
 
 /// A project with its keys.
@@ -85,6 +85,8 @@ impl Keyring {
     /// A keyring of projects that are in memory already. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
+        let unmarked = || default_project(projects.iter().map(|project| (project.name(), false)));
+        let default = default.or_else(|| unmarked().map(str::to_owned));
         Self::of(projects.into_iter().map(Arc::new).collect(), default)
     }
 
@@ -93,9 +95,8 @@ impl Keyring {
             .iter()
             .flat_map(|project| project.keys().map(|key| (key.access_key().to_owned(), project.name.clone())))
             .collect();
-        let only = if let [only] = &*projects { Some(only.name.clone()) } else { None };
         let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
-        Self { projects, default: default.or(only), owners }
+        Self { projects, default, owners }
     }
 
     /// A project by its name; the default one where `name` is empty.

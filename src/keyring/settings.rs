@@ -45,6 +45,15 @@ pub struct ProjectSettings {
     pub keys: Vec<KeySettings>,
 }
 
+/// The project that is meant where a request names none: the one that is marked as default, else the
+/// only one. `projects`: their names, each with whether it is marked.
+#[must_use]
+pub fn default_project<'a>(projects: impl Iterator<Item = (&'a str, bool)>) -> Option<&'a str> {
+    let projects: Vec<_> = projects.collect();
+    let only = projects.first().filter(|_| projects.len() == 1);
+    projects.iter().find(|(_, is_marked)| *is_marked).or(only).map(|(name, _)| *name)
+}
+
 /// A key of a project.
 #[derive(Clone, Debug)]
 pub struct KeySettings {

@@ -38,26 +38,26 @@ pub(super) const UNKNOWN: &str = "the whiteboard API could not be asked whether 
 
 /// Where a key stands in the settings. Mistakes name keys by it, because a file may hold another thing
 /// than it should.
-pub(super) struct Place<'a> {
+pub(super) struct KeyPath<'a> {
     project: &'a str,
     index: usize,
 }
 
-impl Display for Place<'_> {
+impl Display for KeyPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "projects.{}.keys[{}]", self.project, self.index)
     }
 }
 
-pub(super) type Placed<'a> = (Place<'a>, KeyState, &'a Arc<SigningKey>);
+pub(super) type KeyWithPath<'a> = (KeyPath<'a>, KeyState, &'a Arc<SigningKey>);
 
-pub(super) fn places(project: &Project) -> impl Iterator<Item = Placed<'_>> {
+pub(super) fn with_paths(project: &Project) -> impl Iterator<Item = KeyWithPath<'_>> {
     let keys = project.keys_with_states().enumerate();
-    keys.map(|(index, (state, key))| (Place { project: project.name(), index }, state, key))
+    keys.map(|(index, (state, key))| (KeyPath { project: project.name(), index }, state, key))
 }
 
-pub(super) fn signing(project: &Project) -> impl Iterator<Item = Placed<'_>> {
-    places(project).filter(|(_, state, _)| *state != KeyState::VerifyOnly)
+pub(super) fn signing(project: &Project) -> impl Iterator<Item = KeyWithPath<'_>> {
+    with_paths(project).filter(|(_, state, _)| *state != KeyState::VerifyOnly)
 }
 
 /// Whether a key has signed for this project and its region before.
@@ -69,7 +69,7 @@ pub(super) fn has_signed(before: &Keyring, project: &Project, key: &SigningKey) 
 
 /// What a key itself tells that it is no good, beside the keys before. `is_tried`: whether it will be
 /// tried out, if it is to sign.
-pub(super) fn mistake(before: &Keyring, key: &SigningKey, is_tried: bool) -> Option<&'static str> {
+pub(super) fn objection(before: &Keyring, key: &SigningKey, is_tried: bool) -> Option<&'static str> {
     if !key.verifies_itself() {
         return Some("it does not verify what it signed");
     }
@@ -95,9 +95,9 @@ pub(super) fn mistake(before: &Keyring, key: &SigningKey, is_tried: bool) -> Opt
 
 /// What keys of a whole set have against each other.
 pub(super) struct Clash {
-    /// The projects that cannot be used together, by their places in the set.
+    /// The projects that cannot be used together, by their indices in the set.
     pub(super) between: [usize; 2],
-    pub(super) place: String,
+    pub(super) path: String,
     pub(super) what: String,
 }
 
@@ -107,22 +107,22 @@ pub(super) fn clashes(projects: &[(&Project, bool)]) -> Vec<Clash> {
     let all: Vec<_> = projects
         .iter()
         .enumerate()
-        .flat_map(|(number, (project, is_new))| places(project).map(move |placed| (number, *is_new, placed)))
+        .flat_map(|(number, (project, is_new))| with_paths(project).map(move |key| (number, *is_new, key)))
         .collect();
     let mut clashes = Vec::new();
-    for (index, (number, is_new, (place, _, key))) in all.iter().enumerate() {
-        for (other, was_new, (other_place, _, other_key)) in &all[..index] {
+    for (index, (number, is_new, (path, _, key))) in all.iter().enumerate() {
+        for (other, was_new, (other_path, _, other_key)) in &all[..index] {
             if !(*is_new || *was_new) {
                 continue;
             }
             let what = if key.access_key() == other_key.access_key() {
-                format!("has the same access key as {other_place}")
+                format!("has the same access key as {other_path}")
             } else if key.is_named_by_secret_of(other_key) || other_key.is_named_by_secret_of(key) {
-                format!("and {other_place}: the file of an access key holds a secret key")
+                format!("and {other_path}: the file of an access key holds a secret key")
             } else {
                 continue;
             };
-            clashes.push(Clash { between: [*other, *number], place: place.to_string(), what });
+            clashes.push(Clash { between: [*other, *number], path: path.to_string(), what });
         }
     }
     clashes

@@ -8,11 +8,11 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use tonic::async_trait;
 
-use super::{
-    file::{KnownProjects, Mistake},
-    rules::Rules,
+use super::{file::KnownProjects, rules::Rules};
+use crate::{
+    document::Mistake,
+    reload::{Reload, on_a_thread},
 };
-use crate::reload::{Reload, on_a_thread};
 
 /// Rules that can be replaced while they are used. Reading them takes no lock.
 #[derive(Debug)]
@@ -67,11 +67,6 @@ impl Reload for PolicyFile {
 
     async fn reload(&self) -> Result<(), Vec<String>> {
         let (rules, path, projects) = (self.rules.clone(), self.path.clone(), self.projects.clone());
-        on_a_thread(move || {
-            let about = |mistake| format!("{}:{mistake}", path.display());
-            let reloaded = rules.reload(&path, Some(&projects));
-            reloaded.map_err(|mistakes| mistakes.into_iter().map(about).collect())
-        })
-        .await
+        on_a_thread(move || rules.reload(&path, Some(&projects))).await
     }
 }

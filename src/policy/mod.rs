@@ -17,7 +17,7 @@ mod rules;
 mod table;
 
 pub use self::{
-    file::{Example, KnownProjects, Mistake, mint_of, region_fits},
+    file::{Example, KnownProjects, mint_of, region_fits},
     grant::{Ask, Denial, Everyone, Grant, Mint, Missing},
     live::{LiveRules, PolicyFile},
     meter::WatchPlace,

@@ -92,7 +92,8 @@ fn mistakes(text: &str) -> Vec<String> {
     file.write(text);
     let Err(mistakes) = ApiKeys::load(file.path()) else { panic!("{text} is taken") };
     let place = format!("{}:", file.path().display());
-    mistakes.iter().map(|mistake| mistake.strip_prefix(&place).expect(mistake).to_owned()).collect()
+    let mistakes = mistakes.iter().map(ToString::to_string);
+    mistakes.map(|mistake| mistake.strip_prefix(&place).expect(&mistake).to_owned()).collect()
 }
 
 #[test]
@@ -102,36 +103,40 @@ fn every_mistake_in_the_file_is_told_with_its_line() {
     let text = format!(
         "[[api_keys]]\nprincipal = 'key:a'\nsha256 = '{one}'\n\n[[api_keys]]\nprincipal = 'k8s:a/b'\n\
          sha256 = '{other}'\n\n[[api_keys]]\nsha256 = 'ik_canary'\n\n[[api_keys]]\nprincipal = 'key:b'\n\
-         digest = 'x'\n\n[[api_keys]]\nprincipal = 7\nsha256 = '{one}'\n\n[[keys]]\n"
+         digest = 'x'\n\n[[api_keys]]\nprincipal = 7\nsha256 = '{one}'\n\n\
+         [[api_keys]]\nprincipal = 'key:c'\nsha256 = '{}'\n\n[[keys]]\n",
+        one.to_lowercase()
     );
-    let principal = "principal must be key: and 1 to 63 of 0-9 A-Z a-z . _ and -";
+    let principal = "principal: must be key: and 1 to 63 of 0-9 A-Z a-z . _ and -";
+    let unknown = "is not known here; there are [[api_keys]] with principal and sha256 only";
     let expected = [
-        format!("6: {principal}"),
-        "10: sha256 must be 64 hexadecimal digits: the key's digest, not the key".to_owned(),
-        "9: principal is missing".to_owned(),
-        "14: is not known here; there are principal and sha256 only".to_owned(),
-        "12: sha256 is missing".to_owned(),
-        format!("17: {principal}"),
-        "18: sha256 is the same as in line 3".to_owned(),
-        "20: is not known here; there is [[api_keys]] only".to_owned(),
+        format!("6:13: api_keys[1].{principal}"),
+        "9:1: api_keys[2]: principal is missing".to_owned(),
+        "10:10: api_keys[2].sha256: must be 64 hexadecimal digits: the key's digest, not the key".to_owned(),
+        "12:1: api_keys[3]: sha256 is missing".to_owned(),
+        format!("14:1: api_keys[3].digest: {unknown}"),
+        format!("17:13: api_keys[4].{principal}"),
+        "18:10: api_keys[4].sha256: is the same as in line 3".to_owned(),
+        "22:10: api_keys[5].sha256: is the same as in line 3".to_owned(),
+        format!("24:3: keys: {unknown}"),
     ];
     assert_eq!(mistakes(&text), expected);
 }
 
 #[test]
 fn a_file_that_is_no_list_of_keys_is_refused() {
-    assert_eq!(mistakes(""), ["1: there is no key"]);
-    assert_eq!(mistakes("# later\n"), ["1: there is no key"]);
-    assert_eq!(mistakes("api_keys = []"), ["1: there is no key"]);
-    assert_eq!(mistakes("\napi_keys = 'a'"), ["2: must be tables, [[api_keys]]"]);
-    assert_eq!(mistakes("\n\napi_keys = ['a']"), ["3: must be a table, [[api_keys]]"]);
-    assert_eq!(mistakes("\n[api_keys]\n"), ["2: must be tables, [[api_keys]]"]);
+    assert_eq!(mistakes(""), ["1:1: there is no key"]);
+    assert_eq!(mistakes("# later\n"), ["1:1: there is no key"]);
+    assert_eq!(mistakes("api_keys = []"), ["1:1: there is no key"]);
+    assert_eq!(mistakes("\napi_keys = 'a'"), ["2:12: api_keys: must be tables, [[api_keys]]"]);
+    assert_eq!(mistakes("\n\napi_keys = ['a']"), ["3:13: api_keys[0]: must be a table"]);
+    assert_eq!(mistakes("\n[api_keys]\n"), ["2:1: api_keys: must be tables, [[api_keys]]"]);
     for broken in ["[[api_keys]]\nprincipal = 'key:a", "[[api_keys]]\nprincipal = canary", "\u{0}"] {
         let mistakes = mistakes(broken);
         assert!(mistakes.iter().all(|mistake| mistake.contains("is not TOML")), "{mistakes:?}");
         assert!(!mistakes.concat().contains("canary"), "{mistakes:?}");
     }
-    let (file, load) = (KeyFile::new(), |path| ApiKeys::load(path).err().unwrap().concat());
+    let (file, load) = (KeyFile::new(), |path| ApiKeys::load(path).err().unwrap()[0].to_string());
     assert!(load(file.path()).contains("cannot be read"));
     assert!(load(file.0.path().to_owned()).contains("is not a file"));
     fs::write(file.path(), [0xff, 0xfe]).unwrap();

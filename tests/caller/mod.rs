@@ -45,7 +45,7 @@ impl World {
     fn start(settings: &Settings) -> Self {
         let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
         let metrics = Metrics::new([]).unwrap();
-        let callers = Arc::new(Callers::new(settings, clock.clone(), &metrics).unwrap());
+        let callers = Arc::new(Callers::new(settings.clone().load().unwrap(), clock.clone(), &metrics));
         let end = CancellationToken::new();
         let (running, ended) = (callers.clone(), end.clone());
         tokio::spawn(async move { running.run(NEVER, ended).await });

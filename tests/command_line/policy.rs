@@ -115,6 +115,15 @@ fn explain_takes_the_policy_and_the_projects_of_the_settings() {
         fail(64, &by_config)
             .contains("policy.toml:5:13: grants[0].projects[0]: is no project of the settings")
     );
+    files.write("policy.toml", CLASSROOM);
+    let marked = "[projects.other]\n[projects.default]\ndefault = true\nregion = \"eu\"\n";
+    files.write("inkpass.toml", &settings(marked));
+    assert!(succeed(&by_config).starts_with("allowed by grant classroom"), "the project that is marked");
+    files.write("inkpass.toml", &settings("[projects.default]\nregion = \"mars\"\n"));
+    assert!(fail(64, &by_config).contains("inkpass.toml:4:10: projects.default.region: must be one of "));
+    files.write("inkpass.toml", "[whiteboard]\nnonsense = 1\n[projects.default]\nregion = \"eu\"\n");
+    let by_variable = output_of(inkpass(&by_config).env("INKPASS_POLICY__FILE", files.path("policy.toml")));
+    assert!(by_variable.status.success(), "{}", text(&by_variable.stderr));
     files.write("inkpass.toml", "[projects.default]\n");
     assert!(fail(64, &by_config).contains("there is no policy file"));
     assert!(fail(64, &explain).contains("there is no policy file"));

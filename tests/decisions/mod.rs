@@ -103,7 +103,7 @@ impl House {
             audit,
             door: Some(Box::new(move |clock, metrics| {
                 let settings = Settings { api_keys_file, ..Settings::default() };
-                (None, Some(Arc::new(Callers::new(&settings, clock.clone(), metrics).unwrap())))
+                (None, Some(Arc::new(Callers::new(settings.load().unwrap(), clock.clone(), metrics))))
             })),
             ..Setup::default()
         };

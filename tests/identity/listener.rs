@@ -126,7 +126,7 @@ fn files_that_cannot_serve_are_all_named() {
     ca.write("ca.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o444);
     std::fs::set_permissions(ca.path("tls.key"), mode).unwrap();
-    let mistakes = Tls::load(good).err().unwrap();
+    let mistakes: Vec<_> = Tls::load(good).err().unwrap().iter().map(ToString::to_string).collect();
     for (name, what) in
         [("tls.crt", "holds no certificate"), ("tls.key", "open to other users"), ("ca.crt", "holds no CA")]
     {
@@ -146,7 +146,8 @@ fn a_file_that_is_no_pem_is_told_without_what_is_in_it() {
         for file in ["tls.key", "tls.crt", "ca.crt"] {
             ca.settings();
             ca.write(file, broken);
-            let mistakes = Tls::load(good.clone()).err().unwrap().concat();
+            let mistakes = Tls::load(good.clone()).err().unwrap();
+            let mistakes: String = mistakes.iter().map(ToString::to_string).collect();
             assert!(mistakes.contains(file) && mistakes.contains("PEM"), "{mistakes}");
             let shown =
                 base64.as_bytes().windows(8).any(|piece| mistakes.contains(str::from_utf8(piece).unwrap()));

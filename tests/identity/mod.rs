@@ -36,7 +36,7 @@ impl House {
         let (tls_ca_file, api_key) = (Some(ca.path("ca.crt")), ca.path("api-key"));
         let setup = Setup {
             door: Some(Box::new(move |clock, metrics| {
-                let callers = Callers::new(&callers, clock.clone(), metrics).unwrap();
+                let callers = Callers::new(callers.load().unwrap(), clock.clone(), metrics);
                 (Some(Arc::new(Tls::load(tls).unwrap())), Some(Arc::new(callers)))
             })),
             connect: Some(Box::new(move |grpc| {

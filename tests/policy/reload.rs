@@ -62,10 +62,10 @@ fn a_file_that_is_wrong_replaces_nothing() {
     let path = files.directory.path().join("policy.toml");
     fs::remove_file(&path).unwrap();
     let mistakes = files.live.reload(&path, None).unwrap_err();
-    assert_eq!((mistakes.len(), mistakes[0].line), (1, 0), "{mistakes:?}");
-    assert!(mistakes[0].to_string().starts_with("cannot be read: "), "{mistakes:?}");
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].to_string().contains("policy.toml: cannot be read: "), "{mistakes:?}");
     let mistakes = files.live.reload(files.directory.path(), None).unwrap_err();
-    assert_eq!(mistakes[0].to_string(), "is not a file");
+    assert!(mistakes[0].to_string().ends_with(": is not a file"), "{mistakes:?}");
     assert_eq!(files.live.now().grants()[0].name(), "classroom");
 
     files.reload(CLASSROOM.replace("\"classroom\"", "\"seminar\"").as_bytes()).unwrap();

@@ -49,7 +49,10 @@ fn an_access_key_belongs_to_one_project() {
     let twice = GOOD.replace("default = true", "")
         + &GOOD[GOOD.find("[projects").unwrap()..].replace("[projects.default]", "[projects.twin]");
     let mistakes = Files::new(&twice).mistakes();
-    assert_eq!(mistakes, ["projects.twin.keys[0]: has the same access key as projects.default.keys[0]"]);
+    assert_eq!(
+        mistakes,
+        ["inkpass.toml:11:9: projects.twin.keys[0]: has the same access key as projects.default.keys[0]"]
+    );
 }
 
 #[test]

@@ -2,10 +2,14 @@
 
 mod key_files;
 mod openness;
+mod read_once;
 
 use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use inkpass::config::{Config, Sources};
+use inkpass::{
+    config::{Config, Sources},
+    document::Mistake,
+};
 
 use crate::helpers::{canary, place::Place};
 
@@ -35,7 +39,7 @@ impl Files {
             environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let file = Some(self.directory.path().join("inkpass.toml"));
         let environment = environment.collect();
-        Config::load(&Sources { file, environment, insecure_allow_all: true, ..Sources::default() })
+        load(&Sources { file, environment, insecure_allow_all: true, ..Sources::default() })
     }
 
     fn mistakes(&self) -> Vec<String> {
@@ -43,6 +47,10 @@ impl Files {
         let mistakes = self.load_with(&[]).unwrap_err();
         mistakes.into_iter().map(|mistake| mistake.replace(&directory, "")).collect()
     }
+}
+
+fn load(sources: &Sources) -> Result<Config, Vec<String>> {
+    Config::load(sources).map_err(|mistakes| mistakes.iter().map(Mistake::to_string).collect())
 }
 
 const GOOD: &str = r#"
@@ -55,7 +63,7 @@ keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state 
 "#;
 
 #[test]
-fn the_file_the_environment_and_the_flags_go_before_each_other_in_that_order() {
+fn flags_take_precedence_over_the_environment_and_that_over_the_file() {
     let files = Files::new(&format!("[server]\nlisten = \"127.0.0.1:1\"\nreflection = false\n{GOOD}"));
     let config = files.load_with(&[]).unwrap();
     assert_eq!((config.server.listen.port(), config.server.reflection), (1, false));
@@ -76,7 +84,7 @@ fn the_file_the_environment_and_the_flags_go_before_each_other_in_that_order() {
     let listen = Some("127.0.0.1:3".parse().unwrap());
     let insecure_allow_all = true;
     let sources = Sources { file, environment, listen, insecure_allow_all, ..Sources::default() };
-    let config = Config::load(&sources).unwrap();
+    let config = load(&sources).unwrap();
     assert_eq!(config.server.listen.port(), 3);
 }
 
@@ -98,34 +106,36 @@ log_level = "loud"
 [projects.a]
 default = true
 region = "SECRET-7"
-keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "on" }, { state = "active" }]
+keys = [
+    { state = "on", access_key_file = "DIR/access", secret_key_file = "DIR/secret" },
+    { state = "active" },
+]
 [projects.b]
 default = true
-keys = [{ access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "retiring", secret_key = "SECRET-8" }]
+keys = [{ secret_key = "SECRET-8", access_key_file = "DIR/access", secret_key_file = "DIR/secret", state = "retiring" }]
 "#;
     let mistakes = Files::new(settings).mistakes();
-    let places: Vec<_> = mistakes.iter().map(|mistake| mistake.split(':').next().unwrap()).collect();
-    for place in [
-        "typo",
-        "server.listen",
-        "server.reflection",
-        "server.tls_key_file",
-        "admin.listen",
-        "whiteboard.base_url",
-        "telemetry.log_format",
-        "telemetry.log_level",
-        "projects.a.region",
-        "projects.a.keys[0].state",
-        "projects.a.keys[1].access_key_file",
-        "projects.a.keys[1].secret_key_file",
-        "projects.a.keys",
-        "projects.b.keys",
-        "projects.b.keys[0].secret_key",
-        "projects.b.default",
-    ] {
-        assert!(places.contains(&place), "{place} in {mistakes:#?}");
-    }
-    assert_eq!(places.len(), 16, "{mistakes:#?}");
+    let place = |mistake: &str| mistake.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ");
+    let places: Vec<_> = mistakes.iter().map(|mistake| place(mistake)).collect();
+    let expected = [
+        "2:1: typo",
+        "3:1: server.tls_key_file",
+        "4:10: server.listen",
+        "5:14: server.reflection",
+        "8:10: admin.listen",
+        "10:12: whiteboard.base_url",
+        "12:14: telemetry.log_format",
+        "13:13: telemetry.log_level",
+        "16:10: projects.a.region",
+        "17:8: projects.a.keys",
+        "18:15: projects.a.keys[0].state",
+        "19:5: projects.a.keys[1].access_key_file",
+        "19:5: projects.a.keys[1].secret_key_file",
+        "22:11: projects.b.default",
+        "23:8: projects.b.keys",
+        "23:11: projects.b.keys[0].secret_key",
+    ];
+    assert_eq!(places, expected.map(|place| format!("inkpass.toml:{place}")), "{mistakes:#?}");
     assert!(!mistakes.join("\n").contains("SECRET"), "{mistakes:#?}");
 }
 
@@ -134,17 +144,17 @@ fn a_file_that_is_missing_empty_or_not_toml_is_named() {
     for (settings, mistake) in [
         ("", "inkpass.toml: is empty"),
         (" \n", "inkpass.toml: is empty"),
-        ("[server]\nlisten = = 1", "inkpass.toml:2: is not TOML"),
-        ("[server]", "projects: there is none"),
-        ("[whiteboard]\nbase_url = \"https://api.netless.link\"", "projects: there is none"),
-        ("projects = 1", "projects: must be a table"),
+        ("[server]\nlisten = = 1", "inkpass.toml:2:10: this is not TOML"),
+        ("[server]", "inkpass.toml: projects: there is none"),
+        ("[projects]", "inkpass.toml:1:1: projects: there is none"),
+        ("projects = 1", "inkpass.toml:1:12: projects: must be a table"),
     ] {
         let mistakes = Files::new(settings).mistakes();
         assert!(mistakes.iter().any(|found| found.starts_with(mistake)), "{mistakes:?}");
     }
     let missing = Sources { file: Some("/nowhere/inkpass.toml".into()), ..Sources::default() };
-    assert!(Config::load(&missing).unwrap_err()[0].starts_with("/nowhere/inkpass.toml: cannot be read"));
-    assert!(Config::load(&Sources::default()).unwrap_err()[0].contains("--config or INKPASS_CONFIG"));
+    assert!(load(&missing).unwrap_err()[0].starts_with("/nowhere/inkpass.toml: cannot be read"));
+    assert!(load(&Sources::default()).unwrap_err()[0].contains("--config or INKPASS_CONFIG"));
 }
 
 #[test]
@@ -156,12 +166,50 @@ fn an_environment_variable_that_sets_nothing_is_a_mistake() {
             ("INKPASS_SERVER__LISTEN", "nonsense"),
         ])
         .unwrap_err();
-    for name in
-        ["INKPASS_SERVER__LISTN", "INKPASS_PROJECTS__DEFAULT__REGION", "(from INKPASS_SERVER__LISTEN)"]
-    {
-        assert!(mistakes.iter().any(|mistake| mistake.contains(name)), "{name} in {mistakes:?}");
+    for start in [
+        "INKPASS_SERVER__LISTN: names no known setting",
+        "INKPASS_PROJECTS__DEFAULT__REGION: names no known setting",
+        "INKPASS_SERVER__LISTEN: server.listen: must be an address",
+    ] {
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(start)), "{start} in {mistakes:?}");
     }
     assert_eq!(mistakes.len(), 3);
+}
+
+#[test]
+fn an_index_is_that_of_the_file_or_not_told() {
+    let mistakes = |first: &str| {
+        let files = "access_key_file = 'DIR/access', secret_key_file = 'DIR/secret'";
+        let same = "access_key_file = 'DIR/secret', secret_key_file = 'DIR/secret', state = 'active'";
+        let keys = format!("keys = [\n  {{ {files}{first} }},\n  {{ {same} }},\n]");
+        Files::new(&format!("[projects.a]\n{keys}\n")).mistakes()
+    };
+    let (complete, incomplete) = (mistakes(", state = 'retiring'"), mistakes(""));
+    assert_eq!((complete.len(), incomplete.len()), (1, 1), "{complete:#?} {incomplete:#?}");
+    assert!(
+        complete[0].starts_with("inkpass.toml:4:3: projects.a.keys[1]: both files hold the same"),
+        "{complete:#?}"
+    );
+    assert!(
+        incomplete[0].starts_with("inkpass.toml:3:3: projects.a.keys[0].state: is missing"),
+        "{incomplete:#?}"
+    );
+}
+
+#[test]
+fn a_mistake_found_late_stands_where_its_setting_does() {
+    let settings = format!("[identity]\nallow_dns_san = true\n{GOOD}");
+    let environment = [("INKPASS_WHITEBOARD__BASE_URL", "http://emulator"), ("INKPASS_AUDIT__OUTPUT", "/")];
+    let mistakes = Files::new(&settings).load_with(&environment).unwrap_err();
+    let starts = [
+        "inkpass.toml:1:1: identity: server.client_ca_file asks callers for certificates",
+        "INKPASS_WHITEBOARD__BASE_URL: whiteboard.base_url: http:// would send tokens in the clear",
+        "INKPASS_AUDIT__OUTPUT: audit.output: must be stdout",
+    ];
+    assert_eq!(mistakes.len(), starts.len(), "{mistakes:#?}");
+    for (mistake, start) in mistakes.iter().zip(starts) {
+        assert!(mistake.contains(start), "{mistake} is not {start}");
+    }
 }
 
 #[test]
@@ -181,7 +229,7 @@ fn a_plaintext_upstream_off_loopback_needs_consent() {
         ("https://h/?q", ""),
     ] {
         let mistakes = Files::new(&with(base_url, more)).mistakes();
-        assert!(mistakes[0].starts_with("whiteboard.base_url: "), "{mistakes:?}");
+        assert!(mistakes[0].starts_with("inkpass.toml:3:12: whiteboard.base_url: "), "{mistakes:?}");
     }
 }
 
@@ -190,7 +238,7 @@ fn a_project_s_name_cannot_move_a_terminal_s_cursor() {
     for name in ["\"\"", "\"a\\u001b[2J\"", "\"a b\"", "\"a/b\""] {
         let settings = GOOD.replace("[projects.default]", &format!("[projects.{name}]"));
         let mistakes = Files::new(&settings).mistakes();
-        assert!(mistakes[0].starts_with("projects.") && !mistakes[0].contains('\u{1b}'), "{mistakes:?}");
+        assert!(mistakes[0].contains(": projects.") && !mistakes[0].contains('\u{1b}'), "{mistakes:?}");
     }
 }
 
@@ -204,7 +252,7 @@ fn the_upstream_is_the_vendor_s_unless_another_is_named() {
 #[test]
 fn a_line_is_counted_as_an_editor_does() {
     let mistakes = Files::new("[server]\nlisten = 1\nlisten = 2\n").mistakes();
-    assert!(mistakes[0].starts_with("inkpass.toml:3: "), "{mistakes:?}");
+    assert!(mistakes[0].starts_with("inkpass.toml:3:1: "), "{mistakes:?}");
 }
 
 #[test]
@@ -228,6 +276,9 @@ fn polling_faster_than_the_vendor_asks_for_is_for_an_emulator() {
         ["poll_interval = '2s'", "poll_interval = '0s'", "max_duration = '5m'", "max_duration = '10ms'"]
     {
         let mistakes = with("https://api.netless.link", watch).mistakes();
-        assert!(mistakes[0].starts_with("watch."), "{mistakes:?}");
+        assert!(
+            mistakes[0].starts_with("inkpass.toml:2:") && mistakes[0].contains(": watch."),
+            "{mistakes:?}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Nothing is left open by accident: neither who may call, nor what may be done.
 
-use inkpass::config::{Config, Sources};
+use inkpass::config::Sources;
 
-use super::{Files, GOOD};
+use super::{Files, GOOD, load};
 
 const POLICY: &str = r#"
 [[grants]]
@@ -15,7 +15,7 @@ tokens = [{ kind = "room", strongest_role = "writer", max_ttl = "1h" }]
 
 #[test]
 fn what_may_be_done_is_never_left_open_by_accident_either() {
-    let load = |settings: &str, policy: Option<&str>, insecure_allow_all: bool| {
+    let mistakes_of = |settings: &str, policy: Option<&str>, insecure_allow_all: bool| {
         let files =
             Files::new(&format!("{settings}\n[identity]\napi_keys_file = 'DIR/callers.toml'\n{GOOD}"));
         files.write(
@@ -29,22 +29,22 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
         let file = Some(files.directory.path().join("inkpass.toml"));
         let listen = Some("127.0.0.1:1".parse().unwrap());
         let sources = Sources { file, insecure_allow_all, listen, ..Sources::default() };
-        Config::load(&sources).err().unwrap_or_default().join("\n")
+        load(&sources).err().unwrap_or_default().join("\n")
     };
     let named = "[policy]\nfile = 'DIR/policy.toml'";
-    assert_eq!(load(named, Some(POLICY), false), "");
-    assert!(load("", None, false).contains("policy.file: is missing"));
-    assert_eq!(load("", None, true), "");
-    assert!(load(named, None, true).contains("policy.toml"), "a file that is named must be there");
+    assert_eq!(mistakes_of(named, Some(POLICY), false), "");
+    assert!(mistakes_of("", None, false).contains("policy.file: is missing"));
+    assert_eq!(mistakes_of("", None, true), "");
+    assert!(mistakes_of(named, None, true).contains("policy.toml"), "a file that is named must be there");
     let typo = POLICY.replace("max_ttl", "max_tll");
     assert!(
-        load(named, Some(&typo), false).contains("policy.toml: 7:55"),
+        mistakes_of(named, Some(&typo), false).contains("policy.toml:7:55: grants[0].tokens[0].max_tll: "),
         "{}",
-        load(named, Some(&typo), false)
+        mistakes_of(named, Some(&typo), false)
     );
     let stranger = POLICY.replace("\"default\"", "\"other\"");
     assert!(
-        load(named, Some(&stranger), false).contains("grants[0].projects"),
+        mistakes_of(named, Some(&stranger), false).contains("grants[0].projects"),
         "a project that there is not"
     );
 
@@ -54,7 +54,7 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
         ("on_failure = 'ignore'", Some("audit.on_failure: must be deny or allow")),
         ("salt_file = 'DIR/access'", Some("audit.salt_file: is open to other users")),
     ] {
-        let mistakes = load(&format!("{named}\n[audit]\n{audit}"), Some(POLICY), false);
+        let mistakes = mistakes_of(&format!("{named}\n[audit]\n{audit}"), Some(POLICY), false);
         assert!(
             mistake.map_or(mistakes.is_empty(), |mistake| mistakes.contains(mistake)),
             "{audit}: {mistakes}"
@@ -73,7 +73,7 @@ fn identity_mistakes(server: &str, identity: &str, insecure_allow_all: bool) -> 
         0o440,
     );
     let file = Some(files.directory.path().join("inkpass.toml"));
-    Config::load(&Sources { file, insecure_allow_all, ..Sources::default() }).err().unwrap_or_default()
+    load(&Sources { file, insecure_allow_all, ..Sources::default() }).err().unwrap_or_default()
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn who_may_call_is_never_left_open_by_accident() {
         (local, "trust_domains = 'example.org'", true, Some("identity.trust_domains: must be a list")),
         (local, "trust_domains = [7]", true, Some("identity.trust_domains[0]: must be text")),
         (local, "issuers = [{ name = 'a' }]", false, Some("identity.issuers[0].jwks_url: is missing")),
-        (local, "api_keys_file = 'DIR/secret'", false, Some("identity.api_keys_file: ")),
+        (local, "api_keys_file = 'DIR/secret'", false, Some("secret:1:")),
         (
             "tls_cert_file = 'DIR/access'\ntls_key_file = 'DIR/secret'",
             keys,

@@ -1,10 +1,8 @@
 //! The examples that a policy file carries with it, `[[tests]]`: a question, and what is expected.
 
-use super::{
-    document::{Fields, Optional},
-    parts::{read_kind, read_region, read_role},
-};
+use super::parts::{read_kind, read_region, read_role};
 use crate::{
+    document::{Fields, Optional},
     methods::{Action, Rpc},
     policy::{
         grant::{Ask, Denial, Mint, Missing},

@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     KnownProjects,
-    document::{Fields, Node},
     parts::{read_quota, read_region, read_tokens},
 };
 use crate::{
+    document::{Fields, Node},
     methods::{Rpc, RpcSet},
     policy::{grant::Grant, meter::Meter, principal::Pattern, quota::Quota},
 };

@@ -1,9 +1,8 @@
 //! The policy file: read to its end, every mistake with its line and column.
 //!
-//! Default deny: what no grant allows is refused. So whatever in a file could mean less or more than
-//! it seems to, such as an unknown key, is a mistake, and a file with one is no policy at all.
+//! Default deny: what no grant allows is refused. So anything in a file that could mean less or more
+//! than it seems to, such as an unknown key, is a mistake, and a file with one is no policy at all.
 
-mod document;
 mod examples;
 mod grants;
 mod parts;
@@ -14,20 +13,18 @@ use std::{
     sync::Arc,
 };
 
-pub use self::{
-    document::Mistake,
-    examples::{Example, mint_of, region_fits},
-};
-use self::{
-    document::{Document, Fields, Node},
-    examples::read_example,
-    grants::GrantReader,
-};
+use zeroize::Zeroizing;
+
+pub use self::examples::{Example, mint_of, region_fits};
+use self::{examples::read_example, grants::GrantReader};
 use super::{grant::Grant, rules::Rules};
-use crate::file::OpenFile;
+use crate::document::{Document, Fields, Mistake, Node};
 
 /// The longest policy file, in bytes: four times what a `ConfigMap` holds.
 const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// What is said of a key that a policy does not have.
+const UNKNOWN: &str = "is not a known key";
 
 /// The projects that there are, where that is known: a grant for any other is a mistake.
 #[derive(Clone, Debug, Default)]
@@ -51,11 +48,10 @@ impl Rules {
         projects: Option<&KnownProjects>,
         before: Option<&Self>,
     ) -> Result<Self, Vec<Mistake>> {
-        let text = read(path).map_err(|what| vec![Mistake { line: 0, column: 0, what }])?;
-        Self::parse(&text, projects, before)
+        Self::read(Document::read(path, LONGEST, UNKNOWN)?, projects, before)
     }
 
-    /// The same, of a policy that was read already.
+    /// The same of a text.
     ///
     /// # Errors
     /// Every mistake, in the order of the file.
@@ -64,13 +60,17 @@ impl Rules {
         projects: Option<&KnownProjects>,
         before: Option<&Self>,
     ) -> Result<Self, Vec<Mistake>> {
-        let document = Document::new(text);
-        let read = document.parse().map(|root| read_root(root, projects, before));
-        let mistakes = document.into_mistakes();
-        match read {
-            Some((grants, examples)) if mistakes.is_empty() => Ok(Self::new(grants, examples)),
-            _ => Err(mistakes),
-        }
+        let document = Document::new("", Zeroizing::new(text.to_owned()), UNKNOWN);
+        Self::read(document, projects, before)
+    }
+
+    fn read(
+        document: Document,
+        projects: Option<&KnownProjects>,
+        before: Option<&Self>,
+    ) -> Result<Self, Vec<Mistake>> {
+        let read = document.root().map(|root| read_root(root, projects, before));
+        document.finish(read).map(|(grants, examples)| Self::new(grants, examples))
     }
 }
 
@@ -93,12 +93,6 @@ fn default_project<'a>(
     let mut named = grants.flat_map(|grant| &grant.projects);
     let only = named.next()?;
     named.all(|other| other == only).then(|| only.to_string())
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let content = OpenFile::open(path).and_then(|file| file.read(LONGEST));
-    let content = content.map_err(|error| error.to_string())?;
-    String::from_utf8(content.to_vec()).map_err(|_| "is not UTF-8".to_owned())
 }
 
 fn read_root(

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::document::{Fields, Node};
 use crate::{
+    document::{Fields, Node},
     policy::{grant::TokenRule, limits::Limits, quota::Quota},
     region::Region,
     token::{Kind, Role},

@@ -1,0 +1,153 @@
+//! The types that a single setting can have, each with its form as text and in TOML.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use toml::de::DeValue;
+use url::Url;
+
+use crate::{
+    audit::{OnFailure, Output},
+    keyring::KeyState,
+    region::Region,
+    telemetry::{LogFormat, LogLevel},
+    token::Role,
+};
+
+/// A type that a single setting can have.
+pub(super) trait Setting: Sized {
+    /// What is expected, to follow "must be".
+    const EXPECTED: &'static str;
+
+    fn from_text(text: &str) -> Option<Self>;
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        Self::from_text(value.as_str()?)
+    }
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Setting for String {
+    const EXPECTED: &'static str = "text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+impl Setting for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        match value {
+            DeValue::Float(number) => number.as_str().parse().ok(),
+            DeValue::Integer(number) => {
+                i32::from_str_radix(number.as_str(), number.radix()).ok().map(Self::from)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Setting for SocketAddr {
+    const EXPECTED: &'static str = "an address with a port, such as \"0.0.0.0:50051\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for PathBuf {
+    const EXPECTED: &'static str = "the path of a file";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.into())
+    }
+}
+
+impl Setting for Duration {
+    const EXPECTED: &'static str = "a duration with its unit, such as \"10m\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        humantime::parse_duration(text).ok()
+    }
+}
+
+impl Setting for Region {
+    const EXPECTED: &'static str = "one of us-sv, sg, in-mum, eu, gb-lon, cn-hz";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for Url {
+    const EXPECTED: &'static str = "an http or https URL, such as \"https://api.netless.link\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Self::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    }
+}
+
+/// The role of `whiteboard.switch_scene_role`.
+impl Setting for Role {
+    const EXPECTED: &'static str = "writer or admin";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|role| *role != Self::Reader)
+    }
+}
+
+impl Setting for LogFormat {
+    const EXPECTED: &'static str = "json or text";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for LogLevel {
+    const EXPECTED: &'static str = "one of error, warn, info, debug, trace";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for Output {
+    const EXPECTED: &'static str = "stdout, or the path of a file";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|_| !text.is_empty())
+    }
+}
+
+impl Setting for OnFailure {
+    const EXPECTED: &'static str = "deny or allow";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Setting for KeyState {
+    const EXPECTED: &'static str = "one of active, retiring, verify-only";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
