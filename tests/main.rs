@@ -13,6 +13,7 @@ mod errors;
 mod helpers;
 mod identity;
 mod keyring;
+mod layers;
 mod methods;
 mod policy;
 mod protos;
