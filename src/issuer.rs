@@ -11,7 +11,7 @@ use crate::{
     entropy::Entropy,
     keyring::{Keyring, LiveKeyring, Project},
     methods::Rpc,
-    policy::{Denial, Grant, LiveRules, Mint, Missing, QuotaExceeded, Rules, WatchPlace, charge_batch},
+    policy::{Denial, Grant, LiveRules, Mint, MissingRight, QuotaExceeded, Rules, WatchSlot, charge_batch},
     region::Region,
     stability::{Stability, Unstable},
     token::{
@@ -151,7 +151,7 @@ impl Issuer {
     ///
     /// # Errors
     /// [`Refusal::QuotaExceeded`].
-    pub fn charge(&self, caller: &Principal, rpc: Rpc, permit: &Permit) -> Result<WatchPlace, Refusal> {
+    pub fn charge(&self, caller: &Principal, rpc: Rpc, permit: &Permit) -> Result<WatchSlot, Refusal> {
         let cost = rpc.cost(u32::from(permit.mint.is_some()));
         Ok(permit.grant.charge(caller.as_str(), cost, Instant::now())?)
     }
@@ -191,7 +191,7 @@ impl Issuer {
         let rules = self.rules.now();
         let verifiable = rules.may_verify(caller.as_str());
         let meant = match project {
-            "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(Missing::Rpc).into()),
+            "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(MissingRight::Rpc).into()),
             "" => None,
             name => {
                 let ask =

@@ -13,10 +13,8 @@ mod fetch;
 mod jwk;
 mod jwks;
 mod jwt;
-mod principal;
 mod settings;
-mod spiffe;
-mod strangers;
+mod unauthenticated;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,13 +26,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::settings::is_loopback;
 pub use self::{
     api_keys::{ApiKeys, Digest, NewKey},
-    principal::{NotAPrincipal, Principal},
     settings::{IssuerSettings, Settings},
 };
 use self::{
     cause::Cause, certificate::Certificates, credential::Credential, jwks::Jwks, jwt::Token,
-    strangers::Strangers,
+    unauthenticated::Unauthenticated,
 };
+pub use crate::principal::Principal;
 use crate::{clock::Clock, reload::Reload, telemetry::Metrics};
 
 /// How often issuers' keys are fetched.
@@ -50,7 +48,7 @@ pub struct Callers {
     api_keys: Option<Arc<ApiKeys>>,
     issuers: Vec<Jwks>,
     certificates: Certificates,
-    strangers: Strangers,
+    unauthenticated: Unauthenticated,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,7 +73,7 @@ impl Callers {
             api_keys: settings.api_keys_file.clone().map(ApiKeys::load).transpose()?.map(Arc::new),
             issuers: settings.issuers.iter().map(issuer).collect(),
             certificates,
-            strangers: Strangers::new(clock.clone(), metrics),
+            unauthenticated: Unauthenticated::new(clock.clone(), metrics),
             clock,
         })
     }
@@ -132,7 +130,7 @@ impl Callers {
 
         let mut key = issuer.find(&name.kid, name.algorithm);
         if matches!(key, Err(Cause::KeyUnknown | Cause::KeysUnavailable)) {
-            if !self.strangers.take() {
+            if !self.unauthenticated.take() {
                 return Err(Cause::RateLimited);
             }
             issuer.renew().await;
@@ -142,18 +140,19 @@ impl Callers {
         Ok(principal)
     }
 
-    /// Takes from the bucket, unless that was done before the issuer was asked.
+    /// Counts the call against the rate limit of unauthenticated callers, unless that was done before
+    /// the issuer was asked.
     fn refuse(&self, cause: Cause) -> Unknown {
         let cause = match cause {
             Cause::RateLimited | Cause::KeyUnknown | Cause::KeysUnavailable => cause,
-            cause if self.strangers.take() => cause,
+            cause if self.unauthenticated.take() => cause,
             // Nothing was looked up, and nothing will be.
             Cause::NoCredential | Cause::SeveralCredentials | Cause::Malformed | Cause::IssuerUnknown => {
                 Cause::RateLimited
             }
             cause => cause,
         };
-        self.strangers.count(cause);
+        self.unauthenticated.count(cause);
         if cause != Cause::RateLimited {
             tracing::debug!(cause = cause.name(), "a caller is unknown");
         }

@@ -4,7 +4,8 @@ use std::{collections::HashSet, fmt::Display, path::PathBuf};
 
 use url::{Host, Url};
 
-use super::{ApiKeys, fetch, principal::is_issuer_name, spiffe::is_trust_domain};
+use super::{ApiKeys, fetch};
+use crate::principal::{is_issuer_name, is_trust_domain};
 
 /// `[identity]`.
 #[derive(Clone, Debug, Default)]

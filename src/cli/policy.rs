@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     methods::Rpc,
-    policy::{Ask, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rules, mint_of, region_fits},
+    policy::{
+        AccessRequest, Decision, Denial, Grant, KnownProjects, Mistake, Quota, Rules, mint_of, region_fits,
+    },
+    principal::Principal,
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -30,7 +33,7 @@ pub(super) enum PolicyCommand {
 pub(super) struct Explain {
     /// Who asks, such as k8s:classroom/api
     #[arg(long)]
-    principal: String,
+    principal: Principal,
     /// The call, such as inkpass.v1.TokenService/IssueToken
     #[arg(long)]
     rpc: Rpc,
@@ -104,9 +107,9 @@ impl Explain {
         };
         let mint = mint_of(self.rpc, self.kind, self.role, lifetime).map_err(usage)?;
 
-        let ask = Ask { rpc: self.rpc, project: &project, region, mint };
-        let decided = rules.decide(&self.principal, &ask);
-        let grants: Vec<_> = rules.explain(&self.principal, &ask).collect();
+        let request = AccessRequest { rpc: self.rpc, project: &project, region, mint };
+        let decided = rules.decide(self.principal.as_str(), &request);
+        let grants: Vec<_> = rules.explain(self.principal.as_str(), &request).collect();
         print(&match self.output.get() {
             Output::Text => in_words(&file.display().to_string(), &decided, &grants),
             Output::Json => format!("{:#}\n", in_json(&decided, &grants)),

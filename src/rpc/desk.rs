@@ -16,7 +16,7 @@ use crate::{
     clock::UnixMillis,
     issuer::{Issued, Issuer, Permit},
     methods::Rpc,
-    policy::WatchPlace,
+    policy::WatchSlot,
 };
 
 /// What every call passes.
@@ -34,7 +34,7 @@ impl Desk {
         &self,
         caller: &Caller,
         entry: &Entry<'_>,
-    ) -> Result<(Permit, WatchPlace), Error> {
+    ) -> Result<(Permit, WatchSlot), Error> {
         let permit = match self.issuer.decide(&caller.principal, &entry.ask) {
             Ok(permit) => permit,
             Err(refusal) => return Err(self.deny(caller, entry, &[], refusal.into()).await),

@@ -24,7 +24,7 @@ use crate::{
     issuer::{Ask, Issued, Minting, Permit},
     methods::Rpc,
     outcome::{InMemory, Key, Outcomes},
-    policy::{Mint, WatchPlace},
+    policy::{Mint, WatchSlot},
     proto::{Token, TokenGrant},
     token::{Kind, Scope, Uuid},
     watcher::{self, Watcher},
@@ -91,7 +91,7 @@ impl House {
         &self,
         caller: &Caller,
         entry: &Entry<'_>,
-    ) -> Result<(Permit, Access, WatchPlace), Error> {
+    ) -> Result<(Permit, Access, WatchSlot), Error> {
         let (permit, place) = self.desk.decide(caller, entry).await?;
         let region = permit.region.ok_or(Error::Internal("a call upstream was allowed without a region"))?;
         self.desk.allow(caller, entry, from_ref(&permit), &[]).await?;
@@ -105,7 +105,7 @@ impl House {
         rpc: Rpc,
         request: &Request<T>,
         target: &Target<'_>,
-    ) -> Result<(Access, WatchPlace), Error> {
+    ) -> Result<(Access, WatchSlot), Error> {
         let Target { project, access_key, region, uuid } = *target;
         let ask = Ask { rpc, project, access_key, region, mint: None };
         let entry = Entry { uuid: uuid.as_str(), ..Entry::of(ask) };

@@ -9,7 +9,7 @@ use tonic::{Status, codegen::BoxStream};
 
 use super::{Error, conversions::describe, status::Missing};
 use crate::{
-    policy::WatchPlace,
+    policy::WatchSlot,
     proto::WatchConversionResponse,
     watcher::{Failure, Watch},
 };
@@ -21,7 +21,7 @@ pub struct Deadline(pub Instant);
 struct Stream {
     watch: Watch,
     /// Counts the watch against its caller's quota until it is dropped.
-    _place: WatchPlace,
+    _place: WatchSlot,
     expiry: Instant,
     /// What it ends with at its expiry.
     at_expiry: fn() -> Error,
@@ -30,7 +30,7 @@ struct Stream {
 
 /// `longest`: when the watch expires, unless the caller's deadline is earlier.
 pub(super) fn stream(
-    (watch, place): (Watch, WatchPlace),
+    (watch, place): (Watch, WatchSlot),
     longest: Instant,
     deadline: Option<Deadline>,
     stopping: CancellationToken,
