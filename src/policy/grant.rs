@@ -124,6 +124,19 @@ pub(super) struct TokenRule {
     pub(super) permanent: bool,
 }
 
+/// What a request requires of a grant: all that is the same whichever the grant, worked out once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requirements {
+    rpc: Rpc,
+    /// Whether a token needs `IssueToken` too.
+    issue_token: bool,
+    /// The token to be minted. An error: the RPC cannot mint it, or cannot do without one.
+    token: Result<Option<Mint>, MissingRight>,
+    /// Whether the call needs a region.
+    goes_upstream: bool,
+    region: Option<Region>,
+}
+
 /// The policy of a service that has no policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Everyone {
@@ -178,38 +191,43 @@ impl Grant {
         self.meter.as_ref().map(|meter| meter.quota())
     }
 
-    /// What this grant alone says of a request that it names the principal and the project of: the
-    /// lifetime of the token, if one is minted. The other parameters are [`AccessRequest`]'s.
-    pub(super) fn judge(
-        &self,
-        rpc: Rpc,
-        region: Option<Region>,
-        mint: Option<Mint>,
-    ) -> Result<Option<Lifetime>, Denial> {
-        if !self.rpcs.contains(rpc) {
+    /// What this grant alone says of a request whose principal and project it names: the lifetime of
+    /// the token, if one is minted.
+    #[inline]
+    pub(super) fn judge(&self, request: &Requirements) -> Result<Option<Lifetime>, Denial> {
+        if !self.rpcs.contains(request.rpc) {
             return Err(Denial::PolicyDenied(MissingRight::Rpc));
         }
-        let rule = self.token_rule(rpc, mint).map_err(Denial::PolicyDenied)?;
-        if rpc.goes_upstream() && !region.is_some_and(|region| self.regions.contains(&region)) {
+        let token = match request.token.map_err(Denial::PolicyDenied)? {
+            Some(mint) => {
+                Some((self.token_rule(request, mint).map_err(Denial::PolicyDenied)?, mint.lifetime))
+            }
+            None => None,
+        };
+        if request.goes_upstream && !request.region.is_some_and(|region| self.regions.contains(&region)) {
             return Err(Denial::RegionForbidden);
         }
-        let requested = mint.and_then(|mint| mint.lifetime);
-        rule.map(|rule| rule.lifetime(requested)).transpose()
+        token.map(|(rule, requested)| rule.lifetime(requested)).transpose()
     }
 
-    /// The rule of the token that is minted.
-    fn token_rule(&self, rpc: Rpc, mint: Option<Mint>) -> Result<Option<&TokenRule>, MissingRight> {
-        let Some(Mint { kind, role, .. }) = mint else {
-            return if rpc.mints() { Err(MissingRight::Kind) } else { Ok(None) };
-        };
-        if !rpc.can_mint(kind) {
-            return Err(MissingRight::Kind);
-        }
-        if !rpc.mints() && !self.rpcs.contains(Rpc::IssueToken) {
+    fn token_rule(&self, request: &Requirements, mint: Mint) -> Result<&TokenRule, MissingRight> {
+        if request.issue_token && !self.rpcs.contains(Rpc::IssueToken) {
             return Err(MissingRight::IssueToken);
         }
-        let rule = self.tokens[kind as usize].as_ref().ok_or(MissingRight::Kind)?;
-        if role < rule.strongest { Err(MissingRight::Role) } else { Ok(Some(rule)) }
+        let rule = self.tokens[mint.kind as usize].as_ref().ok_or(MissingRight::Kind)?;
+        if mint.role < rule.strongest { Err(MissingRight::Role) } else { Ok(rule) }
+    }
+}
+
+impl Requirements {
+    /// The parameters are [`AccessRequest`]'s.
+    pub(super) fn new(rpc: Rpc, region: Option<Region>, mint: Option<Mint>) -> Self {
+        let token = match mint {
+            Some(mint) if !rpc.can_mint(mint.kind) => Err(MissingRight::Kind),
+            None if rpc.mints() => Err(MissingRight::Kind),
+            mint => Ok(mint),
+        };
+        Self { rpc, issue_token: !rpc.mints(), token, goes_upstream: rpc.goes_upstream(), region }
     }
 }
 

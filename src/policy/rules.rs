@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     file::Example,
-    grant::{AccessRequest, Denial, Everyone, Grant, Mint},
+    grant::{AccessRequest, Denial, Everyone, Grant, Mint, Requirements},
     index::{Index, Lists},
 };
 use crate::{methods::Rpc, region::Region, token::Lifetime};
@@ -101,14 +101,12 @@ impl Rules {
         request: &'a AccessRequest<'_>,
     ) -> impl Iterator<Item = (&'a Grant, Result<Option<Lifetime>, Denial>)> + use<'a> {
         let positions: BTreeSet<_> = self.index.iter().flat_map(|index| index.of(principal)).collect();
-        positions.into_iter().map(|position| {
+        let requirements = Requirements::new(request.rpc, request.region, request.mint);
+        positions.into_iter().map(move |position| {
             let grant = &*self.grants[position as usize];
             let is_for_project = grant.projects.iter().any(|project| **project == *request.project);
-            let judged = if is_for_project {
-                grant.judge(request.rpc, request.region, request.mint)
-            } else {
-                Err(Denial::ProjectUnknown)
-            };
+            let judged =
+                if is_for_project { grant.judge(&requirements) } else { Err(Denial::ProjectUnknown) };
             (grant, judged)
         })
     }
@@ -127,11 +125,12 @@ impl<'a> Admitted<'a> {
         region: Option<Region>,
         mint: Option<Mint>,
     ) -> Result<Decision<'a>, Denial> {
+        let requirements = Requirements::new(rpc, region, mint);
         let (mut first, mut furthest) = (None, Denial::ProjectUnknown);
         for list in self.found.as_slice() {
             let before = first.map_or(u32::MAX, |(position, _)| position);
             for position in list.iter().copied().take_while(|position| *position < before) {
-                match self.grants[position as usize].judge(rpc, region, mint) {
+                match self.grants[position as usize].judge(&requirements) {
                     Ok(lifetime) => {
                         first = Some((position, lifetime));
                         break;
