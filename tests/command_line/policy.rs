@@ -155,7 +155,7 @@ fn a_principal_that_no_caller_can_have_is_wrong_usage() {
     }
     let error = fail(64, &["policy", "test", &never]);
     let place =
-        format!("{never}:3:75: grants[0].principals[2]: a principal is oidc:<issuer name>/<subject>; ");
+        format!("{never}:3:78: grants[0].principals[2]: a principal is oidc:<issuer name>/<subject>; ");
     assert!(error.contains(&place), "{error}");
 }
 

@@ -155,7 +155,7 @@ fn a_principal_that_no_caller_can_have_is_a_mistake() {
         (&long, "a principal is key:<name>; the name is 1 to 63 of 0-9 A-Z a-z . _ and -".to_owned()),
     ] {
         let granted = CLASSROOM.replace("key:billing", principal);
-        assert_eq!(mistakes(&granted), [format!("3:75: grants[0].principals[2]: {mistake}")]);
+        assert_eq!(mistakes(&granted), [format!("3:78: grants[0].principals[2]: {mistake}")]);
         let tested = CLASSROOM.replace("principal = \"k8s:classroom/api\"", &format!("principal = \"{principal}\""));
         let expected = "10:13: tests[0].principal: must be a principal in full, such as k8s:classroom/api, without a *";
         assert_eq!(mistakes(&tested), [expected]);
