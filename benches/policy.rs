@@ -1,8 +1,9 @@
-//! What a decision costs with ten, a thousand and ten thousand grants: `cargo bench --bench policy`.
+//! What a decision costs: `cargo bench --bench policy`.
 //!
-//! Twice: each grant for callers of its own, and all of them for the same caller. Each figure is the
-//! best of several rounds, which is the least disturbed one. It uses no crate for that, so that
-//! anyone can run it.
+//! The file grows, and so does the number of its grants that name the caller. Half of those name it
+//! in full and half by a wildcard, and they are spread over the file. Each figure is the best of
+//! several rounds, which is the least disturbed one. It uses no crate for that, so that anyone can
+//! run it.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
@@ -14,75 +15,80 @@ use std::{
 
 use inkpass::{
     methods::Rpc,
-    policy::{Ask, Mint, Rules},
+    policy::{AccessRequest, Mint, Rules},
     region::Region,
     token::{Kind, Lifetime, Role},
 };
 
 const ROUNDS: u32 = 20;
 const CALLS: u32 = 20_000;
+const CALLER: &str = "k8s:team/api";
 
 fn main() {
-    println!("nanoseconds a decision              allowed   denied   with a region");
-    for (what, alike) in [("each for callers of its own", false), ("all for the same caller", true)] {
-        for grants in [10, 1_000, 10_000] {
+    println!("nanoseconds a decision");
+    println!("of the caller   of the file   first allows   last allows   last creates   none allows");
+    for own in [1, 5, 10, 20, 100] {
+        for grants in [10, 1_000, 10_000].into_iter().filter(|grants| *grants >= own) {
             let begin = Instant::now();
-            let rules = Rules::parse(&policy(grants, alike), None, None).unwrap();
-            let compiled = begin.elapsed();
-            let caller =
-                if alike { "k8s:team/api".to_owned() } else { format!("k8s:team-{}/api", grants - 1) };
-            let issue = ask(Rpc::IssueToken, Role::Writer, Some(longest(grants, alike)));
-            let denied = ask(Rpc::IssueToken, Role::Admin, None);
-            let create = ask(Rpc::CreateRoom, Role::Writer, None);
+            let rules = Rules::parse(&policy(grants, own), None, None).unwrap();
+            let loaded = begin.elapsed();
+            let longest = Lifetime::ttl(max_ttl(own - 1)).unwrap();
+            let first = request(Rpc::IssueToken, Role::Writer, None);
+            let last = request(Rpc::IssueToken, Role::Writer, Some(longest));
+            let create = request(Rpc::CreateRoom, Role::Writer, Some(longest));
+            let denied = request(Rpc::IssueToken, Role::Admin, None);
             println!(
-                "{grants:>6} grants, {what:<28} {:>5} {:>8} {:>8}   compiled in {compiled:.0?}",
-                measure(|| rules.decide(&caller, &issue).is_ok()),
-                measure(|| rules.decide(&caller, &denied).is_err()),
-                measure(|| rules.decide(&caller, &create).is_ok()),
+                "{own:>13} {grants:>13} {:>14} {:>13} {:>14} {:>13}   read in {loaded:.0?}",
+                measure(|| rules.decide(CALLER, &first).is_ok()),
+                measure(|| rules.decide(CALLER, &last).is_ok()),
+                measure(|| rules.decide(CALLER, &create).is_ok()),
+                measure(|| rules.decide(CALLER, &denied).is_err()),
             );
         }
     }
     println!("nanoseconds to charge a quota: {}", charge());
 }
 
-/// The ttl that only the last of grants for the same caller allows.
-fn longest(grants: u32, alike: bool) -> Lifetime {
-    let seconds = if alike { 3600 + grants - 1 } else { 3600 };
-    Lifetime::ttl(Duration::from_secs(seconds.into())).unwrap()
+/// Each grant of the caller allows a longer lifetime than those before it, so none is superfluous.
+fn max_ttl(nth: u32) -> Duration {
+    Duration::from_secs(3600 + u64::from(nth))
 }
 
-/// None makes another one superfluous: where they are for the same caller, each allows a longer ttl.
-fn policy(grants: u32, alike: bool) -> String {
-    let mut text = String::new();
+/// `own` of the grants name the caller.
+fn policy(grants: u32, own: u32) -> String {
+    let (mut text, mut nth) = (String::new(), 0);
     for index in 0..grants {
-        let team = if alike { "team".to_owned() } else { format!("team-{index}") };
-        let longest = if alike { 3600 + index } else { 3600 };
+        let is_own = index * own / grants >= nth && nth < own;
+        let team = if is_own { "team".to_owned() } else { format!("team-{index}") };
+        let account = if nth % 2 == 0 { "api" } else { "*" };
+        let ttl = max_ttl(nth).as_secs();
+        nth += u32::from(is_own);
         let _ = writeln!(
             text,
             r#"[[grants]]
 name = "grant-{index}"
-principals = ["k8s:{team}/*", "spiffe://example.org/ns/{team}/sa/api"]
+principals = ["k8s:{team}/{account}", "spiffe://example.org/ns/{team}/sa/api"]
 rpcs = ["inkpass.v1.TokenService/IssueToken", "inkpass.v1.RoomService/*"]
 projects = ["default"]
 regions = ["us-sv", "eu"]
-tokens = [{{ kind = "room", strongest_role = "writer", default_ttl = "1h", max_ttl = "{longest}s" }}]
+tokens = [{{ kind = "room", strongest_role = "writer", default_ttl = "1h", max_ttl = "{ttl}s" }}]
 quota = {{ tokens_per_second = 1000000, burst = 1000000 }}"#
         );
     }
     text
 }
 
-fn ask(rpc: Rpc, role: Role, lifetime: Option<Lifetime>) -> Ask<'static> {
+fn request(rpc: Rpc, role: Role, lifetime: Option<Lifetime>) -> AccessRequest<'static> {
     let mint = Some(Mint { kind: Kind::Room, role, lifetime });
-    Ask { rpc, project: "default", region: Some(Region::Eu), mint }
+    AccessRequest { rpc, project: "default", region: Some(Region::Eu), mint }
 }
 
 fn charge() -> u128 {
-    let rules = Rules::parse(&policy(1, true), None, None).unwrap();
+    let rules = Rules::parse(&policy(1, 1), None, None).unwrap();
     let (grant, start, mut calls) = (&rules.grants()[0], Instant::now(), 0);
     measure(|| {
         calls += 1;
-        grant.charge("k8s:team/api", Rpc::IssueToken.cost(1), start + Duration::from_micros(calls)).is_ok()
+        grant.charge(CALLER, Rpc::IssueToken.cost(1), start + Duration::from_micros(calls)).is_ok()
     })
 }
 

@@ -6,7 +6,7 @@ use opentelemetry::trace::{TraceContextExt, TraceId};
 use tonic::Request;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::caller::Principal;
+use crate::principal::Principal;
 
 /// Who calls, and how the call is named. An extension of each request that came through the server.
 #[derive(Clone, Debug)]

@@ -18,9 +18,9 @@ use tonic::async_trait;
 use tracing::Instrument;
 
 use crate::{
-    caller::Principal,
     clock::Clock,
     methods::Rpc,
+    principal::Principal,
     whiteboard::{Effect, Error},
 };
 

@@ -62,6 +62,10 @@ pub mod methods;
 #[cfg(feature = "server")]
 pub mod policy;
 #[cfg(feature = "server")]
+pub mod principal;
+#[cfg(feature = "server")]
+mod rate_limiter;
+#[cfg(feature = "server")]
 pub mod reload;
 #[cfg(feature = "server")]
 pub mod rpc;

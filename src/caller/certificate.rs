@@ -8,8 +8,8 @@ use x509_parser::{
     asn1_rs::Tag, certificate::X509Certificate, error::X509Error, extensions::GeneralName, prelude::FromDer,
 };
 
-use super::{Cause, Principal, spiffe};
-use crate::clock::UnixMillis;
+use super::{Cause, Principal};
+use crate::{clock::UnixMillis, principal::trust_domain};
 
 /// Which names are principals.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ impl Certificates {
 
     fn name(&self, names: &[GeneralName<'_>]) -> Result<Principal, Cause> {
         if let Some(uri) = only(names, URI)? {
-            let trust_domain = spiffe::trust_domain(uri).ok_or(Cause::CertificateName)?;
-            if !self.trust_domains.iter().any(|trusted| trusted == trust_domain) {
+            let domain = trust_domain(uri).ok_or(Cause::CertificateName)?;
+            if !self.trust_domains.iter().any(|trusted| trusted == domain) {
                 return Err(Cause::TrustDomain);
             }
             return uri.parse().map_err(|_| Cause::CertificateName);

@@ -14,10 +14,8 @@ mod fetch;
 mod jwk;
 mod jwks;
 mod jwt;
-mod principal;
 mod settings;
-mod spiffe;
-mod strangers;
+mod unauthenticated;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,13 +28,13 @@ pub(crate) use self::settings::is_loopback;
 pub use self::{
     api_keys::{ApiKeys, NewKey},
     digest::Digest,
-    principal::{NotAPrincipal, Principal},
     settings::{Identity, IssuerSettings, Settings},
 };
 use self::{
     cause::Cause, certificate::Certificates, credential::Credential, jwks::Jwks, jwt::Token,
-    strangers::Strangers,
+    unauthenticated::Unauthenticated,
 };
+pub use crate::principal::Principal;
 use crate::{clock::Clock, reload::Reload, telemetry::Metrics};
 
 /// How often issuers' keys are fetched.
@@ -52,7 +50,7 @@ pub struct Callers {
     api_keys: Option<Arc<ApiKeys>>,
     issuers: Vec<Jwks>,
     certificates: Certificates,
-    strangers: Strangers,
+    unauthenticated: Unauthenticated,
     clock: Arc<dyn Clock>,
 }
 
@@ -65,7 +63,7 @@ impl Callers {
             api_keys: identity.api_keys,
             issuers: identity.issuers.into_iter().map(issuer).collect(),
             certificates: identity.certificates,
-            strangers: Strangers::new(clock.clone(), metrics),
+            unauthenticated: Unauthenticated::new(clock.clone(), metrics),
             clock,
         }
     }
@@ -123,7 +121,7 @@ impl Callers {
 
         let mut key = issuer.find(&name.kid, name.algorithm);
         if matches!(key, Err(Cause::KeyUnknown | Cause::KeysUnavailable)) {
-            if !self.strangers.take() {
+            if !self.unauthenticated.take() {
                 return Err(Cause::RateLimited);
             }
             issuer.renew().await;
@@ -133,18 +131,19 @@ impl Callers {
         Ok(principal)
     }
 
-    /// Takes from the bucket, unless that was done before the issuer was asked.
+    /// Counts the call against the rate limit of unauthenticated callers, unless that was done before
+    /// the issuer was asked.
     fn refuse(&self, cause: Cause) -> Unknown {
         let cause = match cause {
             Cause::RateLimited | Cause::KeyUnknown | Cause::KeysUnavailable => cause,
-            cause if self.strangers.take() => cause,
+            cause if self.unauthenticated.take() => cause,
             // Nothing was looked up, and nothing will be.
             Cause::NoCredential | Cause::SeveralCredentials | Cause::Malformed | Cause::IssuerUnknown => {
                 Cause::RateLimited
             }
             cause => cause,
         };
-        self.strangers.count(cause);
+        self.unauthenticated.count(cause);
         if cause != Cause::RateLimited {
             tracing::debug!(cause = cause.name(), "a caller is unknown");
         }

@@ -4,8 +4,12 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
 use url::Url;
 
-use super::{ApiKeys, certificate::Certificates, fetch, principal::is_issuer_name, spiffe::is_trust_domain};
-use crate::{document::Mistake, loopback};
+use super::{ApiKeys, certificate::Certificates, fetch};
+use crate::{
+    document::Mistake,
+    loopback,
+    principal::{is_issuer_name, is_trust_domain},
+};
 
 /// `[identity]`.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     config::{known, load_policy_settings},
     methods::Rpc,
-    policy::{Ask, Decision, Denial, Grant, Quota, Rules, mint_of, region_fits},
+    policy::{AccessRequest, Decision, Denial, Grant, Quota, Rules, mint_of, region_fits},
+    principal::Principal,
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -30,7 +31,7 @@ pub(super) enum PolicyCommand {
 pub(super) struct Explain {
     /// Who asks, such as k8s:classroom/api
     #[arg(long)]
-    principal: String,
+    principal: Principal,
     /// The call, such as inkpass.v1.TokenService/IssueToken
     #[arg(long)]
     rpc: Rpc,
@@ -105,9 +106,9 @@ impl Explain {
         };
         let mint = mint_of(self.rpc, self.kind, self.role, lifetime).map_err(usage)?;
 
-        let ask = Ask { rpc: self.rpc, project: &project, region, mint };
-        let decided = rules.decide(&self.principal, &ask);
-        let grants: Vec<_> = rules.explain(&self.principal, &ask).collect();
+        let request = AccessRequest { rpc: self.rpc, project: &project, region, mint };
+        let decided = rules.decide(self.principal.as_str(), &request);
+        let grants: Vec<_> = rules.explain(self.principal.as_str(), &request).collect();
         print(&match self.output.get() {
             Output::Text => in_words(&file.display().to_string(), &decided, &grants),
             Output::Json => format!("{:#}\n", in_json(&decided, &grants)),

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     call::CallContext,
-    caller::Principal,
     clock::UnixMillis,
     entropy::Entropy,
     error::Error,
     keyring::{Keyring, LiveKeyring},
     methods::Rpc,
-    policy::{Denial, LiveRules, Rules, WatchPlace, charge_batch},
+    policy::{Denial, LiveRules, Rules, WatchSlot, charge_batch},
+    principal::Principal,
     stability::Stability,
     token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
     whiteboard::Access,
@@ -90,7 +90,7 @@ impl Authorizer {
         &self,
         record: &Record<'_>,
         params: &UpstreamParams<'_>,
-    ) -> Result<(UpstreamPermit, WatchPlace), Error> {
+    ) -> Result<(UpstreamPermit, WatchSlot), Error> {
         let Record { call: CallContext { principal, .. }, rpc, .. } = *record;
         let decided = decide_upstream(&self.keyring.now(), &self.rules.now(), principal, rpc, params);
         let permit = match decided {

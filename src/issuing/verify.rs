@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Authorizer;
 use crate::{
-    caller::Principal,
     error::Error,
     keyring::Project,
     methods::Rpc,
-    policy::{Denial, Missing},
+    policy::{Denial, MissingRight},
+    principal::Principal,
     token::{Presented, TokenError, Wanted, verify},
 };
 
@@ -38,7 +38,7 @@ impl Authorizer {
         let (keyring, rules) = (self.keyring.now(), self.rules.now());
         let verifiable = rules.may_verify(principal.as_str());
         let meant = match project {
-            "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(Missing::Rpc).into()),
+            "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(MissingRight::Rpc).into()),
             "" => None,
             name => {
                 let project = keyring.project(name).ok_or(Denial::ProjectUnknown)?;

@@ -4,27 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     limits::{Limits, MILLENNIUM},
-    meter::Meter,
-    principal::Pattern,
-    quota::Quota,
+    quota::{Quota, QuotaMeter},
 };
 use crate::{
     methods::{Rpc, RpcSet},
+    principal::Pattern,
     region::Region,
     token::{Kind, Lifetime, Role},
 };
 
-/// What one call asks the policy.
+/// What a caller wants to do: the policy allows or denies it.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct AccessRequest<'a> {
     /// The call.
     pub rpc: Rpc,
-    /// The project's own name: the default one is looked up before.
+    /// The project's name. It is never empty: the default project is looked up before.
     pub project: &'a str,
-    /// Where it goes: the region asked for, or the project's default. Not looked at where the call
-    /// does not go upstream; `None` where it does is refused.
+    /// The region that the call goes to: the requested one, or the project's default. Ignored where
+    /// the call does not go upstream; `None` where it does is denied.
     pub region: Option<Region>,
-    /// What it mints.
+    /// The token that it mints.
     pub mint: Option<Mint>,
 }
 
@@ -35,12 +34,12 @@ pub struct Mint {
     pub kind: Kind,
     /// Its role.
     pub role: Role,
-    /// How long it is to live; `None`: the grant's default.
+    /// The requested lifetime; `None`: the grant's default.
     pub lifetime: Option<Lifetime>,
 }
 
-/// Why a request is denied. Later ones got further: each says that some grant allows everything
-/// that the ones before it speak of.
+/// Why a request is denied. A later variant got further: some grant allows everything that the
+/// variants before it are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Denial {
     /// There is no such project, or the caller has no grant for it: `PROJECT_UNKNOWN`.
@@ -48,7 +47,7 @@ pub enum Denial {
     ProjectUnknown,
     /// `POLICY_DENIED`.
     #[error("{0}")]
-    PolicyDenied(Missing),
+    PolicyDenied(MissingRight),
     /// `REGION_FORBIDDEN`.
     #[error("no grant that allows this has the region")]
     RegionForbidden,
@@ -60,9 +59,9 @@ pub enum Denial {
     TtlAboveMaximum(Duration),
 }
 
-/// What no grant has.
+/// What no grant has, of a `POLICY_DENIED`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Missing {
+pub enum MissingRight {
     /// The call itself.
     #[error("no grant has this RPC")]
     Rpc,
@@ -72,7 +71,7 @@ pub enum Missing {
     /// The kind of token.
     #[error("no grant that has this RPC has this kind of token")]
     Kind,
-    /// A role as strong as this.
+    /// A role of this strength.
     #[error("no grant that has this RPC and kind of token has so strong a role")]
     Role,
 }
@@ -90,13 +89,13 @@ impl Denial {
         }
     }
 
-    /// Of a `POLICY_DENIED` what was missing: `rpc`, `kind` or `role`.
+    /// The missing right of a `POLICY_DENIED`: `rpc`, `kind` or `role`.
     #[must_use]
     pub const fn missing(self) -> Option<&'static str> {
         match self {
-            Self::PolicyDenied(Missing::Rpc | Missing::IssueToken) => Some("rpc"),
-            Self::PolicyDenied(Missing::Kind) => Some("kind"),
-            Self::PolicyDenied(Missing::Role) => Some("role"),
+            Self::PolicyDenied(MissingRight::Rpc | MissingRight::IssueToken) => Some("rpc"),
+            Self::PolicyDenied(MissingRight::Kind) => Some("kind"),
+            Self::PolicyDenied(MissingRight::Role) => Some("role"),
             _ => None,
         }
     }
@@ -113,7 +112,7 @@ pub struct Grant {
     pub(super) regions: Vec<Region>,
     /// By kind.
     pub(super) tokens: [Option<TokenRule>; 3],
-    pub(super) meter: Option<Arc<Meter>>,
+    pub(super) meter: Option<Arc<QuotaMeter>>,
 }
 
 /// What a grant says of a kind of token.
@@ -125,10 +124,23 @@ pub(super) struct TokenRule {
     pub(super) permanent: bool,
 }
 
-/// Whom a service serves that has no policy file.
+/// What a request requires of a grant: all that is the same whichever the grant, worked out once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requirements {
+    rpc: Rpc,
+    /// Whether a token needs `IssueToken` too.
+    issue_token: bool,
+    /// The token to be minted. An error: the RPC cannot mint it, or cannot do without one.
+    token: Result<Option<Mint>, MissingRight>,
+    /// Whether the call needs a region.
+    goes_upstream: bool,
+    region: Option<Region>,
+}
+
+/// The policy of a service that has no policy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Everyone {
-    /// Everything but permanent tokens, with the usual lifetimes: `--insecure-allow-all`.
+    /// Everything except permanent tokens, with the usual lifetimes: `--insecure-allow-all`.
     Usual,
     /// Permanent tokens too: `dev`.
     Permissive,
@@ -182,66 +194,57 @@ impl Grant {
     /// How long a token of this kind lives where a request does not say.
     #[must_use]
     pub fn default_lifetime(&self, kind: Kind) -> Lifetime {
-        self.token(kind).map_or(Limits::usual(kind).default, |rule| rule.default)
+        self.tokens[kind as usize].as_ref().map_or(Limits::usual(kind).default, |rule| rule.default)
     }
 
-    pub(super) const fn token(&self, kind: Kind) -> Option<&TokenRule> {
-        self.tokens[kind as usize].as_ref()
-    }
-
-    /// Whether a token beside what this call creates may be asked for.
-    pub(super) const fn may_mint_by(&self, rpc: Rpc) -> bool {
-        rpc.mints() || self.rpcs.contains(Rpc::IssueToken)
-    }
-
-    pub(super) fn names(&self, principal: &str) -> bool {
-        self.principals.iter().any(|pattern| pattern.covers(principal))
-    }
-
-    /// What this grant alone says of a request of a principal that it names: the lifetime of the
-    /// token, if it mints one.
-    pub(super) fn judge(&self, ask: &Ask<'_>) -> Result<Option<Lifetime>, Denial> {
-        if !self.projects.iter().any(|project| **project == *ask.project) {
-            return Err(Denial::ProjectUnknown);
+    /// What this grant alone says of a request whose principal and project it names: the lifetime of
+    /// the token, if one is minted.
+    #[inline]
+    pub(super) fn judge(&self, request: &Requirements) -> Result<Option<Lifetime>, Denial> {
+        if !self.rpcs.contains(request.rpc) {
+            return Err(Denial::PolicyDenied(MissingRight::Rpc));
         }
-        self.judge_within_project(ask)
-    }
-
-    /// The same, where the project is none of its business.
-    pub(super) fn judge_within_project(&self, ask: &Ask<'_>) -> Result<Option<Lifetime>, Denial> {
-        let (rpc, mint) = (ask.rpc, ask.mint);
-        let denied = |missing| Err(Denial::PolicyDenied(missing));
-        if !self.rpcs.contains(rpc) {
-            return denied(Missing::Rpc);
-        }
-        let rule = match mint {
-            None if rpc.mints() => return denied(Missing::Kind),
+        let token = match request.token.map_err(Denial::PolicyDenied)? {
+            Some(mint) => {
+                Some((self.token_rule(request, mint).map_err(Denial::PolicyDenied)?, mint.lifetime))
+            }
             None => None,
-            Some(mint) if !rpc.can_mint(mint.kind) => return denied(Missing::Kind),
-            Some(_) if !self.may_mint_by(rpc) => return denied(Missing::IssueToken),
-            Some(mint) => match self.token(mint.kind) {
-                None => return denied(Missing::Kind),
-                Some(rule) if mint.role < rule.strongest => return denied(Missing::Role),
-                Some(rule) => Some((rule, mint.lifetime)),
-            },
         };
-        if rpc.goes_upstream() && !ask.region.is_some_and(|region| self.regions.contains(&region)) {
+        if request.goes_upstream && !request.region.is_some_and(|region| self.regions.contains(&region)) {
             return Err(Denial::RegionForbidden);
         }
-        rule.map(|(rule, asked)| rule.lifetime(asked)).transpose()
+        token.map(|(rule, requested)| rule.lifetime(requested)).transpose()
+    }
+
+    fn token_rule(&self, request: &Requirements, mint: Mint) -> Result<&TokenRule, MissingRight> {
+        if request.issue_token && !self.rpcs.contains(Rpc::IssueToken) {
+            return Err(MissingRight::IssueToken);
+        }
+        let rule = self.tokens[mint.kind as usize].as_ref().ok_or(MissingRight::Kind)?;
+        if mint.role < rule.strongest { Err(MissingRight::Role) } else { Ok(rule) }
+    }
+}
+
+impl Requirements {
+    /// The parameters are [`AccessRequest`]'s.
+    pub(super) fn new(rpc: Rpc, region: Option<Region>, mint: Option<Mint>) -> Self {
+        let token = match mint {
+            Some(mint) if !rpc.can_mint(mint.kind) => Err(MissingRight::Kind),
+            None if rpc.mints() => Err(MissingRight::Kind),
+            mint => Ok(mint),
+        };
+        Self { rpc, issue_token: !rpc.mints(), token, goes_upstream: rpc.goes_upstream(), region }
     }
 }
 
 impl TokenRule {
-    fn lifetime(&self, asked: Option<Lifetime>) -> Result<Lifetime, Denial> {
-        match asked {
+    fn lifetime(&self, requested: Option<Lifetime>) -> Result<Lifetime, Denial> {
+        match requested {
             None => Ok(self.default),
             Some(Lifetime::Permanent) if self.permanent => Ok(Lifetime::Permanent),
             Some(Lifetime::Permanent) => Err(Denial::PermanentTokenForbidden),
-            Some(asked) if asked.as_duration() > Some(self.maximum) => {
-                Err(Denial::TtlAboveMaximum(self.maximum))
-            }
-            Some(asked) => Ok(asked),
+            Some(ttl) if ttl.as_duration() > Some(self.maximum) => Err(Denial::TtlAboveMaximum(self.maximum)),
+            Some(ttl) => Ok(ttl),
         }
     }
 }

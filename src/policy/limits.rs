@@ -1,4 +1,4 @@
-//! How long tokens live where nobody says otherwise.
+//! The lifetimes of tokens where a grant states none.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const SDK: Limits = Limits { default: lasting(Duration::from_mins(5)), maximum: HOUR };
 const BOUND: Limits = Limits { default: lasting(HOUR), maximum: Duration::from_hours(24) };
 
-/// What the holder of a key may ask for offline.
+/// The maximum of the offline commands, whose caller holds the key.
 pub(super) const MILLENNIUM: Duration = Duration::from_hours(1000 * 365 * 24);
 
 impl Limits {
@@ -28,7 +28,7 @@ impl Limits {
     }
 }
 
-/// Only for constants: a lifetime that cannot be written fails the build.
+/// Only for constants: an invalid lifetime fails the build.
 const fn lasting(ttl: Duration) -> Lifetime {
     match Lifetime::ttl(ttl) {
         Ok(lifetime) => lifetime,

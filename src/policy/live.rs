@@ -1,4 +1,4 @@
-//! The rules that hold now, and the way to others: a file that is wrong replaces nothing.
+//! The current rules, and their reload: a file with a mistake replaces nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,29 +14,29 @@ use crate::{
     reload::{Reload, on_a_thread},
 };
 
-/// Rules that can be replaced while they are used. Reading them takes no lock.
+/// Rules that can be replaced while they are in use. Reading them takes no lock.
 #[derive(Debug)]
 pub struct LiveRules(ArcSwap<Rules>);
 
 impl LiveRules {
-    /// These, to begin with.
+    /// Starts with these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self(ArcSwap::from_pointee(rules))
     }
 
-    /// The rules of this moment. A call decides by one reading of them; one that waits for
-    /// something in between takes the [`Arc`] along.
+    /// The current rules. A call reads them once; one that waits between two decisions keeps the
+    /// [`Arc`].
     #[must_use]
     pub fn now(&self) -> Guard<Arc<Rules>> {
         self.0.load()
     }
 
-    /// Reads the file again. Grants whose name and quota stay as they were go on with what their
-    /// principals have used. Reload from one task only: of two at once the last one wins.
+    /// Reads the file again. A grant whose name and quota are unchanged keeps what its principals
+    /// have used. Reload from one task only: of two at once the last one wins.
     ///
     /// # Errors
-    /// Every mistake; the rules stay as they are.
+    /// Every mistake; the current rules stay.
     pub fn reload(&self, path: &Path, projects: Option<&KnownProjects>) -> Result<(), Vec<Mistake>> {
         let before = self.0.load_full();
         let rules = Rules::load(path, projects, Some(&before))?;
@@ -45,13 +45,13 @@ impl LiveRules {
     }
 }
 
-/// The file that live rules are read from again when it changes.
+/// The policy file, which is read again when it changes.
 pub struct PolicyFile {
-    /// What it is read into.
+    /// The rules that it replaces.
     pub rules: Arc<LiveRules>,
     /// The file.
     pub path: PathBuf,
-    /// What it may speak of.
+    /// The projects that it may name.
     pub projects: KnownProjects,
 }
 

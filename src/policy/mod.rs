@@ -1,26 +1,23 @@
-//! What a principal may do: the policy file's grants, the decision, and quotas.
+//! Authorization: the grants of the policy file, the decision, and quotas.
 //!
-//! It knows no gRPC, no keys and no clock: a principal and a project are text, time is handed in.
-//! The file's form and the rules in words: docs/policy.md.
+//! It knows no gRPC, no keys and no clock: principals and projects are names, time is a parameter.
+//! docs/policy.md has the file's format and the rules in words.
 
-mod bucket;
-mod compile;
+mod charge;
 mod file;
 mod grant;
+mod index;
 mod limits;
 mod live;
-mod meter;
-mod principal;
-mod principals;
+mod per_principal;
 mod quota;
 mod rules;
-mod table;
 
 pub use self::{
+    charge::charge_batch,
     file::{Example, KnownProjects, mint_of, region_fits},
-    grant::{Ask, Denial, Everyone, Grant, Mint, Missing},
+    grant::{AccessRequest, Denial, Everyone, Grant, Mint, MissingRight},
     live::{LiveRules, PolicyFile},
-    meter::WatchPlace,
-    quota::{Limit, Quota, QuotaExceeded, charge_batch},
+    quota::{Limit, Quota, QuotaExceeded, WatchSlot},
     rules::{Admitted, Decision, Rules, Verifiable},
 };

@@ -1,22 +1,31 @@
 //! How much a principal may do: tokens a second, upstream calls a second, watches at once.
 //!
-//! A quota belongs to a grant, and each principal has it for itself. It holds in this replica alone:
-//! N replicas let through up to N times as much. Time is a parameter. Looking a principal up takes
-//! no lock; only its first call does.
+//! A quota belongs to a grant, and each principal of the grant has all of it. It holds in this
+//! replica alone: N replicas let through up to N times as much. Time is a parameter. Charging takes
+//! no lock; only a principal's first call does.
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use super::{grant::Grant, meter::WatchPlace};
-use crate::methods::Cost;
+use super::per_principal::PerPrincipal;
+use crate::{
+    methods::Cost,
+    rate_limiter::{Exhausted, Rate, TokenBucket},
+};
 
-/// A grant's `quota`. What is `None` has no limit.
+/// How long to wait before a watch is tried again: nobody knows when another one ends.
+const WATCH_RETRY: Duration = Duration::from_secs(1);
+
+/// A grant's `quota`. `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Tokens minted a second, in the long run.
+    /// Tokens minted a second, as a long-term rate.
     pub tokens_per_second: Option<u32>,
     /// The most tokens at once, after a pause; a second's worth where the file does not say.
     pub burst: Option<u32>,
@@ -31,7 +40,7 @@ pub struct Quota {
 pub enum Limit {
     /// `tokens_per_second`.
     TokensPerSecond,
-    /// `burst`: the call asks for more tokens than can ever be had at once.
+    /// `burst`: the call asks for more tokens at once than it allows.
     Burst,
     /// `upstream_per_second`.
     UpstreamPerSecond,
@@ -45,7 +54,7 @@ pub enum Limit {
 pub struct QuotaExceeded {
     /// The grant whose quota it is.
     pub grant: Arc<str>,
-    /// The limit that is in the way.
+    /// The limit that is exceeded.
     pub what: Limit,
     /// Its figure.
     pub allowed: u32,
@@ -100,43 +109,119 @@ impl fmt::Display for Limit {
     }
 }
 
-impl Grant {
-    /// Counts a call against this grant's quota, all of it or nothing. The place is to be kept for
-    /// as long as the call watches.
-    ///
-    /// # Errors
-    /// [`QuotaExceeded`], and then nothing is counted.
-    pub fn charge(&self, principal: &str, cost: Cost, now: Instant) -> Result<WatchPlace, QuotaExceeded> {
-        let Some(meter) = &self.meter else { return Ok(WatchPlace::UNCOUNTED) };
-        meter.charge(principal, cost, now).map_err(|(what, retry_after)| QuotaExceeded {
-            grant: self.name.clone(),
+/// What the principals of a grant have used of its quota. It outlives a reload that leaves the name
+/// and the quota of the grant as they were.
+#[derive(Debug)]
+pub(super) struct QuotaMeter {
+    grant: Arc<str>,
+    quota: Quota,
+    tokens: Option<Rate>,
+    upstream: Option<Rate>,
+    usage: PerPrincipal<Usage>,
+    /// The time of the first charge: later ones are counted from it.
+    origin: OnceLock<Instant>,
+}
+
+/// What one principal has used.
+#[derive(Debug, Default)]
+struct Usage {
+    tokens: TokenBucket,
+    upstream: TokenBucket,
+    watches: AtomicU32,
+}
+
+/// The limit that is exceeded, and when to try again.
+type Excess = (Limit, Option<Duration>);
+
+impl QuotaMeter {
+    pub(super) fn new(grant: Arc<str>, quota: Quota) -> Self {
+        let tokens = quota.tokens_per_second.map(|rate| Rate::new(rate, quota.burst.unwrap_or(rate)));
+        let upstream = quota.upstream_per_second.map(|rate| Rate::new(rate, rate));
+        let usage = PerPrincipal::default();
+        Self { grant, quota, tokens, upstream, usage, origin: OnceLock::new() }
+    }
+
+    pub(super) const fn quota(&self) -> Quota {
+        self.quota
+    }
+
+    /// Counts a call, all of it or nothing.
+    pub(super) fn charge(
+        &self,
+        principal: &str,
+        cost: Cost,
+        now: Instant,
+    ) -> Result<WatchSlot, QuotaExceeded> {
+        let now = now.saturating_duration_since(*self.origin.get_or_init(|| now));
+        let is_idle = |usage: &Usage| usage.is_idle(now);
+        let charged = self.usage.with(principal, is_idle, |usage| self.take(usage, cost, now));
+        charged.map_err(|(what, retry_after)| QuotaExceeded {
+            grant: self.grant.clone(),
             what,
-            allowed: meter.quota().figure(what),
+            allowed: self.quota.figure(what),
             retry_after,
         })
     }
+
+    /// Gives back tokens that a principal was just charged for.
+    pub(super) fn refund(&self, principal: &str, tokens: u32) {
+        self.usage.find(principal, |usage| self.refund_tokens(usage, tokens));
+    }
+
+    fn take(&self, usage: &Arc<Usage>, cost: Cost, now: Duration) -> Result<WatchSlot, Excess> {
+        // Taken first, because it gives itself back.
+        let slot = self.take_slot(usage, cost)?;
+        if let Some(rate) = self.tokens {
+            usage.tokens.take(cost.tokens, rate, now).map_err(|exhausted| match exhausted {
+                Exhausted::RetryAfter(time) => (Limit::TokensPerSecond, Some(time)),
+                Exhausted::AboveBurst => (Limit::Burst, None),
+            })?;
+        }
+        if let Some(rate) = self.upstream
+            && let Err(exhausted) = usage.upstream.take(cost.upstream, rate, now)
+        {
+            self.refund_tokens(usage, cost.tokens);
+            let time = if let Exhausted::RetryAfter(time) = exhausted { Some(time) } else { None };
+            return Err((Limit::UpstreamPerSecond, time));
+        }
+        Ok(slot)
+    }
+
+    fn take_slot(&self, usage: &Arc<Usage>, cost: Cost) -> Result<WatchSlot, Excess> {
+        let Some(most) = self.quota.watches.filter(|_| cost.watch) else { return Ok(WatchSlot::UNLIMITED) };
+        let one_more = |watches: u32| (watches < most).then_some(watches + 1);
+        let taken = usage.watches.try_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.map(|_| WatchSlot(Some(usage.clone()))).map_err(|_| (Limit::Watches, Some(WATCH_RETRY)))
+    }
+
+    fn refund_tokens(&self, usage: &Usage, tokens: u32) {
+        if let Some(rate) = self.tokens {
+            usage.tokens.refund(tokens, rate);
+        }
+    }
 }
 
-/// Counts a batch: for each token the grant that allowed it, in any order. All of it or nothing.
-///
-/// # Errors
-/// [`QuotaExceeded`], of the first grant in file order whose quota is too small.
-pub fn charge_batch(principal: &str, grants: &[&Grant], now: Instant) -> Result<(), QuotaExceeded> {
-    let mut grants = grants.to_vec();
-    grants.sort_unstable_by_key(|grant| grant.line);
-    let mut charged: Vec<(&Grant, u32)> = Vec::new();
-    for same in grants.chunk_by(|a, b| std::ptr::eq(*a, *b)) {
-        let tokens = u32::try_from(same.len()).unwrap_or(u32::MAX);
-        let cost = Cost { tokens, ..Cost::default() };
-        if let Err(exceeded) = same[0].charge(principal, cost, now) {
-            for (grant, tokens) in charged {
-                if let Some(meter) = &grant.meter {
-                    meter.put_back_for(principal, tokens);
-                }
-            }
-            return Err(exceeded);
-        }
-        charged.push((same[0], tokens));
+impl Usage {
+    /// Whether it is equal to a new one.
+    fn is_idle(&self, now: Duration) -> bool {
+        self.watches.load(Ordering::Relaxed) == 0 && self.tokens.is_full(now) && self.upstream.is_full(now)
     }
-    Ok(())
+}
+
+/// One of a principal's watches: it counts until this is dropped.
+#[must_use = "the watch counts only as long as this lives"]
+#[derive(Debug)]
+pub struct WatchSlot(Option<Arc<Usage>>);
+
+impl WatchSlot {
+    /// The slot of a call that does not watch, or whose watches have no limit.
+    pub(super) const UNLIMITED: Self = Self(None);
+}
+
+impl Drop for WatchSlot {
+    fn drop(&mut self) {
+        if let Some(usage) = &self.0 {
+            usage.watches.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }

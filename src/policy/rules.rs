@@ -1,23 +1,22 @@
-//! The policy as a service holds it: a file's grants, or everyone's.
+//! The policy as a service holds it: a file's grants, or one for everyone.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     file::Example,
-    grant::{Ask, Denial, Everyone, Grant, Mint},
-    table::{Rows, Table},
+    grant::{AccessRequest, Denial, Everyone, Grant, Mint, Requirements},
+    index::{Index, Lists},
 };
 use crate::{methods::Rpc, region::Region, token::Lifetime};
 
 /// Who may do what. It never changes: a new file makes a new one.
 #[derive(Debug)]
-pub struct Rules(Inner);
-
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a service has one")]
-enum Inner {
-    Everyone(Arc<Grant>),
-    File { table: Table, examples: Vec<Example> },
+pub struct Rules {
+    /// In file order.
+    grants: Vec<Arc<Grant>>,
+    /// `None`: the first grant is for everyone and every project.
+    index: Option<Index>,
+    examples: Vec<Example>,
 }
 
 /// A request that is allowed.
@@ -29,14 +28,11 @@ pub struct Decision<'a> {
     pub lifetime: Option<Lifetime>,
 }
 
-/// A principal and a project that go together; what of the project is asked for comes next.
+/// The grants that name a principal and a project; what else they say is looked at next.
 #[derive(Clone, Copy)]
-pub struct Admitted<'a>(AdmittedKind<'a>);
-
-#[derive(Clone, Copy)]
-enum AdmittedKind<'a> {
-    Everyone(&'a Arc<Grant>),
-    Rows(Rows<'a>),
+pub struct Admitted<'a> {
+    grants: &'a [Arc<Grant>],
+    found: Lists<'a>,
 }
 
 /// The projects whose tokens a principal may verify.
@@ -50,35 +46,34 @@ impl Rules {
     /// Without a policy file: everyone may do everything, on every project.
     #[must_use]
     pub fn for_everyone(everyone: Everyone) -> Self {
-        Self(Inner::Everyone(Arc::new(Grant::for_everyone(everyone))))
+        Self { grants: vec![Arc::new(Grant::for_everyone(everyone))], index: None, examples: Vec::new() }
     }
 
     pub(super) fn new(grants: Vec<Grant>, examples: Vec<Example>) -> Self {
-        Self(Inner::File { table: Table::new(grants), examples })
+        let grants: Vec<_> = grants.into_iter().map(Arc::new).collect();
+        Self { index: Some(Index::new(&grants)), grants, examples }
     }
 
     /// The first of two steps: whether the principal has any grant for the project. Only then may
-    /// anything of the project be looked at, such as its default region or a named key: a caller
-    /// must not learn from an error what is none of its business.
+    /// anything of the project be looked at, such as its default region or a named key: an error must
+    /// not tell a caller about a project that it has no grant for.
     ///
     /// # Errors
     /// [`Denial::ProjectUnknown`].
-    pub fn admit<'a>(&'a self, principal: &'a str, project: &str) -> Result<Admitted<'a>, Denial> {
-        let admitted = match &self.0 {
-            Inner::Everyone(grant) => AdmittedKind::Everyone(grant),
-            Inner::File { table, .. } => {
-                AdmittedKind::Rows(table.rows(principal, project).ok_or(Denial::ProjectUnknown)?)
-            }
+    pub fn admit(&self, principal: &str, project: &str) -> Result<Admitted<'_>, Denial> {
+        let found = match &self.index {
+            Some(index) => index.find(principal, project).ok_or(Denial::ProjectUnknown)?,
+            None => Lists::FIRST_GRANT,
         };
-        Ok(Admitted(admitted))
+        Ok(Admitted { grants: &self.grants, found })
     }
 
     /// Both steps at once, where nothing of the project is needed in between.
     ///
     /// # Errors
-    /// [`Denial`]: the first in its order that applies.
-    pub fn decide<'a>(&'a self, principal: &'a str, ask: &Ask<'_>) -> Result<Decision<'a>, Denial> {
-        self.admit(principal, ask.project)?.decide(ask.rpc, ask.region, ask.mint)
+    /// [`Denial`]: the one that got furthest, of those of all grants that name the principal.
+    pub fn decide(&self, principal: &str, request: &AccessRequest<'_>) -> Result<Decision<'_>, Denial> {
+        self.admit(principal, request.project)?.decide(request.rpc, request.region, request.mint)
     }
 
     /// The projects that `VerifyToken` means where a request names none.
@@ -90,50 +85,62 @@ impl Rules {
     /// All grants, in file order.
     #[must_use]
     pub fn grants(&self) -> &[Arc<Grant>] {
-        match &self.0 {
-            Inner::Everyone(grant) => std::slice::from_ref(grant),
-            Inner::File { table, .. } => &table.grants,
-        }
+        &self.grants
     }
 
-    /// The examples that the file carries with it.
+    /// The examples in the file, `[[tests]]`.
     #[must_use]
     pub fn examples(&self) -> &[Example] {
-        match &self.0 {
-            Inner::Everyone(_) => &[],
-            Inner::File { examples, .. } => examples,
-        }
+        &self.examples
     }
 
-    /// What each grant that names the principal says of the request by itself, for people: it looks
-    /// at all of them.
+    /// What each grant that names the principal says of the request by itself, in file order.
     pub fn explain<'a>(
         &'a self,
-        principal: &'a str,
-        ask: &'a Ask<'_>,
-    ) -> impl Iterator<Item = (&'a Grant, Result<Option<Lifetime>, Denial>)> {
-        let naming = self.grants().iter().filter(|grant| grant.names(principal));
-        naming.map(|grant| (&**grant, grant.judge(ask)))
+        principal: &str,
+        request: &'a AccessRequest<'_>,
+    ) -> impl Iterator<Item = (&'a Grant, Result<Option<Lifetime>, Denial>)> + use<'a> {
+        let positions: BTreeSet<_> = self.index.iter().flat_map(|index| index.of(principal)).collect();
+        let requirements = Requirements::new(request.rpc, request.region, request.mint);
+        positions.into_iter().map(move |position| {
+            let grant = &*self.grants[position as usize];
+            let is_for_project = grant.projects.iter().any(|project| **project == *request.project);
+            let judged =
+                if is_for_project { grant.judge(&requirements) } else { Err(Denial::ProjectUnknown) };
+            (grant, judged)
+        })
     }
 }
 
 impl<'a> Admitted<'a> {
-    /// The second step. `region` and `mint` are [`Ask`]'s.
+    /// The second step: asks the grants one after the other. `region` and `mint` are
+    /// [`AccessRequest`]'s.
     ///
     /// # Errors
-    /// [`Denial`]: the first in its order that applies.
+    /// [`Denial`]: the one that got furthest, of those of all grants that name the principal and the
+    /// project.
     pub fn decide(
         &self,
         rpc: Rpc,
         region: Option<Region>,
         mint: Option<Mint>,
     ) -> Result<Decision<'a>, Denial> {
-        let ask = Ask { rpc, project: "", region, mint };
-        let (grant, lifetime) = match self.0 {
-            AdmittedKind::Everyone(grant) => (grant, grant.judge_within_project(&ask)?),
-            AdmittedKind::Rows(rows) => rows.decide(&ask)?,
-        };
-        Ok(Decision { grant, lifetime })
+        let requirements = Requirements::new(rpc, region, mint);
+        let (mut first, mut furthest) = (None, Denial::ProjectUnknown);
+        for list in self.found.as_slice() {
+            let before = first.map_or(u32::MAX, |(position, _)| position);
+            for position in list.iter().copied().take_while(|position| *position < before) {
+                match self.grants[position as usize].judge(&requirements) {
+                    Ok(lifetime) => {
+                        first = Some((position, lifetime));
+                        break;
+                    }
+                    Err(denial) => furthest = furthest.max(denial),
+                }
+            }
+        }
+        let (position, lifetime) = first.ok_or(furthest)?;
+        Ok(Decision { grant: &self.grants[position as usize], lifetime })
     }
 }
 
@@ -141,16 +148,14 @@ impl Verifiable<'_> {
     /// Whether there is none, so that the call is to be refused with `POLICY_DENIED`.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        match &self.rules.0 {
-            Inner::Everyone(_) => false,
-            Inner::File { table, .. } => !table.verifies(self.principal),
-        }
+        let verifies = |position: u32| self.rules.grants[position as usize].rpcs.contains(Rpc::VerifyToken);
+        self.rules.index.as_ref().is_some_and(|index| !index.of(self.principal).any(verifies))
     }
 
     /// Whether a project is one of them.
     #[must_use]
     pub fn contains(&self, project: &str) -> bool {
-        let ask = Ask { rpc: Rpc::VerifyToken, project, region: None, mint: None };
-        self.rules.decide(self.principal, &ask).is_ok()
+        let request = AccessRequest { rpc: Rpc::VerifyToken, project, region: None, mint: None };
+        self.rules.decide(self.principal, &request).is_ok()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     idempotency::Arguments,
     issuing::{Authorizer, Record, UpstreamParams, UpstreamPermit},
     methods::Rpc,
-    policy::WatchPlace,
+    policy::WatchSlot,
     proto,
     region::Region,
     watcher::Watcher,
@@ -86,7 +86,7 @@ pub(super) struct Opened<'a, T> {
     /// What else the request says.
     pub(super) more: T,
     /// The watch slot of the quota. It is kept for as long as the call watches.
-    pub(super) slot: WatchPlace,
+    pub(super) slot: WatchSlot,
 }
 
 impl Services {

@@ -12,7 +12,7 @@ use crate::{
     call::Deadline,
     error::Error,
     methods::Rpc,
-    policy::WatchPlace,
+    policy::WatchSlot,
     proto::WatchConversionResponse,
     watcher::{Failure, Watch},
 };
@@ -20,7 +20,7 @@ use crate::{
 struct Stream {
     watch: Watch,
     /// Counts against its caller's quota until it is dropped.
-    _slot: WatchPlace,
+    _slot: WatchSlot,
     expiry: Instant,
     /// What it ends with at its expiry.
     at_expiry: fn() -> Error,
@@ -29,7 +29,7 @@ struct Stream {
 
 /// `longest`: when the watch expires, unless the caller's deadline is earlier.
 pub(super) fn stream(
-    (watch, slot): (Watch, WatchPlace),
+    (watch, slot): (Watch, WatchSlot),
     longest: Instant,
     deadline: Option<Deadline>,
     stopping: CancellationToken,

@@ -1,4 +1,4 @@
-//! What callers without a good credential may cost.
+//! The rate limit of unauthenticated callers.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::{Issuer, Signer, World, api_keys::KeyFile, but, certificates::certificate, claims, issuer::EC};
 
-/// The burst of the bucket that all unknown callers share.
+/// The burst of the token bucket that all unauthenticated callers share.
 const BURST: usize = 100;
 
-/// Empties the bucket.
+/// Empties the token bucket.
 async fn flood(world: &World) {
     for _ in 0..BURST {
         assert_eq!(world.identify(&[]).await, Err(Unknown));

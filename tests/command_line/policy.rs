@@ -148,6 +148,27 @@ fn a_question_that_makes_no_sense_is_wrong_usage() {
 }
 
 #[test]
+fn a_principal_that_no_caller_can_have_is_wrong_usage() {
+    let files = Files::new();
+    files.write("never.toml", &CLASSROOM.replace("key:billing", "oidc:Corp_X.y/alice"));
+    let (policy, never) = (files.path("policy.toml"), files.path("never.toml"));
+    for (principal, what) in [
+        ("oidc:Corp_X.y/alice", "a principal is oidc:<issuer name>/<subject>; the issuer's name is 1 to 63"),
+        ("k8s:classroom/*", "a principal is k8s:<namespace>/<service account>"),
+        ("alice", "a principal is k8s:<namespace>/<service account>, oidc:<issuer name>/<subject>, "),
+        ("anonymous", "a principal is "),
+    ] {
+        let explain = ["policy", "explain", "--principal", principal, "--policy", &policy];
+        let error = fail(64, &[&explain[..], &ISSUE].concat());
+        assert!(error.contains("--principal") && error.contains(what), "{principal}: {error}");
+    }
+    let error = fail(64, &["policy", "test", &never]);
+    let place =
+        format!("{never}:3:78: grants[0].principals[2]: a principal is oidc:<issuer name>/<subject>; ");
+    assert!(error.contains(&place), "{error}");
+}
+
+#[test]
 fn test_runs_the_examples_and_names_each_that_fails() {
     let files = Files::new();
     let policy = files.path("policy.toml");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inkpass::{
     methods::Rpc,
-    policy::{Ask, Denial, Everyone, Missing, Rules},
+    policy::{AccessRequest, Denial, Everyone, MissingRight, Rules},
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -13,12 +13,12 @@ use super::{CLASSROOM, mint, rules, seconds};
 
 const API: &str = "k8s:classroom/api";
 
-fn issue(kind: Kind, role: Role, lifetime: Option<Lifetime>) -> Ask<'static> {
-    Ask { rpc: Rpc::IssueToken, project: "default", region: None, mint: mint(kind, role, lifetime) }
+fn issue(kind: Kind, role: Role, lifetime: Option<Lifetime>) -> AccessRequest<'static> {
+    AccessRequest { rpc: Rpc::IssueToken, project: "default", region: None, mint: mint(kind, role, lifetime) }
 }
 
-fn call(rpc: Rpc, region: Region) -> Ask<'static> {
-    Ask { rpc, project: "default", region: Some(region), mint: None }
+fn call(rpc: Rpc, region: Region) -> AccessRequest<'static> {
+    AccessRequest { rpc, project: "default", region: Some(region), mint: None }
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn what_no_grant_allows_is_denied_by_the_first_reason_that_applies() {
     let rules = rules(CLASSROOM);
     let denied = Denial::PolicyDenied;
     let day = Duration::from_hours(24);
-    let elsewhere = Ask { project: "other", ..issue(Kind::Room, Role::Reader, None) };
+    let elsewhere = AccessRequest { project: "other", ..issue(Kind::Room, Role::Reader, None) };
     let above = seconds(24 * 3600 + 1);
     for (principal, ask, denial) in [
         (API, elsewhere, Denial::ProjectUnknown),
@@ -53,20 +53,23 @@ fn what_no_grant_allows_is_denied_by_the_first_reason_that_applies() {
             Denial::ProjectUnknown,
         ),
         ("", issue(Kind::Room, Role::Reader, None), Denial::ProjectUnknown),
-        (API, Ask { rpc: Rpc::VerifyToken, ..elsewhere }, Denial::ProjectUnknown),
-        (API, call(Rpc::ListScenes, Region::Sg), denied(Missing::Rpc)),
+        (API, AccessRequest { rpc: Rpc::VerifyToken, ..elsewhere }, Denial::ProjectUnknown),
+        (API, call(Rpc::ListScenes, Region::Sg), denied(MissingRight::Rpc)),
         (
             API,
-            Ask { rpc: Rpc::VerifyToken, mint: None, ..issue(Kind::Room, Role::Reader, None) },
-            denied(Missing::Rpc),
+            AccessRequest { rpc: Rpc::VerifyToken, mint: None, ..issue(Kind::Room, Role::Reader, None) },
+            denied(MissingRight::Rpc),
         ),
-        (API, issue(Kind::Sdk, Role::Reader, Some(Lifetime::Permanent)), denied(Missing::Kind)),
-        (API, issue(Kind::Task, Role::Reader, above), denied(Missing::Kind)),
-        (API, issue(Kind::Room, Role::Admin, Some(Lifetime::Permanent)), denied(Missing::Role)),
+        (API, issue(Kind::Sdk, Role::Reader, Some(Lifetime::Permanent)), denied(MissingRight::Kind)),
+        (API, issue(Kind::Task, Role::Reader, above), denied(MissingRight::Kind)),
+        (API, issue(Kind::Room, Role::Admin, Some(Lifetime::Permanent)), denied(MissingRight::Role)),
         (API, call(Rpc::GetRoom, Region::Sg), Denial::RegionForbidden),
         (
             API,
-            Ask { mint: mint(Kind::Room, Role::Reader, above), ..call(Rpc::CreateRoom, Region::Sg) },
+            AccessRequest {
+                mint: mint(Kind::Room, Role::Reader, above),
+                ..call(Rpc::CreateRoom, Region::Sg)
+            },
             Denial::RegionForbidden,
         ),
         (API, issue(Kind::Room, Role::Writer, Some(Lifetime::Permanent)), Denial::PermanentTokenForbidden),
@@ -89,7 +92,7 @@ fn no_lifetime_role_or_name_gets_around_a_grant() {
         assert_eq!(denial, Denial::TtlAboveMaximum(day), "{lifetime:?}");
     }
     for project in ["*", "", "default/", "default/*", "Default", "defaul", "default\0"] {
-        let ask = Ask { project, ..issue(Kind::Room, Role::Reader, None) };
+        let ask = AccessRequest { project, ..issue(Kind::Room, Role::Reader, None) };
         assert_eq!(rules.decide(API, &ask).unwrap_err(), Denial::ProjectUnknown, "{project:?}");
     }
     for principal in
@@ -104,16 +107,20 @@ fn no_lifetime_role_or_name_gets_around_a_grant() {
 fn a_question_that_makes_no_sense_is_denied() {
     let rules = rules(CLASSROOM);
     let room = mint(Kind::Room, Role::Reader, None);
-    let denied = |ask: Ask<'_>| rules.decide(API, &ask).unwrap_err();
-    assert_eq!(denied(Ask { region: None, ..call(Rpc::GetRoom, Region::Eu) }), Denial::RegionForbidden);
+    let denied = |ask: AccessRequest<'_>| rules.decide(API, &ask).unwrap_err();
     assert_eq!(
-        denied(Ask { mint: room, ..call(Rpc::GetRoom, Region::Eu) }),
-        Denial::PolicyDenied(Missing::Kind)
+        denied(AccessRequest { region: None, ..call(Rpc::GetRoom, Region::Eu) }),
+        Denial::RegionForbidden
     );
-    let nothing = Ask { mint: None, ..issue(Kind::Room, Role::Reader, None) };
-    assert_eq!(denied(nothing), Denial::PolicyDenied(Missing::Kind));
-    let task = Ask { mint: mint(Kind::Task, Role::Reader, None), ..call(Rpc::CreateRoom, Region::Eu) };
-    assert_eq!(denied(task), Denial::PolicyDenied(Missing::Kind));
+    assert_eq!(
+        denied(AccessRequest { mint: room, ..call(Rpc::GetRoom, Region::Eu) }),
+        Denial::PolicyDenied(MissingRight::Kind)
+    );
+    let nothing = AccessRequest { mint: None, ..issue(Kind::Room, Role::Reader, None) };
+    assert_eq!(denied(nothing), Denial::PolicyDenied(MissingRight::Kind));
+    let task =
+        AccessRequest { mint: mint(Kind::Task, Role::Reader, None), ..call(Rpc::CreateRoom, Region::Eu) };
+    assert_eq!(denied(task), Denial::PolicyDenied(MissingRight::Kind));
 }
 
 /// A grant of everything for `key:x`, but for what the test says.
@@ -129,13 +136,14 @@ fn a_token_beside_a_creation_is_decided_as_issue_token_by_the_same_grant() {
     let both = r#"["inkpass.v1.RoomService/CreateRoom", "inkpass.v1.TokenService/IssueToken"]"#;
     let issue_only = r#"["inkpass.v1.TokenService/IssueToken"]"#;
     let tokens = |role| format!("tokens = [{{ kind = \"room\", strongest_role = \"{role}\" }}]");
-    let ask = |role, ttl| Ask { mint: mint(Kind::Room, role, ttl), ..call(Rpc::CreateRoom, Region::Eu) };
+    let ask =
+        |role, ttl| AccessRequest { mint: mint(Kind::Room, role, ttl), ..call(Rpc::CreateRoom, Region::Eu) };
 
     let apart =
         rules(&(grant("a", create, "regions = [\"eu\"]") + &grant("b", issue_only, &tokens("admin"))));
     assert_eq!(
         apart.decide("key:x", &ask(Role::Reader, None)).unwrap_err(),
-        Denial::PolicyDenied(Missing::IssueToken),
+        Denial::PolicyDenied(MissingRight::IssueToken),
         "no one grant allows the whole request"
     );
     assert!(
@@ -146,7 +154,7 @@ fn a_token_beside_a_creation_is_decided_as_issue_token_by_the_same_grant() {
     let together = rules(&grant("a", both, &format!("regions = [\"eu\"]\n{}", tokens("writer"))));
     assert!(together.decide("key:x", &ask(Role::Writer, None)).is_ok());
     let denied = |role, ttl| together.decide("key:x", &ask(role, ttl)).unwrap_err();
-    assert_eq!(denied(Role::Admin, None), Denial::PolicyDenied(Missing::Role));
+    assert_eq!(denied(Role::Admin, None), Denial::PolicyDenied(MissingRight::Role));
     assert_eq!(denied(Role::Writer, Some(Lifetime::Permanent)), Denial::PermanentTokenForbidden);
     assert_eq!(denied(Role::Writer, seconds(86_401)), Denial::TtlAboveMaximum(Duration::from_hours(24)));
 }
@@ -155,11 +163,11 @@ fn a_token_beside_a_creation_is_decided_as_issue_token_by_the_same_grant() {
 fn a_batch_needs_its_own_rpc_and_mints_no_more_than_its_grant() {
     let batch = r#"["inkpass.v1.TokenService/BatchIssueTokens"]"#;
     let rules = rules(&grant("a", batch, "tokens = [{ kind = \"task\", strongest_role = \"reader\" }]"));
-    let ask = |rpc, role| Ask { rpc, ..issue(Kind::Task, role, None) };
+    let ask = |rpc, role| AccessRequest { rpc, ..issue(Kind::Task, role, None) };
     assert!(rules.decide("key:x", &ask(Rpc::BatchIssueTokens, Role::Reader)).is_ok());
     let denied = |rpc, role| rules.decide("key:x", &ask(rpc, role)).unwrap_err();
-    assert_eq!(denied(Rpc::BatchIssueTokens, Role::Writer), Denial::PolicyDenied(Missing::Role));
-    assert_eq!(denied(Rpc::IssueToken, Role::Reader), Denial::PolicyDenied(Missing::Rpc));
+    assert_eq!(denied(Rpc::BatchIssueTokens, Role::Writer), Denial::PolicyDenied(MissingRight::Role));
+    assert_eq!(denied(Rpc::IssueToken, Role::Reader), Denial::PolicyDenied(MissingRight::Rpc));
 }
 
 #[test]

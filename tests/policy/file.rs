@@ -75,7 +75,6 @@ ttl = "1h"
 permanent = true
 expect = "allow"
 "#;
-    let forms = "must be k8s:<namespace>/<service account>, spiffe://<trust domain>/<path>, key:<name>, oidc:<issuer>/<subject> or dns:<name>";
     let rpc = "must be an RPC, such as inkpass.v1.TokenService/IssueToken, or all of a service, such as inkpass.v1.RoomService/*";
     let name = "must be 1 to 63 of 0-9 A-Z a-z _ . and -";
     let ttl = "must be a duration above zero with its unit, such as \"10m\"";
@@ -142,7 +141,25 @@ expect = "allow"
         assert_eq!(found, expected);
     }
     assert_eq!(found.len(), expected.len(), "{:#?}", &found[expected.len().min(found.len())..]);
-    assert!(found.iter().all(|mistake| !mistake.contains(forms)), "no principal here is of an unknown form");
+}
+
+/// One grammar says who can call, who can be granted something, and whom a test can be about.
+#[test]
+fn a_principal_that_no_caller_can_have_is_a_mistake() {
+    let issuer = "oidc:<issuer name>/<subject>; the issuer's name is 1 to 63 of a-z 0-9 and -, the subject 1 to 255 characters of ASCII without white space";
+    let long = format!("key:{}", "x".repeat(64));
+    for (principal, mistake) in [
+        ("oidc:Corp_X.y/alice", format!("a principal is {issuer}")),
+        ("oidc:Corp_X.y/*", format!("no principal matches it: a principal is {issuer}")),
+        ("k8s:classroom/api/*", "no principal matches it: a principal is k8s:<namespace>/<service account>, in lower case as Kubernetes has them".to_owned()),
+        (&long, "a principal is key:<name>; the name is 1 to 63 of 0-9 A-Z a-z . _ and -".to_owned()),
+    ] {
+        let granted = CLASSROOM.replace("key:billing", principal);
+        assert_eq!(mistakes(&granted), [format!("3:78: grants[0].principals[2]: {mistake}")]);
+        let tested = CLASSROOM.replace("principal = \"k8s:classroom/api\"", &format!("principal = \"{principal}\""));
+        let expected = "10:13: tests[0].principal: must be a principal in full, such as k8s:classroom/api, without a *";
+        assert_eq!(mistakes(&tested), [expected]);
+    }
 }
 
 #[test]
@@ -213,7 +230,7 @@ tokens = [{ kind = "sdk", strongest_role = "admin", permanent = true }, { kind =
     for example in rules.examples() {
         assert_eq!(example.run(&rules), Ok(()), "line {}", example.line());
     }
-    let ask = inkpass::policy::Ask {
+    let ask = inkpass::policy::AccessRequest {
         rpc: Rpc::IssueToken,
         project: "default",
         region: None,

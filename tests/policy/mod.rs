@@ -35,7 +35,7 @@ pub(crate) fn rules(text: &str) -> Rules {
     Rules::parse(text, None, None).unwrap_or_else(|mistakes| panic!("{mistakes:#?}\n{text}"))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "as an `Ask` has it")]
+#[expect(clippy::unnecessary_wraps, reason = "as an `AccessRequest` has it")]
 pub(crate) fn mint(kind: Kind, role: Role, lifetime: Option<Lifetime>) -> Option<Mint> {
     Some(Mint { kind, role, lifetime })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use inkpass::{
     methods::Rpc,
-    policy::{Ask, Denial, Mint, Missing, Rules},
+    policy::{AccessRequest, Denial, Mint, MissingRight, Rules},
     token::{Kind, Lifetime},
 };
 use proptest::{collection::vec, prelude::*};
@@ -47,16 +47,16 @@ fn naive(grants: &[Grant], ask: &Question) -> Result<(usize, Option<Lifetime>), 
         grant.principals.iter().any(|pattern| covers(pattern, ask.principal))
             && grant.projects.contains(&ask.project)
     })?;
-    let mut first = keep(Denial::PolicyDenied(Missing::Rpc), &|grant| grant.rpcs.contains(&ask.rpc))?;
+    let mut first = keep(Denial::PolicyDenied(MissingRight::Rpc), &|grant| grant.rpcs.contains(&ask.rpc))?;
     let only_mints = matches!(ask.rpc, Rpc::IssueToken | Rpc::BatchIssueTokens);
     if ask.mint.map_or(only_mints, |mint| !mints(ask.rpc, mint.kind)) {
-        return Err(Denial::PolicyDenied(Missing::Kind));
+        return Err(Denial::PolicyDenied(MissingRight::Kind));
     }
     let of = |grant: &Grant, mint: Mint| grant.tokens.iter().find(|token| token.kind == mint.kind).cloned();
     if let Some(mint) = ask.mint {
-        keep(Denial::PolicyDenied(Missing::IssueToken), &|grant| only_mints || has_issue_token(grant))?;
-        keep(Denial::PolicyDenied(Missing::Kind), &|grant| of(grant, mint).is_some())?;
-        first = keep(Denial::PolicyDenied(Missing::Role), &|grant| {
+        keep(Denial::PolicyDenied(MissingRight::IssueToken), &|grant| only_mints || has_issue_token(grant))?;
+        keep(Denial::PolicyDenied(MissingRight::Kind), &|grant| of(grant, mint).is_some())?;
+        first = keep(Denial::PolicyDenied(MissingRight::Role), &|grant| {
             of(grant, mint).unwrap().strongest <= mint.role
         })?;
     }
@@ -104,7 +104,7 @@ proptest! {
         let rules = Rules::parse(&text, None, None).map_err(|mistakes| TestCaseError::fail(format!("{mistakes:#?}\n{text}")))?;
         for question in questions {
             let Question { principal, rpc, project, region, mint } = question;
-            let ask = Ask { rpc, project, region, mint };
+            let ask = AccessRequest { rpc, project, region, mint };
             let decided = rules.decide(principal, &ask);
             let expected = naive(&grants, &question);
             let found = decided.map(|decision| (decision.grant.name().parse::<usize>().unwrap(), decision.lifetime));

@@ -15,7 +15,7 @@ fn tokens(tokens: u32) -> Cost {
     Cost { tokens, ..Cost::default() }
 }
 
-fn what(charged: Result<inkpass::policy::WatchPlace, QuotaExceeded>) -> (Limit, Option<Duration>) {
+fn what(charged: Result<inkpass::policy::WatchSlot, QuotaExceeded>) -> (Limit, Option<Duration>) {
     let exceeded = charged.unwrap_err();
     (exceeded.what, exceeded.retry_after)
 }

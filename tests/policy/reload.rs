@@ -5,7 +5,7 @@ use std::{fs, time::Instant};
 
 use inkpass::{
     methods::{Cost, Rpc},
-    policy::{Ask, Denial, LiveRules, Missing, Rules},
+    policy::{AccessRequest, Denial, LiveRules, MissingRight, Rules},
 };
 
 use super::CLASSROOM;
@@ -55,9 +55,9 @@ fn a_file_that_is_wrong_replaces_nothing() {
     ] {
         let mistakes = files.reload(content).unwrap_err();
         assert!(!mistakes.is_empty(), "{what}");
-        let ask = Ask { rpc: Rpc::VerifyToken, project: "default", region: None, mint: None };
+        let ask = AccessRequest { rpc: Rpc::VerifyToken, project: "default", region: None, mint: None };
         let denial = files.live.now().decide(API, &ask).unwrap_err();
-        assert_eq!(denial, Denial::PolicyDenied(Missing::Rpc), "the last good one holds: {what}");
+        assert_eq!(denial, Denial::PolicyDenied(MissingRight::Rpc), "the last good one holds: {what}");
     }
     let path = files.directory.path().join("policy.toml");
     fs::remove_file(&path).unwrap();
@@ -107,7 +107,7 @@ fn decisions_under_reloads_are_never_without_rules() {
         let deciding = scope.spawn(|| {
             let mut decided = 0_u32;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) || decided == 0 {
-                let ask = Ask {
+                let ask = AccessRequest {
                     rpc: Rpc::IssueToken,
                     project: "default",
                     region: None,

@@ -5,10 +5,10 @@ use crate::{
     document::{Fields, Optional},
     methods::{Action, Rpc},
     policy::{
-        grant::{Ask, Denial, Mint, Missing},
-        principal::Pattern,
+        grant::{AccessRequest, Denial, Mint, MissingRight},
         rules::Rules,
     },
+    principal::Principal,
     region::Region,
     token::{Kind, Lifetime, Role},
 };
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Example {
     line: usize,
-    principal: String,
+    principal: Principal,
     project: String,
     rpc: Rpc,
     region: Option<Region>,
@@ -31,7 +31,7 @@ const ALLOW: &str = "allow";
 const EXPECTED: [&str; 6] = [
     ALLOW,
     Denial::ProjectUnknown.reason(),
-    Denial::PolicyDenied(Missing::Rpc).reason(),
+    Denial::PolicyDenied(MissingRight::Rpc).reason(),
     Denial::RegionForbidden.reason(),
     Denial::PermanentTokenForbidden.reason(),
     Denial::TtlAboveMaximum(std::time::Duration::ZERO).reason(),
@@ -49,8 +49,9 @@ impl Example {
     /// # Errors
     /// What was expected and what they say, in a sentence.
     pub fn run(&self, rules: &Rules) -> Result<(), String> {
-        let ask = Ask { rpc: self.rpc, project: &self.project, region: self.region, mint: self.mint };
-        let decided = rules.decide(&self.principal, &ask);
+        let request =
+            AccessRequest { rpc: self.rpc, project: &self.project, region: self.region, mint: self.mint };
+        let decided = rules.decide(self.principal.as_str(), &request);
         let reason = decided.as_ref().map_or_else(|denial| denial.reason(), |_| ALLOW);
         if reason == self.expect {
             return Ok(());
@@ -70,9 +71,8 @@ impl Example {
 pub(super) fn read_example(mut fields: Fields<'_>, default: Option<&str>) -> Option<Example> {
     let line = fields.line();
     let principal = fields.need("principal").and_then(|node| {
-        let is_one = |text: &str| Pattern::parse(text).is_ok_and(|pattern| !pattern.is_wild());
-        let expected = "a principal in full, such as k8s:classroom/api, without a *";
-        node.name(|text| is_one(text).then(|| text.to_owned()), expected)
+        let parse = |text: &str| text.parse().ok().filter(|_| !text.contains('*'));
+        node.name(parse, "a principal in full, such as k8s:classroom/api, without a *")
     });
     let rpc = fields.need("rpc").and_then(|node| {
         node.name(|name| name.parse().ok(), "an RPC, such as inkpass.v1.TokenService/IssueToken")

@@ -13,7 +13,11 @@ use super::{
 use crate::{
     document::{Fields, Node},
     methods::{Rpc, RpcSet},
-    policy::{grant::Grant, meter::Meter, principal::Pattern, quota::Quota},
+    policy::{
+        grant::Grant,
+        quota::{Quota, QuotaMeter},
+    },
+    principal::{NotAPattern, Pattern},
 };
 
 /// Reads grants one by one, and remembers those it has read.
@@ -42,7 +46,7 @@ impl<'a> GrantReader<'a> {
         if let Some(rpcs) = rpcs {
             check_together(&fields, rpcs, regions.as_ref(), tokens.as_ref());
         }
-        let is_wild = principals.iter().flatten().any(Pattern::is_wild);
+        let is_wild = principals.iter().flatten().any(Pattern::is_wildcard);
         let regions = regions.and_then(|node| read_each(node, read_region)).unwrap_or_default();
         let tokens = tokens.and_then(|node| read_tokens(node, is_wild)).unwrap_or_default();
         let quota = fields.take("quota").and_then(Node::fields).map(read_quota);
@@ -81,10 +85,10 @@ impl<'a> GrantReader<'a> {
     }
 
     /// What the principals of this grant have used goes on counting.
-    fn meter(&self, name: &str, quota: Quota) -> Arc<Meter> {
+    fn meter(&self, name: &str, quota: Quota) -> Arc<QuotaMeter> {
         let before = self.before.get(name).and_then(|grant| grant.meter.as_ref());
         let same = before.filter(|meter| meter.quota() == quota);
-        same.cloned().unwrap_or_else(|| Arc::new(Meter::new(quota)))
+        same.cloned().unwrap_or_else(|| Arc::new(QuotaMeter::new(name.into(), quota)))
     }
 }
 
@@ -115,7 +119,7 @@ fn read_each<T: Eq + Hash + Clone>(node: Node<'_>, read: impl Fn(&Node<'_>) -> O
 }
 
 fn read_principals(node: Node<'_>) -> Option<Vec<Pattern>> {
-    read_each(node, |node| Pattern::parse(node.text()?).map_err(|what| node.wrong(what)).ok())
+    read_each(node, |node| node.text()?.parse().map_err(|what: NotAPattern| node.wrong(what)).ok())
 }
 
 /// Full names, or all of a service: `inkpass.v1.RoomService/*`.

@@ -6,12 +6,7 @@ use http::{HeaderMap, Request, Response};
 use tonic::{Status, body::Body};
 
 use super::{next::Next, observe::CallerTrace, request_id::RequestId};
-use crate::{
-    call::CallContext,
-    caller::{Callers, Principal},
-    error::Error,
-    server::Peer,
-};
+use crate::{call::CallContext, caller::Callers, error::Error, principal::Principal, server::Peer};
 
 /// What anyone may call without a credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];

@@ -1,8 +1,8 @@
-//! What is kept of each principal, for as long as it is worth keeping.
+//! A value for each principal, kept while the principal is active.
 //!
-//! Looking one up takes no lock: a map never changes, a new principal makes a new map. That is when
-//! those who have been idle are left out of it, so that it holds no more than who was active lately
-//! and needs no one to sweep it.
+//! Looking one up takes no lock: a map never changes, and a new principal makes a new map. Idle
+//! principals are left out of the new map, so it holds only those who were active recently, and no
+//! task has to clean it up.
 
 use std::{
     collections::HashMap,
@@ -12,34 +12,35 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-/// A new principal copies a map of this part of all.
+/// A new principal copies one map of so many.
 const SHARDS: usize = 16;
 
+/// The values, in shards. A new value is `T::default()`.
 #[derive(Debug)]
-pub(super) struct Principals<T> {
-    /// Made when they are first needed: most grants of a large policy sleep.
+pub(super) struct PerPrincipal<T> {
+    /// Made when they are first needed: most grants of a large policy are not used.
     shards: [OnceLock<Shard<T>>; SHARDS],
     hasher: RandomState,
 }
 
-type Known<T> = HashMap<Arc<str>, Arc<T>>;
+type Values<T> = HashMap<Arc<str>, Arc<T>>;
 
 #[derive(Debug)]
 struct Shard<T> {
-    known: ArcSwap<Known<T>>,
+    values: ArcSwap<Values<T>>,
     adding: Mutex<()>,
 }
 
-impl<T> Default for Principals<T> {
+impl<T> Default for PerPrincipal<T> {
     fn default() -> Self {
         Self { shards: [const { OnceLock::new() }; SHARDS], hasher: RandomState::new() }
     }
 }
 
-impl<T: Default> Principals<T> {
-    /// Does something with what is kept of a principal; a new one's is the default. `is_idle` says
-    /// of others whether they can be told from new ones. A charge that runs while its idle principal
-    /// is being forgotten is forgotten with it: that one, once.
+impl<T: Default> PerPrincipal<T> {
+    /// Acts on a principal's value; a new principal has the default. `is_idle` says of other
+    /// principals' values whether they equal the default. An act on an idle value that is being
+    /// removed at that moment is lost with it.
     pub(super) fn with<R>(
         &self,
         principal: &str,
@@ -47,18 +48,18 @@ impl<T: Default> Principals<T> {
         act: impl FnOnce(&Arc<T>) -> R,
     ) -> R {
         let shard = self.shard(principal).get_or_init(Shard::default);
-        if let Some(kept) = shard.known.load().get(principal) {
-            return act(kept);
+        if let Some(value) = shard.values.load().get(principal) {
+            return act(value);
         }
         act(&shard.add(principal, is_idle))
     }
 
-    /// Does something with what is kept of a principal, if it is known.
+    /// Acts on a principal's value, if there is one.
     pub(super) fn find(&self, principal: &str, act: impl FnOnce(&T)) {
         if let Some(shard) = self.shard(principal).get()
-            && let Some(kept) = shard.known.load().get(principal)
+            && let Some(value) = shard.values.load().get(principal)
         {
-            act(kept);
+            act(value);
         }
     }
 
@@ -70,23 +71,23 @@ impl<T: Default> Principals<T> {
 
 impl<T> Default for Shard<T> {
     fn default() -> Self {
-        Self { known: ArcSwap::default(), adding: Mutex::default() }
+        Self { values: ArcSwap::default(), adding: Mutex::default() }
     }
 }
 
 impl<T: Default> Shard<T> {
     fn add(&self, principal: &str, is_idle: impl Fn(&T) -> bool) -> Arc<T> {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.known.load();
-        if let Some(kept) = known.get(principal) {
-            return kept.clone();
+        let values = self.values.load();
+        if let Some(value) = values.get(principal) {
+            return value.clone();
         }
-        let active = known.iter().filter(|(_, kept)| !is_idle(kept));
-        let mut next: Known<T> = active.map(|(name, kept)| (name.clone(), kept.clone())).collect();
-        let kept = Arc::<T>::default();
-        next.insert(principal.into(), kept.clone());
-        self.known.store(Arc::new(next));
-        kept
+        let active = values.iter().filter(|(_, value)| !is_idle(value));
+        let mut next: Values<T> = active.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let value = Arc::<T>::default();
+        next.insert(principal.into(), value.clone());
+        self.values.store(Arc::new(next));
+        value
     }
 }
 
@@ -96,19 +97,19 @@ mod tests {
 
     use super::*;
 
-    fn count(principals: &Principals<AtomicU32>) -> usize {
+    fn count(principals: &PerPrincipal<AtomicU32>) -> usize {
         let shards = principals.shards.iter().filter_map(OnceLock::get);
-        shards.map(|shard| shard.known.load().len()).sum()
+        shards.map(|shard| shard.values.load().len()).sum()
     }
 
     #[test]
     fn idle_principals_are_forgotten_and_active_ones_are_not() {
-        let principals = Principals::<AtomicU32>::default();
-        let act = |name: String, value: u32| {
+        let principals = PerPrincipal::<AtomicU32>::default();
+        let act = |name: String, add: u32| {
             principals.with(
                 &name,
-                |kept| kept.load(Ordering::Relaxed) == 0,
-                |kept| kept.fetch_add(value, Ordering::Relaxed),
+                |value| value.load(Ordering::Relaxed) == 0,
+                |value| value.fetch_add(add, Ordering::Relaxed),
             )
         };
         for index in 0..1000 {
@@ -124,12 +125,12 @@ mod tests {
 
     #[test]
     fn those_who_come_at_once_are_the_same_one() {
-        let principals = Principals::<AtomicU32>::default();
+        let principals = PerPrincipal::<AtomicU32>::default();
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for index in 0..500 {
-                        let add = |kept: &Arc<AtomicU32>| kept.fetch_add(1, Ordering::Relaxed);
+                        let add = |value: &Arc<AtomicU32>| value.fetch_add(1, Ordering::Relaxed);
                         principals.with(&index.to_string(), |_| false, add);
                     }
                 });
@@ -137,7 +138,7 @@ mod tests {
         });
         let mut counted = 0;
         for index in 0..500 {
-            principals.find(&index.to_string(), |kept| counted += kept.load(Ordering::Relaxed));
+            principals.find(&index.to_string(), |value| counted += value.load(Ordering::Relaxed));
         }
         assert_eq!((counted, count(&principals)), (8 * 500, 500));
     }
