@@ -126,6 +126,25 @@ async fn the_public_key_is_no_shared_secret() {
 }
 
 #[tokio::test]
+async fn a_credential_has_at_most_8_kib() {
+    let issuer = Issuer::start(&[&EC]).await;
+    let world = World::of(&issuer).await;
+    let signed = |filler: usize| EC.sign(&but(claims(&issuer), json!({ "filler": "x".repeat(filler) })));
+    let length = |token: &str| "Bearer ".len() + token.len();
+    // Three bytes of claims are four of the token.
+    let filler = (8 * 1024 - length(&signed(0))) / 4 * 3;
+    let (longest, too_long) = (signed(filler), signed(filler + 4));
+    assert!(length(&longest) > 8 * 1024 - 4 && length(&longest) <= 8 * 1024, "{}", length(&longest));
+    assert!(length(&too_long) > 8 * 1024 && length(&too_long) <= 8 * 1024 + 6, "{}", length(&too_long));
+    assert_eq!(world.by_token(&longest).await.unwrap().as_str(), ACCOUNT);
+    world.assert_unknown("a token", &world.by_token(&too_long).await, "malformed", 0);
+    for (length, cause, before) in [(8 * 1024, "api_key_unknown", 0), (8 * 1024 + 1, "malformed", 1)] {
+        let result = world.identify(&[("x-api-key", &"x".repeat(length))]).await;
+        world.assert_unknown("an API key", &result, cause, before);
+    }
+}
+
+#[tokio::test]
 async fn clocks_may_be_a_minute_apart_and_no_more() {
     let issuer = Issuer::start(&[&EC]).await;
     let world = World::of(&issuer).await;
