@@ -110,9 +110,9 @@ type Module = Vec<String>;
 
 /// The modules of a room, each with the paths that its file imports or names; its tests are left out.
 fn modules(room: &str) -> BTreeMap<Module, Vec<Module>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let read = |(file, text): (PathBuf, String)| {
-        let file = file.strip_prefix(&root).unwrap().with_extension("");
+        let file = file.strip_prefix(&src).unwrap().with_extension("");
         let module = file.iter().map(|part| part.to_str().unwrap().to_owned()).filter(|part| part != "mod");
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         (module.collect(), named_paths(text))
