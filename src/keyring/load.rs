@@ -1,4 +1,4 @@
-//! Projects' keys from their files.
+//! Loads projects' keys from their files.
 
 use std::{fmt::Display, path::Path, sync::Arc};
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{KeySettings, KeyState, Project, ProjectSettings, Strictness, read_key_file};
 use crate::token::SigningKey;
 
-/// The longest access key, in bytes: it is a part of every token.
+/// The longest access key, in bytes. Every token contains it.
 const LONGEST_ACCESS_KEY: usize = 128;
 
 /// Loads every key of every project; `None` stands for a project with a mistake.
@@ -19,17 +19,17 @@ pub(super) fn load_projects(
     settings.iter().map(|project| loader.project(project)).collect()
 }
 
-/// Loads keys and goes on after a mistake.
+/// Loads keys, and continues after a mistake.
 struct Loader<'a, F> {
     mistake: &'a F,
-    /// Whether there was a mistake in the project that is being loaded.
+    /// Whether the current project has a mistake.
     failed: bool,
 }
 
 impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
-    fn report(&mut self, place: &dyn Display, what: &dyn Display) {
+    fn report(&mut self, path: &dyn Display, what: &dyn Display) {
         self.failed = true;
-        (self.mistake)(place, what);
+        (self.mistake)(path, what);
     }
 
     fn project(&mut self, settings: &ProjectSettings) -> Option<Project> {
@@ -62,7 +62,7 @@ impl<F: Fn(&dyn Display, &dyn Display)> Loader<'_, F> {
             );
             return None;
         }
-        // The vendor's are shorter. Tokens would publish a secret key that was taken for one.
+        // The vendor's access keys are shorter. Every token would publish a swapped secret key.
         if access_key.len() > secret_key.len() {
             self.report(&path, &"its access key is longer than its secret key: are the two files swapped?");
             return None;

@@ -25,7 +25,7 @@ use crate::{region::Region, token::SigningKey};
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Signs. The first active key of a project signs what names no key.
+    /// Signs. A project's first active key signs what names no key.
     Active,
     /// Signs only what names it.
     Retiring,
@@ -46,14 +46,14 @@ impl FromStr for KeyState {
     }
 }
 
-/// A table of `[projects]`.
+/// A project of the settings: `[projects.NAME]`.
 #[derive(Clone, Debug)]
 pub struct ProjectSettings {
     /// Its name in the settings.
     pub name: String,
-    /// Whether it is meant where a request names no project.
+    /// Whether it is the default project of requests that name none.
     pub is_default: bool,
-    /// The region that is meant where a request names none.
+    /// The default region of requests that name none.
     pub region: Option<Region>,
     /// Its keys, in order.
     pub keys: Vec<KeySettings>,
@@ -62,9 +62,9 @@ pub struct ProjectSettings {
 /// A key of a project.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// Holds the access key.
+    /// The file with the access key.
     pub access_key_file: PathBuf,
-    /// Holds the secret key: closed to others, at least [`SHORTEST_SECRET`] bytes.
+    /// The file with the secret key: closed to other users, at least [`SHORTEST_SECRET`] bytes.
     pub secret_key_file: PathBuf,
     /// What the key may do.
     pub state: KeyState,
@@ -79,7 +79,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// A project of keys that are in memory already, for tests and tools.
+    /// A project with the keys given, for tests and tools.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -95,23 +95,23 @@ impl Project {
         &self.name
     }
 
-    /// The region that is meant where a request names none.
+    /// The default region of requests that name none.
     #[must_use]
     pub const fn region(&self) -> Option<Region> {
         self.region
     }
 
-    /// All its keys, whatever they may do.
+    /// All its keys, in any state.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
         self.keys.iter().map(|(_, key)| key)
     }
 
-    /// All its keys, with what they may do.
+    /// All its keys, with their states.
     pub fn keys_with_states(&self) -> impl Iterator<Item = (KeyState, &Arc<SigningKey>)> {
         self.keys.iter().map(|(state, key)| (*state, key))
     }
 
-    /// Whether its keys are another's, and may do the same.
+    /// Whether it has another project's keys, in the same states.
     fn has_keys_of(&self, other: &Self) -> bool {
         let is_same =
             |((state, key), (other_state, other_key)): ((_, &Arc<SigningKey>), (_, &Arc<SigningKey>))| {
@@ -121,16 +121,16 @@ impl Project {
             && self.keys_with_states().zip(other.keys_with_states()).all(is_same)
     }
 
-    /// The key to sign with: the one named, or the first active one where `access_key` is empty.
-    /// `None` if it is unknown here or may only verify.
+    /// The key to sign with: the one named, or the first active one if `access_key` is empty. `None` if
+    /// the project has no such key, or it only verifies.
     #[must_use]
     pub fn signing_key(&self, access_key: &str) -> Option<&Arc<SigningKey>> {
-        let meant = |(state, key): &&(KeyState, Arc<SigningKey>)| match state {
+        let may_sign = |(state, key): &&(KeyState, Arc<SigningKey>)| match state {
             KeyState::Active => access_key.is_empty() || key.access_key() == access_key,
             KeyState::Retiring => key.access_key() == access_key,
             KeyState::VerifyOnly => false,
         };
-        self.keys.iter().find(meant).map(|(_, key)| key)
+        self.keys.iter().find(may_sign).map(|(_, key)| key)
     }
 }
 
@@ -144,7 +144,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A keyring of projects that are in memory already. A single project is the default one.
+    /// A keyring with the projects given. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
         Self::of(projects.into_iter().map(Arc::new).collect(), default)
@@ -160,27 +160,26 @@ impl Keyring {
         Self { projects, default: default.or(only), owners }
     }
 
-    /// Loads every key, and reports every mistake with the setting or file that it is in. `None`
-    /// if there was one.
+    /// Loads every key, and reports every mistake with its setting or file. `None` if there is one.
     pub fn load(settings: &[ProjectSettings], mistake: impl Fn(&dyn Display, &dyn Display)) -> Option<Self> {
         let projects = load_projects(settings, &mistake);
         let loaded: Vec<_> = projects.iter().flatten().map(|project| (project, true)).collect();
         let clashes = clashes(&loaded);
         for clash in &clashes {
-            mistake(&clash.place, &clash.what);
+            mistake(&clash.path, &clash.what);
         }
         let projects: Option<Vec<_>> = projects.into_iter().filter(|_| clashes.is_empty()).collect();
         let mut defaults = settings.iter().filter(|project| project.is_default);
         let default = defaults.next().map(|project| project.name.clone());
         if let Some(second) = defaults.next() {
-            let place = format_args!("projects.{}.default", second.name);
-            mistake(&place, &"only one project can be the default");
+            let path = format_args!("projects.{}.default", second.name);
+            mistake(&path, &"only one project can be the default");
             return None;
         }
         Some(Self::new(projects?, default))
     }
 
-    /// A project by its name; the default one where `name` is empty.
+    /// A project by its name; the default one if `name` is empty.
     #[must_use]
     pub fn project(&self, name: &str) -> Option<&Arc<Project>> {
         let name = if name.is_empty() { self.default.as_deref()? } else { name };
@@ -192,7 +191,7 @@ impl Keyring {
         self.projects.values()
     }
 
-    /// The project and key of an access key, whatever the key may do.
+    /// The project and key of an access key, in any state.
     #[must_use]
     pub fn find(&self, access_key: &str) -> Option<(&Arc<Project>, &Arc<SigningKey>)> {
         let project = self.projects.get(self.owners.get(access_key)?)?;
