@@ -47,35 +47,35 @@ pub struct Client {
     credentials: Credentials,
 }
 
-/// A connection that shows with each call who is calling.
+/// A connection that presents a credential with each call.
 pub type Connection = InterceptedService<Channel, Credentials>;
 
-/// Where a server is, and how its caller comes.
+/// The server's address, and the caller's credentials.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `http://host:port` or `https://host:port`.
     pub server: String,
-    /// The CAs that the server is trusted by, in a PEM file; those of the system if there is none.
+    /// The CAs that verify the server, in a PEM file; the system's if there is none.
     pub tls_ca_file: Option<PathBuf>,
     /// The caller's certificate and its private key, in PEM files; read once.
     pub tls_identity_files: Option<(PathBuf, PathBuf)>,
-    /// What is shown with each call.
+    /// The credential to present with each call.
     pub credential: Option<CredentialFile>,
-    /// Shows it over `http://` too, off loopback: where a mesh encrypts.
+    /// Presents it over `http://` too, off loopback: for a service mesh that encrypts.
     pub plaintext: bool,
 }
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug)]
 pub enum ConnectError {
     /// The server's URL is neither `http://host:port` nor `https://host:port`.
     InvalidServer,
-    /// TLS was asked for, or a credential would cross a network in the clear, and the URL is an
-    /// `http://` one.
+    /// The URL is an `http://` one, although TLS was configured or a credential would cross a network in
+    /// plaintext.
     PlaintextServer,
     /// A file of the options cannot be read.
     File(PathBuf, io::Error),
-    /// Nothing answers there, or not as it should.
+    /// Nothing responds there, or not as gRPC.
     Unreachable(tonic::transport::Error),
 }
 
@@ -96,7 +96,7 @@ impl fmt::Display for ConnectError {
 impl Error for ConnectError {}
 
 impl Client {
-    /// Connects to `server` and shows nothing of the caller: see [`Client::connect_with`].
+    /// Connects to `server` without a credential: see [`Client::connect_with`].
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -104,10 +104,10 @@ impl Client {
         Self::connect_with(Options { server: server.to_owned(), ..Options::default() }).await
     }
 
-    /// Connects. An answer begins within 30 seconds, or the call ends.
+    /// Connects. A call fails if its response does not begin within 30 seconds.
     ///
     /// # Errors
-    /// [`ConnectError`]; nothing answers if nothing does within 5 seconds.
+    /// [`ConnectError`]; a server that does not respond within 5 seconds is unreachable.
     pub async fn connect_with(options: Options) -> Result<Self, ConnectError> {
         let mut endpoint = endpoint(&options.server)?;
         let is_https = endpoint.uri().scheme_str() == Some("https");
@@ -149,7 +149,7 @@ impl Client {
         ConversionServiceClient::new(self.connection())
     }
 
-    /// Follows a conversion to its end; resumes by itself.
+    /// Watches a conversion to its end; resumes by itself.
     #[must_use]
     pub fn watch_conversion(&self, request: WatchConversionRequest) -> Watch {
         Watch::new(self.conversions(), request)
@@ -163,7 +163,7 @@ impl Client {
 }
 
 impl Options {
-    /// Whether it would be wrong to speak in the clear.
+    /// Whether plaintext is not allowed.
     fn needs_tls(&self, server: &Uri) -> bool {
         let is_loopback = is_loopback(server.host().unwrap_or_default());
         let is_exposed = self.credential.is_some() && !self.plaintext && !is_loopback;

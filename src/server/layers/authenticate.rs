@@ -1,4 +1,4 @@
-//! The authentication layer: who calls, before a handler sees the call.
+//! The authentication layer: identifies the caller before a handler sees the call.
 
 use std::{future::Future, sync::Arc};
 
@@ -13,10 +13,10 @@ use crate::{
     server::Peer,
 };
 
-/// What anyone may call without a credential.
+/// Services that need no credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
-/// Makes the call's [`CallContext`] an extension of the request. `None`: everyone is let in.
+/// Makes the call's [`CallContext`] an extension of the request. `None`: every caller is anonymous.
 pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
 
 impl Authenticate {

@@ -1,4 +1,4 @@
-//! Refuses what is not gRPC; tonic would take it for gRPC.
+//! Refuses requests that are not gRPC, which tonic would treat as gRPC.
 
 use std::future::Future;
 

@@ -27,7 +27,7 @@ use crate::{caller::Callers, entropy::Entropy, telemetry::Metrics};
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
-/// All layers. Each calls the next one, or answers by itself.
+/// All layers. Each calls the next one, or responds itself.
 pub(super) struct Layers {
     assign_request_id: AssignRequestId,
     grpc_only: GrpcOnly,
@@ -37,8 +37,8 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// `callers`: who may call; `None`: everyone. `longest_call`: the longest that a call may take until
-    /// its answer begins.
+    /// `callers`: authenticates; `None`: nobody is authenticated. `longest_call`: caps the time until a
+    /// response begins.
     pub(super) fn new(
         entropy: Arc<dyn Entropy>,
         metrics: Arc<Metrics>,
@@ -58,16 +58,16 @@ impl Layers {
     where
         F: Future<Output = Response> + Send,
     {
-        // 1. The request id comes first, so that every answer has one, a refusal of any layer too.
+        // 1. The request id comes first, so that every response has one, a refusal of any layer too.
         self.assign_request_id
             .call(request, |request| {
-                // 2. What is not gRPC is refused before it counts as a call.
+                // 2. A request that is not gRPC is refused before it counts as a call.
                 self.grpc_only.call(request, |request| {
-                    // 3. Observation is outside of all that can refuse a call, so that each is counted.
+                    // 3. Observation is outside of all layers that refuse calls, so that each is counted.
                     self.observe.call(request, |request| {
                         // 4. The deadline is outside of authentication, which may wait for an issuer.
                         self.enforce_deadline.call(request, |request| {
-                            // 5. Authentication is the last: a handler sees only callers that are known.
+                            // 5. Authentication is the last: a handler sees only authenticated callers.
                             self.authenticate.call(request, handler)
                         })
                     })
@@ -109,7 +109,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The one that is ready is used; its clone becomes ready for the next call.
+        // The ready service takes this call; its clone is polled ready for the next.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let layers = self.layers.clone();
