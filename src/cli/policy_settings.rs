@@ -1,6 +1,6 @@
 //! What `inkpass policy explain` needs of the settings file: the policy file and the projects.
 //!
-//! It loads no keys, so that whoever may read the settings may ask; `check` looks at all of them.
+//! It loads no keys, so that it works without read access to them; `check` validates all settings.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
