@@ -6,7 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::async_trait;
 
 use crate::{
-    audit::{Audit, throw_away_fingerprinter},
+    audit::{Audit, ephemeral_fingerprinter},
     caller::Callers,
     clock::{Clock, SystemClock},
     config::{Config, known},
@@ -154,7 +154,7 @@ impl Components {
             tls: None,
             callers: None,
             audit: None,
-            fingerprinter: throw_away_fingerprinter(&*entropy),
+            fingerprinter: ephemeral_fingerprinter(&*entropy),
             files: Vec::new(),
             stability,
             metrics: Arc::new(metrics),
@@ -211,7 +211,7 @@ pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
         keyring: Arc::new(LiveKeyring::fixed(keyring)),
         rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
         stability: stability.clone(),
-        fingerprinter: throw_away_fingerprinter(&*entropy),
+        fingerprinter: ephemeral_fingerprinter(&*entropy),
         entropy,
         trail: Trail { audit: None, stability },
     }

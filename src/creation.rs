@@ -14,7 +14,7 @@ use tracing::Instrument;
 use crate::{
     call::CallContext,
     error::{Error, Withheld},
-    idempotency::{Arguments, IdempotencyStore, Key, Refusal},
+    idempotency::{Arguments, IdempotencyError, IdempotencyKey, IdempotencyStore},
     issuing::{Authorizer, Issued, Made, Record, UpstreamParams, UpstreamPermit},
     methods::Rpc,
     policy::Mint,
@@ -159,13 +159,13 @@ impl Creator {
         let Some((request_id, arguments)) = &params.request_id else {
             return what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC));
         };
-        let key =
-            Key { caller: call.principal.clone(), rpc: C::RPC, request_id: request_id.to_ascii_lowercase() };
+        let (caller, request_id) = (call.principal.clone(), request_id.to_ascii_lowercase());
+        let key = IdempotencyKey { caller, rpc: C::RPC, request_id };
         let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
         let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
         let result = self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
         let made = result.map_err(Error::upstream(C::RPC))?;
-        C::Made::decode(&*made).map_err(|_| Error::Idempotency(Refusal::Lost))
+        C::Made::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))
     }
 
     /// Signs the token that was asked for, with the key that created.

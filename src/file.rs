@@ -1,8 +1,7 @@
-//! Reads the files that a service is made of. Each is opened once, so that what is asked of it and
-//! what is read is of one and the same, even if files are renamed in between.
+//! Reads the service's files. Each is opened once, so that its mode and its content are of the same file,
+//! also where it is replaced meanwhile.
 //!
-//! Nothing waits for the other end of a pipe, nothing is read beyond a limit, and what was read is
-//! wiped when it is dropped.
+//! A pipe is not waited for, a limit bounds the read, and the content is wiped when it is dropped.
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,8 +13,8 @@ use std::{
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-/// How much can be read of a file that does not say how long it is.
-const LENGTH_UNTOLD: u64 = 4096;
+/// The most that is read of a file that has no length, such as one in /proc.
+const UNKNOWN_LENGTH: u64 = 4096;
 
 /// A regular file that is open.
 pub(crate) struct OpenFile {
@@ -33,10 +32,10 @@ pub enum FileError {
     /// It is a directory, a pipe or a device.
     #[error("is not a file")]
     NotAFile,
-    /// Others may read it.
+    /// Other users may read it.
     #[error("is open to other users (mode {0:04o}): chmod 0440 it, or set the volume's defaultMode: 0440")]
     OpenToOthers(u32),
-    /// Others may change it.
+    /// Other users may change it.
     #[error("can be changed by other users (mode {0:04o}): chmod o-w it")]
     ChangeableByOthers(u32),
     /// It is longer than so many bytes.
@@ -71,7 +70,7 @@ impl OpenFile {
     /// # Errors
     /// [`FileError::Unreadable`], [`FileError::NotAFile`] or [`FileError::ChangeableByOthers`].
     pub(crate) fn open(path: &Path) -> Result<Self, FileError> {
-        // Opening a pipe would wait for whoever writes to it.
+        // Opening a pipe would wait for its writer.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let metadata = file.metadata()?;
@@ -85,7 +84,7 @@ impl OpenFile {
         }
     }
 
-    /// Who may do what with it.
+    /// Its permission bits.
     pub(crate) const fn mode(&self) -> u32 {
         self.mode
     }
@@ -99,17 +98,17 @@ impl OpenFile {
         }
     }
 
-    /// Everything in it.
+    /// Its content.
     ///
     /// # Errors
-    /// [`FileError::TooLong`] if that is more than `longest` bytes, and [`FileError::Unreadable`],
-    /// also where it grows in this moment.
+    /// [`FileError::TooLong`] if it is longer than `longest` bytes; [`FileError::Unreadable`], also if it
+    /// grows while it is read.
     pub(crate) fn read(self, longest: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
         if self.length > longest {
             return Err(FileError::TooLong(longest));
         }
-        let most = self.length.max(LENGTH_UNTOLD).min(longest);
-        // With room for one byte too many, so that it never grows and leaves an unwiped copy behind.
+        let most = self.length.max(UNKNOWN_LENGTH).min(longest);
+        // With space for one byte too many: growing would leave an unwiped copy behind.
         let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(most).unwrap_or_default() + 1));
         let read = self.file.take(most + 1).read_to_end(&mut content)? as u64;
         match read > most {
@@ -144,7 +143,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         for (longest, what) in [
             (100_000, "cannot be read: it grew while it was read"),
-            (LENGTH_UNTOLD, "is longer than 4096 bytes"),
+            (UNKNOWN_LENGTH, "is longer than 4096 bytes"),
         ] {
             file.as_file().set_len(0).unwrap();
             let open = OpenFile::open(file.path()).unwrap();

@@ -1,13 +1,13 @@
 //! inkpass: one gRPC service that holds the Agora Interactive Whiteboard keys.
 //!
-//! # What of this crate others may build on
+//! # Public API
 //! - [`token`], with [`clock`] and [`region`]: the signer and the verifier. They need no feature.
 //! - `proto` (feature `proto`): the messages and services of `inkpass.v1`.
 //! - `client` (feature `client`): the typed client.
 //! - `emulator` (feature `emulator`): a whiteboard API for an application's own tests.
 //!
-//! All other modules are the service itself; they are public for its own tests and may change in
-//! any release.
+//! All other modules are the service itself. They are public for its tests, and may change in any
+//! release.
 
 pub mod clock;
 mod hex;

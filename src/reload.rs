@@ -1,9 +1,9 @@
-//! Reads files anew when they change, and keeps what was read before where they cannot be used.
+//! Reloads files when they change. Files that cannot be used replace nothing: what was loaded last stays
+//! in use.
 //!
-//! A changed file is found in two ways: its directory is watched, so that Kubernetes' swap of the
-//! `..data` symlink in a mounted Secret or `ConfigMap` is seen at once, and every file is read from
-//! time to time, so that nothing is missed where watching is not possible. Either way only its
-//! content and its mode count.
+//! A change is found in two ways. The files' directories are watched, so that Kubernetes' swap of the
+//! `..data` symlink in a mounted Secret or `ConfigMap` is seen without delay. Every file is also read at
+//! an interval, for where watching is not possible. Only a new content or mode is a change.
 
 mod directories;
 
@@ -32,64 +32,63 @@ use crate::{
     token::wiping_stack,
 };
 
-/// How often files are read whether or not a change was seen.
+/// How often files are read without a change being seen.
 pub const INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long nothing may change before files are read: those that belong together are written one
-/// after the other.
+/// How long there must be no further change before files are read: files that belong together are
+/// written one after the other.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long after a failure the same content is not tried again for a change beside it.
+/// After a failure, how long a change of neighbouring files does not retry the same content.
 pub const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long changes are waited out at most.
-const LONGEST_UNREST: Duration = Duration::from_secs(1);
+/// The longest wait for [`QUIET`].
+const LONGEST_DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// What of a file is looked at; no file of ours is longer.
+/// The longest file, in bytes.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
-/// Something that is made of files, and can be made anew from them while it is in use.
+/// Something that is loaded from files, and reloaded while it is in use.
 #[async_trait]
 pub trait Reload: Send + Sync + 'static {
-    /// What it is, in logs and metrics, such as `api_keys`.
+    /// Its name in logs and metrics, such as `api_keys`.
     fn name(&self) -> &'static str;
 
-    /// The files that it is made of.
+    /// The files that it is loaded from.
     fn files(&self) -> Vec<PathBuf>;
 
-    /// Reads all its files, and puts what they say in the place of what they said before.
+    /// Loads all its files again, and replaces what was loaded before.
     ///
     /// # Errors
-    /// Every mistake, each with its file and never with a secret; what was there before stays.
+    /// Every mistake, each with its file and never with a secret. What was loaded before stays in use.
     async fn reload(&self) -> Result<(), Vec<String>>;
 }
 
-/// Keeps everything as its files are, until `end`. What changed since the parts were first read,
-/// before this began, is not missed: each is read once at the beginning.
+/// Reloads all `targets` when their files change, until `end`. Each is reloaded once at the beginning,
+/// because its files may have changed since it was loaded.
 ///
-/// What failed is tried again at a change in its directory and at each `interval`, because a file can
-/// be gone in the moment of reading; as long as its content is the same, not more often than every
-/// [`RETRY_PAUSE`]. It is logged and counted again only if something is new.
+/// A failure is retried at a change in the directory and at each `interval`, because a file can be
+/// missing while it is replaced; with the same content at most every [`RETRY_PAUSE`]. The same failure is
+/// logged and counted once.
 pub async fn run(
-    parts: Vec<Arc<dyn Reload>>,
+    targets: Vec<Arc<dyn Reload>>,
     interval: Duration,
     metrics: Arc<Metrics>,
     end: CancellationToken,
 ) {
     let mut directories = Directories::new();
-    let mut kept = Vec::new();
-    for part in parts {
-        let changes = directories.listen(&part.files());
-        // Each by itself: what is slow, such as keys that are tried out, delays no other.
-        kept.push(Part::new(part, &metrics).keep(changes, interval));
+    let mut reloaders = Vec::new();
+    for target in targets {
+        let changes = directories.listen(&target.files());
+        // Concurrently, because one may be slow: new keys may be tried upstream.
+        reloaders.push(Reloader::new(target, &metrics).run(changes, interval));
     }
-    let all = async { tokio::join!(every(interval, || directories.watch()), join_all(kept)) };
+    let all = async { tokio::join!(every(interval, || directories.watch()), join_all(reloaders)) };
     end.run_until_cancelled(all).await;
-    // Without files there is nothing to do.
     end.cancelled().await;
 }
 
-/// At once, and then again and again.
+/// Does some work now and at every period.
 async fn every(period: Duration, mut work: impl FnMut()) {
     let mut ticks = ticks(period);
     loop {
@@ -106,24 +105,24 @@ fn ticks(period: Duration) -> Interval {
 
 async fn until_quiet(changes: &mut Receiver<()>) {
     let quiet = async { while timeout(QUIET, changes.changed()).await.is_ok() {} };
-    let _ = timeout(LONGEST_UNREST, quiet).await;
+    let _ = timeout(LONGEST_DEBOUNCE, quiet).await;
 }
 
-struct Part {
-    inner: Arc<dyn Reload>,
+struct Reloader {
+    target: Arc<dyn Reload>,
     metrics: ReloadMetrics,
-    /// The content that was tried last, and what came of it.
+    /// The content that was loaded last, and the result.
     tried: Option<(Content, Result<(), Vec<String>>)>,
     /// When it last failed, unless it has succeeded since.
     failed_at: Option<Instant>,
 }
 
-impl Part {
-    fn new(inner: Arc<dyn Reload>, metrics: &Metrics) -> Self {
-        Self { metrics: metrics.reload(inner.name()), inner, tried: None, failed_at: None }
+impl Reloader {
+    fn new(target: Arc<dyn Reload>, metrics: &Metrics) -> Self {
+        Self { metrics: metrics.reload(target.name()), target, tried: None, failed_at: None }
     }
 
-    async fn keep(mut self, mut changes: Receiver<()>, period: Duration) {
+    async fn run(mut self, mut changes: Receiver<()>, period: Duration) {
         let mut ticks = ticks(period);
         let mut retry_at = None;
         loop {
@@ -136,7 +135,7 @@ impl Part {
             let is_due = tokio::select! {
                 _ = ticks.tick() => true,
                 () = retry => true,
-                // Its sender lives as long as this.
+                // Its sender outlives this loop.
                 _ = changes.changed() => {
                     until_quiet(&mut changes).await;
                     false
@@ -146,10 +145,10 @@ impl Part {
         }
     }
 
-    /// Gives when to check again, if what failed may be tried no sooner. `is_due`: the pause after a
+    /// Reloads if the content is new. Gives when to retry, if it is too early. `is_due`: the pause after a
     /// failure is over.
     async fn check(&mut self, is_due: bool) -> Option<Instant> {
-        let files = self.inner.files();
+        let files = self.target.files();
         let content = spawn_blocking(move || Content::of(&files)).await.ok()?;
         if let Some((tried, result)) = &self.tried
             && *tried == content
@@ -161,23 +160,23 @@ impl Part {
                 (Err(_), _) => {}
             }
         }
-        let result = self.inner.reload().await;
+        let result = self.target.reload().await;
         self.metrics.set_failing(result.is_err());
         self.failed_at = result.is_err().then(Instant::now);
-        let (what, is_first) = (self.inner.name(), self.tried.is_none());
+        let (what, is_first) = (self.target.name(), self.tried.is_none());
         let tried = (content, result);
         match &tried.1 {
-            // It was in use already.
+            // It was loaded before the service began.
             Ok(()) if is_first => {}
             Ok(()) => {
                 self.metrics.count(true);
-                tracing::info!(what, "changed files were read and are in use");
+                tracing::info!(what, "changed files are in use");
             }
             Err(_) if self.tried.as_ref() == Some(&tried) => {}
             Err(mistakes) => {
                 self.metrics.count(false);
                 let mistakes = mistakes.join("; ");
-                tracing::error!(what, mistakes, "files cannot be used; what was read before stays in use");
+                tracing::error!(what, mistakes, "files cannot be used; last known good ones stay in use");
             }
         }
         self.tried = Some(tried);
@@ -185,16 +184,15 @@ impl Part {
     }
 }
 
-/// Does what blocks a thread. That it broke off is told without a panic's words, which may hold what
-/// it was about.
+/// Runs blocking work. A panic's message is dropped, because it may hold a secret.
 pub(crate) async fn on_a_thread<T: Send + 'static, E: Display + Send + 'static>(
     work: impl FnOnce() -> Result<T, Vec<E>> + Send + 'static,
 ) -> Result<T, Vec<String>> {
-    let result = spawn_blocking(work).await.map_err(|_| vec!["reading broke off".to_owned()])?;
+    let result = spawn_blocking(work).await.map_err(|_| vec!["the reading panicked".to_owned()])?;
     result.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
 }
 
-/// SHA-256 over what some files hold and who may read them, or why they cannot be read.
+/// SHA-256 over some files' contents and modes, or why they cannot be read.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Content([u8; 32]);
 
@@ -215,6 +213,6 @@ fn digest(path: &Path) -> Result<[u8; 32], FileError> {
     let file = OpenFile::open(path)?;
     let mode = file.mode().to_le_bytes();
     let content = file.read(LONGEST_FILE)?;
-    // A hasher keeps a block of what it read, which may be a secret.
+    // A hasher keeps a block of its input, which may be a secret.
     Ok(wiping_stack(|| Sha256::new().chain_update(mode).chain_update(&*content).finalize().into()))
 }

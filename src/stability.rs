@@ -1,15 +1,13 @@
-//! Whether the wall clock can be signed by: it is held against the monotonic clock, which nobody
-//! can set.
+//! Detects steps of the wall clock, by comparing it with the monotonic clock, which cannot be set.
 //!
-//! A token's expiry is counted from the wall clock. After a step of more than [`LARGEST_STEP`]
-//! nothing is signed until there was none for [`SETTLING`]. It is looked for every second, and at
-//! each signing too, so that no token is signed between a step and its discovery.
+//! A token's expiry is counted from the wall clock. After a step of more than [`LARGEST_STEP`] nothing is
+//! signed until there was no step for [`SETTLING`]. The clocks are compared every second and at each
+//! signing, so that no token is signed between a step and its detection.
 //!
-//! Slewing (NTP's usual correction, a smeared leap second) moves both clocks alike or by less than
-//! a step. Where a machine sleeps, the monotonic clock stands still and the wall clock is set when
-//! it wakes: that is a step, and rightly so, for the time may not be synchronised yet. Where a
-//! hypervisor stops and resumes a machine, both clocks may stand still alike; the step is then seen
-//! when NTP sets the wall clock right.
+//! Slewing (NTP's usual correction, a smeared leap second) moves both clocks alike or by less than a
+//! step. A machine that wakes from sleep has a step: its monotonic clock stood still, and its time may not
+//! be synchronised yet. A hypervisor that pauses a machine may stop both clocks; then the step is seen when
+//! NTP corrects the wall clock.
 
 use std::{
     sync::{
@@ -23,21 +21,20 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::{Clock, UnixMillis};
 
-/// The largest step that is taken for none.
+/// The largest step that is tolerated.
 pub const LARGEST_STEP: Duration = Duration::from_secs(5);
 
-/// How long there must have been no step before the clock is used again.
+/// How long there must be no step before the clock is used again.
 pub const SETTLING: Duration = Duration::from_secs(10);
 
 /// How often the clocks are compared.
 pub const TICK: Duration = Duration::from_secs(1);
 
-/// How much of a difference is forgotten at each tick, in milliseconds. Small steps that come
-/// faster count as one large step.
-const FORGOTTEN_MILLIS: i64 = 100;
+/// How much drift each tick absorbs, in milliseconds. Faster small steps count as one large step.
+const ABSORBED_MILLIS: i64 = 100;
 
-/// How long two readings may be apart, in milliseconds: a process that was stopped between them saw
-/// no step.
+/// The longest time between two readings, in milliseconds: a process that was stopped between them saw no
+/// step.
 const LONGEST_READING_MILLIS: i64 = 500;
 
 /// The wall clock was stepped, and has not been stable for long enough since.
@@ -45,42 +42,42 @@ const LONGEST_READING_MILLIS: i64 = 500;
 #[error("the wall clock was stepped")]
 pub struct Unstable;
 
-/// Holds the wall clock against the monotonic one.
+/// Compares the wall clock with the monotonic clock.
 pub struct Stability {
     clock: Arc<dyn Clock>,
     is_stable: AtomicBool,
-    /// What the wall clock is ahead of the monotonic one, in milliseconds, as it was agreed.
-    agreed: AtomicI64,
-    /// The last step, by the monotonic clock, while it is remembered.
+    /// The expected lead of the wall clock over the monotonic one, in milliseconds.
+    expected: AtomicI64,
+    /// When the last step was, by the monotonic clock, until the clock is stable again.
     stepped: Mutex<Option<Duration>>,
 }
 
 impl Stability {
-    /// Takes the clock as it is now for right.
+    /// Assumes that the clock is right now.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let agreed = read(&*clock).ahead;
+        let expected = read(&*clock).ahead;
         Self {
             clock,
             is_stable: AtomicBool::new(true),
-            agreed: AtomicI64::new(agreed),
+            expected: AtomicI64::new(expected),
             stepped: Mutex::new(None),
         }
     }
 
-    /// Whether the clock was stable when it was last looked at.
+    /// Whether the clock was stable at the last comparison.
     #[must_use]
     pub fn is_stable(&self) -> bool {
         self.is_stable.load(Ordering::SeqCst)
     }
 
-    /// The time now, whether or not it can be signed by.
+    /// The wall time, which may be unstable.
     #[must_use]
     pub fn wall_time(&self) -> UnixMillis {
         self.clock.now()
     }
 
-    /// The time now, to sign with.
+    /// The wall time, to sign with.
     ///
     /// # Errors
     /// [`Unstable`], from the first reading after a step on.
@@ -89,7 +86,7 @@ impl Stability {
         if self.differs(&reading) {
             self.note_step(&reading);
         }
-        // Last, because a tick gives it up before it agrees to another difference.
+        // Last, because a tick marks the clock unstable before it expects another lead.
         if self.is_stable() { Ok(reading.wall) } else { Err(Unstable) }
     }
 
@@ -98,21 +95,21 @@ impl Stability {
         let reading = read(&*self.clock);
         if self.differs(&reading) {
             self.note_step(&reading);
-            self.agreed.store(reading.ahead, Ordering::SeqCst);
+            self.expected.store(reading.ahead, Ordering::SeqCst);
             return;
         }
-        let difference = reading.ahead - self.agreed.load(Ordering::SeqCst);
-        self.agreed.fetch_add(difference.clamp(-FORGOTTEN_MILLIS, FORGOTTEN_MILLIS), Ordering::SeqCst);
+        let difference = reading.ahead - self.expected.load(Ordering::SeqCst);
+        self.expected.fetch_add(difference.clamp(-ABSORBED_MILLIS, ABSORBED_MILLIS), Ordering::SeqCst);
 
         let mut stepped = self.stepped.lock().unwrap_or_else(PoisonError::into_inner);
         if stepped.is_some_and(|at| reading.monotonic.saturating_sub(at) >= SETTLING) {
             *stepped = None;
             self.is_stable.store(true, Ordering::SeqCst);
-            tracing::info!("the wall clock is stable again; signing goes on");
+            tracing::info!("the wall clock is stable again; signing resumes");
         }
     }
 
-    /// Compares the clocks for ever.
+    /// Compares the clocks every [`TICK`].
     pub async fn watch(self: Arc<Self>) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,29 +120,29 @@ impl Stability {
     }
 
     fn differs(&self, reading: &Reading) -> bool {
-        let difference = reading.ahead.abs_diff(self.agreed.load(Ordering::SeqCst));
+        let difference = reading.ahead.abs_diff(self.expected.load(Ordering::SeqCst));
         Duration::from_millis(difference) > LARGEST_STEP
     }
 
-    /// Gives the clock up, and logs that once.
+    /// Marks the clock unstable, and logs a step once.
     fn note_step(&self, reading: &Reading) {
         let mut stepped = self.stepped.lock().unwrap_or_else(PoisonError::into_inner);
         self.is_stable.store(false, Ordering::SeqCst);
         if stepped.replace(reading.monotonic).is_none() {
-            let step = reading.ahead - self.agreed.load(Ordering::SeqCst);
+            let step = reading.ahead - self.expected.load(Ordering::SeqCst);
             tracing::error!(
                 step_ms = step,
-                "the wall clock was stepped; nothing is signed until it is stable"
+                "the wall clock was stepped; nothing is signed until it is stable; check time synchronisation"
             );
         }
     }
 }
 
-/// Both clocks at one moment.
+/// Both clocks, read together.
 struct Reading {
     wall: UnixMillis,
     monotonic: Duration,
-    /// What the wall clock is ahead, in milliseconds.
+    /// The lead of the wall clock, in milliseconds.
     ahead: i64,
 }
 

@@ -1,5 +1,5 @@
-//! TLS of the gRPC listener: what it is made of can change while connections are open, and each
-//! new one gets what is newest.
+//! TLS of the gRPC listener. Its files can change while connections are open; a new connection uses the
+//! newest.
 
 use std::{
     fmt,
@@ -35,16 +35,16 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 /// The TLS files of `[server]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The server's certificate, and those that lead to its CA: PEM.
+    /// The server's certificate chain: PEM.
     pub cert_file: PathBuf,
-    /// The private key of the first: PEM, closed to other users.
+    /// The private key of its certificate: PEM, closed to other users.
     pub key_file: PathBuf,
-    /// The CAs of callers' certificates: PEM. Without it no caller is asked for one; with it one
-    /// who has none can still present a token or an API key.
+    /// The CAs of callers' certificates: PEM. Without it no certificate is requested; with it a caller
+    /// without one can still present a token or an API key.
     pub client_ca_file: Option<PathBuf>,
 }
 
-/// What the listener presents and asks for, as its files are now.
+/// The listener's TLS configuration, reloaded with its files.
 pub struct Tls {
     settings: TlsSettings,
     current: ArcSwap<ServerConfig>,
@@ -54,19 +54,19 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Everything that is wrong with them.
+    /// Every mistake, each with its file.
     pub fn load(settings: TlsSettings) -> Result<Self, Vec<Mistake>> {
         let current = ArcSwap::new(build(&settings)?);
         Ok(Self { settings, current })
     }
 
-    /// Whether callers are asked for certificates.
+    /// Whether callers' certificates are requested.
     #[must_use]
     pub const fn asks_certificates(&self) -> bool {
         self.settings.client_ca_file.is_some()
     }
 
-    /// What shakes hands with the next connection.
+    /// The acceptor of the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
@@ -96,8 +96,8 @@ impl Reload for Tls {
     }
 }
 
-/// TLS 1.2 and 1.3, HTTP/2 alone. No session is resumed, so that every connection's certificate is
-/// judged by the CAs of today.
+/// TLS 1.2 and 1.3, HTTP/2 only. No session is resumed, so that every connection's certificate is
+/// verified by the current CAs.
 fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut mistakes = Vec::new();
@@ -139,7 +139,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Mistak
     }
 }
 
-/// The key as it signs: what it was read from is wiped.
+/// Reads a private key; wipes the file's content.
 fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, Mistake> {
     let content = read_closed(path).map_err(|error| Mistake::in_file(path, error))?;
     let mut key = PrivateKeyDer::from_pem_slice(&content)
@@ -149,14 +149,14 @@ fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, Mistake> {
     signs.map_err(|error| Mistake::in_file(path, error))
 }
 
-/// The parser's own words show what is in the file, which may be a private key.
+/// The parser's message quotes the file, which may hold a private key.
 const fn in_our_words(error: &pem::Error) -> &'static str {
     match error {
-        pem::Error::NoItemsFound => "holds nothing of the kind that belongs there, in PEM form",
+        pem::Error::NoItemsFound => "holds no PEM item of the expected kind",
         pem::Error::IllegalSectionStart { .. } | pem::Error::MissingSectionEnd { .. } => {
-            "is not PEM: each -----BEGIN and each -----END must stand on a line of its own, and in pairs"
+            "is not PEM: each -----BEGIN and each -----END must be on a line of its own, and in pairs"
         }
-        pem::Error::Base64Decode(_) => "is not PEM: what stands between BEGIN and END is no base64",
+        pem::Error::Base64Decode(_) => "is not PEM: the text between BEGIN and END is not base64",
         _ => "cannot be read as PEM",
     }
 }
@@ -174,7 +174,7 @@ fn verifier(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Clien
             .add(certificate)
             .map_err(|error| Mistake::in_file(path, format_args!("holds no CA: {error}")))?;
     }
-    // Whoever presents no certificate must present something else.
+    // A caller without a certificate must present another credential.
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()

@@ -61,7 +61,7 @@ fn assert_free_of(place: &str, forbidden: &[&str]) {
 
 #[test]
 fn grouped_imports_are_read_as_single_ones() {
-    let text = "use crate::{\n    rpc::{self, House},\n    // crate::cli\n    server::Parts,\n};\n";
+    let text = "use crate::{\n    rpc::{self, Services},\n    // crate::cli\n    server::Parts,\n};\n";
     let code = code(text);
     assert!(code.contains("crate::server::Parts") && !code.contains("crate::cli"), "{code}");
 }

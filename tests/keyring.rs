@@ -1,5 +1,4 @@
-//! Keys that change: what replaces what, with real files. What a service makes of it is in
-//! `decisions::keys`.
+//! The reload of keys, with real files. `decisions::keys` tests it in a service.
 
 use std::{
     fs,
@@ -20,7 +19,7 @@ use crate::helpers::{
     place::Place,
 };
 
-/// Accepts all keys but those that are named, and keeps whom it was asked about.
+/// Accepts all keys except those in `rejects`, and records the access keys that it was sent.
 #[derive(Default)]
 struct Upstream {
     rejects: Vec<&'static str>,
@@ -74,7 +73,7 @@ impl World {
         }
         let keyring = Keyring::load(&settings).unwrap();
         let probe = probe.map(|probe| probe as Arc<dyn Probe>);
-        Self { keys: LiveKeyring::new(keyring, settings, probe), place }
+        Self { keys: LiveKeyring::fixed(keyring).reloading(settings, probe), place }
     }
 
     fn put(&self, slot: &str, name: &str) {
@@ -135,12 +134,12 @@ async fn half_a_pair_replaces_nothing_and_the_other_half_completes_it() {
 async fn a_secret_that_was_cut_short_replaces_nothing() {
     let world = World::new(None);
     world.write("a-active.secret", &secret_of("a1")[..20]);
-    assert_is(&world.reload().await, "projects.a.keys[0]: its access key is known with another secret key");
+    assert_is(&world.reload().await, "projects.a.keys[0]: its access key is in use with another secret key");
     assert_eq!(world.signs("a"), "a1");
 }
 
 #[tokio::test]
-async fn two_files_that_were_mistaken_for_each_other_publish_no_secret() {
+async fn swapped_files_publish_no_secret() {
     for probe in [None, Some(Arc::default())] {
         let world = World::new(probe);
         world.write("a-active.access", &secret_of("a1"));
@@ -152,7 +151,7 @@ async fn two_files_that_were_mistaken_for_each_other_publish_no_secret() {
 }
 
 #[tokio::test]
-async fn a_bad_project_keeps_its_keys_and_no_other_from_theirs() {
+async fn a_project_with_a_mistake_keeps_its_keys_and_the_others_are_reloaded() {
     let world = World::new(None);
     world.write("a-active.secret", "");
     world.put("b-active", "b2");
@@ -173,7 +172,7 @@ async fn a_key_moves_between_projects_and_belongs_to_one() {
     world.reload().await.unwrap();
     assert_eq!([world.signs("a"), world.signs("b")], ["b1", "a1"]);
 
-    // One project's other key is bad, so it keeps all, and the other cannot have its key.
+    // One project has a mistake and keeps its keys, so the other cannot have one of them.
     world.put("a-active", "a1");
     world.put("b-active", "b1");
     world.write("b-verify.secret", "");
@@ -182,7 +181,7 @@ async fn a_key_moves_between_projects_and_belongs_to_one() {
 }
 
 #[tokio::test]
-async fn two_projects_that_claim_one_key_keep_no_third_from_its_own() {
+async fn two_projects_that_clash_do_not_affect_a_third() {
     let world = World::with(&["a", "b", "c"], None);
     world.put("b-active", "a1");
     world.put("c-active", "c2");
@@ -191,7 +190,7 @@ async fn two_projects_that_claim_one_key_keep_no_third_from_its_own() {
 }
 
 #[tokio::test]
-async fn new_files_that_were_mistaken_for_each_other_publish_no_secret_either() {
+async fn swapped_new_files_publish_no_secret() {
     // Of one pair, and of two that both are new.
     let world = World::new(None);
     world.write("a-active.access", &secret_of("a2"));
@@ -209,15 +208,42 @@ async fn new_files_that_were_mistaken_for_each_other_publish_no_secret_either() 
 }
 
 #[tokio::test]
-async fn whatever_is_to_sign_and_has_not_signed_here_before_is_tried() {
+async fn keys_that_clash_are_not_sent_in_a_trial() {
+    let upstream = Arc::new(Upstream::default());
+    let world = World::new(Some(upstream.clone()));
+    // One project's access-key file holds the other's new secret.
+    world.write("a-active.access", &secret_of("b2"));
+    world.write("a-active.secret", &secret_of("a-longer-one"));
+    world.put("b-active", "b2");
+    assert_is(&world.reload().await, "the file of an access key holds a secret key");
+    assert_eq!(*upstream.asked.lock().unwrap(), [""; 0]);
+    assert_eq!([world.signs("a"), world.signs("b")], ["a1", "b1"]);
+}
+
+#[tokio::test]
+async fn a_key_that_its_project_keeps_after_a_failed_trial_cannot_move_to_another() {
+    let upstream = Arc::new(Upstream { rejects: vec!["foreign"], ..Upstream::default() });
+    let world = World::new(Some(upstream));
+    world.put("a-active", "foreign");
+    world.put("b-active", "a1");
+    let mistakes = world.reload().await;
+    assert_is(&mistakes, "projects.a.keys[0]: the whiteboard API does not accept this key");
+    assert_is(&mistakes, "projects.b.keys[0] has the same access key as projects.a.keys[0]");
+    assert_eq!([world.signs("a"), world.signs("b")], ["a1", "b1"]);
+}
+
+#[tokio::test]
+async fn a_signing_key_that_has_not_signed_for_its_project_is_tried() {
     let upstream = Arc::new(Upstream { rejects: vec!["foreign"], ..Upstream::default() });
     let world = World::new(Some(upstream.clone()));
     let asked = || std::mem::take(&mut *upstream.asked.lock().unwrap());
     world.put("a-verify", "foreign");
     world.reload().await.unwrap();
-    assert_eq!(asked(), [""; 0], "what only verifies is not tried");
+    assert_eq!(asked(), [""; 0], "a verify-only key is not tried");
     world.write("a-verify.secret", &secret_of("foreign")[..20]);
-    assert_is(&world.reload().await, "projects.a.keys[1]: its access key is known with another secret key");
+    let half =
+        "projects.a.keys[1]: its access key is in use with another secret key; if that is meant, restart";
+    assert_eq!(world.reload().await.unwrap_err(), half, "a verify-only key is not tried");
 
     world.put("a-verify", "a1");
     world.put("a-active", "foreign");
@@ -230,11 +256,11 @@ async fn whatever_is_to_sign_and_has_not_signed_here_before_is_tried() {
     world.reload().await.unwrap();
     assert_eq!((world.signs("a"), asked()), ("a2".to_owned(), vec!["a2".to_owned()]));
     world.reload().await.unwrap();
-    assert_eq!(asked(), [""; 0], "what has signed is not tried again");
+    assert_eq!(asked(), [""; 0], "a key that has signed is not tried again");
 }
 
 #[tokio::test]
-async fn at_the_start_only_what_is_known_to_be_rejected_keeps_a_server_from_starting() {
+async fn only_a_rejected_active_key_keeps_a_server_from_starting() {
     for (rejects, is_away, expected) in [
         (vec![], false, Ok(())),
         (vec!["b1"], true, Ok(())),

@@ -24,7 +24,7 @@ impl Guarded {
         fs::write(&api_keys_file, keys).unwrap();
         let settings = Settings { api_keys_file: Some(api_keys_file), ..Settings::default() };
         let setup = Setup {
-            door: Some(Box::new(move |clock, metrics| {
+            listener: Some(Box::new(move |clock, metrics| {
                 let identity = settings.load().unwrap();
                 (None, Some(Arc::new(Callers::new(identity, clock.clone(), metrics))))
             })),

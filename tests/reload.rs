@@ -32,7 +32,7 @@ const OFTEN: Duration = Duration::from_millis(20);
 struct Word {
     file: PathBuf,
     text: Mutex<String>,
-    /// It is refused whatever it is.
+    /// It is refused, whether good or not.
     is_refused: AtomicBool,
     reloads: AtomicUsize,
 }
@@ -73,7 +73,7 @@ impl Reload for Word {
             Some(_) => Err(vec!["word: not now".to_owned()]),
             None => Err(vec!["word:1: is not good".to_owned(), "word:2: is missing".to_owned()]),
         });
-        // Whoever waits for the number sees the word.
+        // After the word, for tests that wait for the number.
         let result = result.map(|word| *self.text.lock().unwrap() = word);
         self.reloads.fetch_add(1, Ordering::SeqCst);
         result
@@ -151,7 +151,7 @@ fn mount(place: &Path) {
     symlink("..data/word", place.join("word")).unwrap();
 }
 
-/// Everything anew in another directory, and then one rename.
+/// Writes all files into another directory, and then swaps them in by one rename.
 fn swap(place: &Path, name: &str, text: &str) {
     fs::create_dir(place.join(name)).unwrap();
     fs::write(place.join(name).join("word"), text).unwrap();

@@ -1,4 +1,4 @@
-//! The server itself: health, reflection, the admin listener, request ids, and its end.
+//! The server: health, reflection, the admin listener, request ids, and the drain.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn reflection_lists_every_service() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_a_request_id_the_caller_s_own_if_it_is_a_good_one() {
+async fn every_response_has_a_request_id_the_caller_s_own_if_it_is_valid() {
     let world = World::start().await;
     let ask = async |id: Option<&str>| {
         let mut request = tonic::Request::new(IssueTokenRequest::default());
@@ -73,7 +73,7 @@ async fn every_answer_carries_a_request_id_the_caller_s_own_if_it_is_a_good_one(
 }
 
 #[tokio::test]
-async fn a_stop_lets_calls_under_way_finish_and_takes_no_new_ones() {
+async fn a_stop_lets_calls_in_flight_finish_and_takes_no_new_ones() {
     let World { client, upstream, admin, grpc, stop, ended, .. } = World::start().await;
     upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1500 })).await;
     let mut rooms = client.rooms();

@@ -109,7 +109,7 @@ fn small_steps_in_a_row_count_as_one_and_far_apart_as_none() {
 }
 
 #[test]
-fn another_step_begins_the_wait_anew() {
+fn another_step_restarts_the_wait() {
     let (clock, stability) = world();
     clock.step(HOUR);
     stability.tick();
@@ -123,7 +123,7 @@ fn another_step_begins_the_wait_anew() {
 }
 
 #[test]
-fn a_step_that_is_taken_back_before_a_tick_still_stops_signing_if_a_call_saw_it() {
+fn a_step_that_is_reverted_before_a_tick_still_stops_signing_if_a_call_saw_it() {
     let (clock, stability) = world();
     clock.step(HOUR);
     assert_eq!(stability.now(), Err(Unstable));

@@ -173,7 +173,7 @@ fn failures(run: &Run) -> Vec<serde_json::Value> {
 async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
     let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
     let endpoint = receiver.start().await;
-    // The settings name a place where nobody listens: the variables go first.
+    // The settings name a place where nobody listens: the variables take precedence.
     let settings = "otlp_endpoint = 'http://127.0.0.1:1'\nsampling_ratio = 0.0";
     let run = create_a_room(&world, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)], settings).await;
 
@@ -265,7 +265,10 @@ async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_
         let ended = command.envs(environment.iter().copied()).output();
         let output = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
-        assert!(error.starts_with(&format!("inkpass: {what}, but traces leave by gRPC only: ")), "{error}");
+        assert!(
+            error.starts_with(&format!("inkpass: {what}, but traces are exported by gRPC only: ")),
+            "{error}"
+        );
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
     }
 
@@ -273,7 +276,7 @@ async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_
     create_a_room(&world, &[(ALL, "http/protobuf"), ("OTEL_SDK_DISABLED", "true")], &settings).await;
     assert!(receiver.spans().is_empty());
     create_a_room(&world, &[(ALL, "http/protobuf"), (TRACES, "GRPC")], &settings).await;
-    assert!(!receiver.spans().is_empty(), "the variable for traces goes first");
+    assert!(!receiver.spans().is_empty(), "the variable for traces takes precedence");
 }
 
 #[tokio::test]

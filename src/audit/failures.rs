@@ -1,4 +1,4 @@
-//! Lines that were not written: counted each, and logged now and then.
+//! Lines that were not written: each is counted, and a few log lines report them.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -8,13 +8,13 @@ use std::{
 use super::error::Unavailable;
 use crate::telemetry::AuditMetrics;
 
-/// How often they are logged, at most.
+/// The shortest time between two log lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) struct Failures {
     metrics: AuditMetrics,
     started: Instant,
-    /// When the next may be logged, in milliseconds since the start.
+    /// When the next log line may be written, in milliseconds since the start.
     next_report: AtomicU64,
     unreported: AtomicU64,
 }
@@ -36,12 +36,12 @@ impl Failures {
         let now = millis(self.started.elapsed());
         let due = self.next_report.load(Ordering::Relaxed);
         let next = now.saturating_add(millis(INTERVAL));
-        // One of those that find it due logs.
+        // One of the concurrent callers logs.
         if now >= due
             && self.next_report.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             let failures = self.unreported.swap(0, Ordering::Relaxed);
-            tracing::error!(failures, error = %why, "audit lines cannot be written");
+            tracing::error!(failures, error = %why, "audit lines cannot be written; check audit.output");
         }
     }
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::telemetry::Metrics;
 
-    /// Counts what is logged.
+    /// Counts log lines.
     struct Count(Arc<AtomicUsize>);
 
     impl<S: tracing::Subscriber> Layer<S> for Count {

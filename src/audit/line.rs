@@ -1,6 +1,6 @@
 //! One line of the audit trail: a JSON object of printable ASCII, at most [`LONGEST_LINE`] bytes.
 
-use super::object::{Object, render};
+use super::json_line::{JsonLine, render};
 use crate::{
     clock::UnixMillis,
     region::Region,
@@ -10,31 +10,31 @@ use crate::{
 /// The longest line, in bytes, its line break included: container runtimes cut what is longer.
 pub const LONGEST_LINE: usize = 16 * 1024;
 
-/// Kept free for a [`Mark`].
-const MARK_ROOM: usize = 32;
+/// Bytes reserved for a [`Mark`].
+const MARK_SPACE: usize = 32;
 
-/// A decision, or what it led to. What is empty or `None` is left out.
+/// A decision, or its outcome. Empty fields are left out.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
     /// When.
     pub time: UnixMillis,
     /// What was decided.
     pub decision: Decision,
-    /// Which of a creating call's two lines it is.
+    /// Which of a creating call's two lines this is.
     pub phase: Option<Phase>,
-    /// The call's id, as its answer has it.
+    /// The call's request id, as in its response.
     pub request_id: &'a str,
     /// The call's trace.
     pub trace_id: &'a str,
-    /// Who called.
+    /// The caller.
     pub principal: &'a str,
-    /// Where from.
+    /// Its IP address.
     pub peer: &'a str,
     /// `package.Service/Method`.
     pub rpc: &'a str,
-    /// The project, as it was asked for or found.
+    /// The project, as requested or as resolved.
     pub project: &'a str,
-    /// The key that signs.
+    /// The access key of the key that signs.
     pub access_key: &'a str,
     /// The kind of token.
     pub kind: Option<Kind>,
@@ -46,42 +46,42 @@ pub struct Line<'a> {
     pub batch: Option<usize>,
     /// Where the upstream acts.
     pub region: Option<Region>,
-    /// How long a token is to live.
+    /// The token's lifetime.
     pub lifetime: Option<Lifetime>,
     /// When it expires.
     pub expire_at: Option<UnixMillis>,
-    /// The grant of the policy that decided.
+    /// The policy's grant that allowed it.
     pub grant: &'a str,
-    /// Why not: a reason of the contract's table.
+    /// Why it failed: an error reason.
     pub reason: &'a str,
     /// The tokens that were minted, at most 1,000.
     pub fingerprints: &'a [Fingerprint],
 }
 
-/// Whether something may be done.
+/// Whether a call is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It may.
+    /// It is.
     Allow,
-    /// It may not.
+    /// It is not.
     Deny,
 }
 
-/// A creating call has a line before its POST and one after it.
+/// A creating call has one line before its POST and one after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Before: what was decided.
+    /// Before: the decision.
     Decision,
-    /// After: what came of it.
+    /// After: the outcome.
     Outcome,
 }
 
-/// What a repeated line says of the line that it repeats.
+/// Why a line is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// It came out after its call had been refused.
+    /// It was written after its call had been refused.
     Withheld,
-    /// It may stand in the copy of a file that was truncated, or nowhere else.
+    /// Its file was truncated: it may be in the copy, or nowhere else.
     Again,
 }
 
@@ -104,7 +104,7 @@ impl Phase {
 }
 
 impl<'a> Line<'a> {
-    /// A line with nothing else in it yet.
+    /// A line without its other fields.
     #[must_use]
     pub const fn new(time: UnixMillis, rpc: &'a str, decision: Decision) -> Self {
         Self {
@@ -133,42 +133,42 @@ impl<'a> Line<'a> {
 
     /// The line as it is written, with its line break.
     pub(super) fn render(&self) -> Vec<u8> {
-        render(LONGEST_LINE - MARK_ROOM, |object| self.write(object))
+        render(LONGEST_LINE - MARK_SPACE, |json| self.write(json))
     }
 
-    fn write(&self, object: &mut Object) {
-        object.time("time", self.time);
-        object.name("decision", self.decision.as_str());
-        object.name("phase", self.phase.map_or("", Phase::as_str));
-        object.text("reason", self.reason);
-        object.wide_text("principal", self.principal);
-        object.text("peer", self.peer);
-        object.text("rpc", self.rpc);
-        object.text("project", self.project);
-        object.text("access_key", self.access_key);
-        object.name("kind", self.kind.map_or("", Kind::as_str));
-        object.name("role", self.role.map_or("", Role::as_str));
-        object.text("uuid", self.uuid);
+    fn write(&self, json: &mut JsonLine) {
+        json.time("time", self.time);
+        json.name("decision", self.decision.as_str());
+        json.name("phase", self.phase.map_or("", Phase::as_str));
+        json.text("reason", self.reason);
+        json.wide_text("principal", self.principal);
+        json.text("peer", self.peer);
+        json.text("rpc", self.rpc);
+        json.text("project", self.project);
+        json.text("access_key", self.access_key);
+        json.name("kind", self.kind.map_or("", Kind::as_str));
+        json.name("role", self.role.map_or("", Role::as_str));
+        json.text("uuid", self.uuid);
         if let Some(tokens) = self.batch {
-            object.raw("batch", format_args!("{tokens}"));
+            json.raw("batch", format_args!("{tokens}"));
         }
-        object.name("region", self.region.map_or("", Region::as_str));
+        json.name("region", self.region.map_or("", Region::as_str));
         match self.lifetime.map(Lifetime::as_duration) {
             None => {}
-            Some(Some(ttl)) => object.raw("ttl_ms", format_args!("{}", ttl.as_millis())),
-            Some(None) => object.raw("permanent", format_args!("true")),
+            Some(Some(ttl)) => json.raw("ttl_ms", format_args!("{}", ttl.as_millis())),
+            Some(None) => json.raw("permanent", format_args!("true")),
         }
         if let Some(expire_at) = self.expire_at {
-            object.time("expire_time", expire_at);
+            json.time("expire_time", expire_at);
         }
-        object.text("grant", self.grant);
-        object.text("request_id", self.request_id);
-        object.text("trace_id", self.trace_id);
-        object.fingerprints(self.fingerprints);
+        json.text("grant", self.grant);
+        json.text("request_id", self.request_id);
+        json.text("trace_id", self.trace_id);
+        json.fingerprints(self.fingerprints);
     }
 }
 
-/// The line `line`, marked. A marked line has no other mark.
+/// The line with a mark, unless it has one.
 pub(super) fn marked(line: &[u8], mark: Mark) -> Vec<u8> {
     const BEGINNING: &[u8] = b"{\"mark\":";
     if line.starts_with(BEGINNING) {

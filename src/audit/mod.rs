@@ -1,16 +1,15 @@
 //! The audit trail: one JSON line a decision, accepted by `write(2)` before the answer leaves.
 //!
-//! Lines of many calls go out in one write, by a thread of their own. A line that is not accepted
-//! within [`LONGEST_WAIT`] is withdrawn and its call refused. If the line comes out all the same,
-//! because its write was under way, it is repeated with the mark `withheld`. docs/audit.md has a
-//! line's fields and what marks mean.
+//! A thread writes the lines of many calls in one write. A line that is not accepted within
+//! [`LONGEST_WAIT`] is withdrawn and its call refused. If its write was under way by then, the line
+//! is repeated with the mark `withheld`. docs/audit.md describes the fields and the marks.
 
-mod entry;
 mod error;
 mod failures;
+mod json_line;
 mod line;
-mod object;
-mod recent;
+mod pending;
+mod recent_lines;
 mod settings;
 mod sink;
 mod writer;
@@ -32,28 +31,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    entry::{Binding, Entry, Room},
-    failures::Failures,
-    sink::Sink,
-    writer::{CLOSE_TIMEOUT, Message, Writer},
-};
 pub use self::{
     error::{LONGEST_WAIT, Unavailable, Unflushed},
     line::{Decision, LONGEST_LINE, Line, Phase},
-    settings::{OnFailure, Output, Settings, fingerprinter, throw_away_fingerprinter},
+    settings::{OnFailure, Output, Settings, ephemeral_fingerprinter, fingerprinter},
+};
+use self::{
+    failures::Failures,
+    pending::{PendingLine, QueueSpace},
+    sink::Sink,
+    writer::{CLOSE_TIMEOUT, Writer, WriterCommand},
 };
 use crate::telemetry::AuditMetrics;
 
-/// How many bytes of lines may wait to be written. Refusals get half of it: whoever is refused as
-/// often as it can must not keep others from what they may do.
+/// How many bytes of lines may wait to be written. Denials get half of it, so that a flood of them
+/// cannot keep allowed calls out.
 const CAPACITY: usize = 8 * 1024 * 1024;
 
-/// Writes lines.
+/// The audit trail.
 pub struct Audit {
-    messages: Sender<Message>,
-    /// Bytes that wait.
-    waiting: Arc<AtomicUsize>,
+    commands: Sender<WriterCommand>,
+    /// Bytes in the queue.
+    queued: Arc<AtomicUsize>,
     on_failure: OnFailure,
     failures: Failures,
     thread: Mutex<Option<JoinHandle<usize>>>,
@@ -67,7 +66,7 @@ impl Audit {
     /// The output cannot be opened, or the thread not started.
     pub fn start(settings: &Settings, metrics: AuditMetrics) -> io::Result<Self> {
         let sink = Sink::open(&settings.output)?;
-        let (messages, received) = mpsc::channel();
+        let (commands, received) = mpsc::channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let failures = Failures::new(metrics.clone());
@@ -77,8 +76,8 @@ impl Audit {
             Writer::new(received, sink, metrics).run()
         })?;
         Ok(Self {
-            messages,
-            waiting: Arc::default(),
+            commands,
+            queued: Arc::default(),
             on_failure: settings.on_failure,
             failures,
             thread: Mutex::new(Some(thread)),
@@ -91,76 +90,72 @@ impl Audit {
     /// # Errors
     /// [`Unavailable`], after at most [`LONGEST_WAIT`]; never with [`OnFailure::Allow`].
     pub fn write(&self, line: &Line<'_>) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
-        let binding = match self.on_failure {
-            OnFailure::Deny => Binding::Refused,
-            OnFailure::Allow => Binding::GoesOn,
-        };
-        let result = self.hand_over_and_report(line, binding);
+        let on_failure = self.on_failure;
+        let result = self.queue_and_report(line, on_failure);
         async move {
             let result = result.await;
-            if binding == Binding::Refused { result } else { Ok(()) }
+            if on_failure == OnFailure::Deny { result } else { Ok(()) }
         }
     }
 
-    /// Writes a line of what has happened already, which nobody is refused for; done as
-    /// [`Audit::write`] is, or after [`LONGEST_WAIT`].
+    /// Writes a line of what has happened already: no call is refused for it. Done when it is
+    /// written, or after [`LONGEST_WAIT`].
     pub fn note(&self, line: &Line<'_>) -> impl Future<Output = ()> + Send + use<'_> {
-        let result = self.hand_over_and_report(line, Binding::GoesOn);
+        let result = self.queue_and_report(line, OnFailure::Allow);
         async move {
             let _ = result.await;
         }
     }
 
-    fn hand_over_and_report(
+    fn queue_and_report(
         &self,
         line: &Line<'_>,
-        binding: Binding,
+        on_failure: OnFailure,
     ) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
         let capacity = if line.decision == Decision::Deny { CAPACITY / 2 } else { CAPACITY };
         let line = line.render();
         async move {
-            let result = self.hand_over(line, binding, capacity).await;
+            let result = self.queue(line, on_failure, capacity).await;
             result.inspect_err(|why| self.failures.report(*why))
         }
     }
 
-    async fn hand_over(&self, line: Vec<u8>, binding: Binding, capacity: usize) -> Result<(), Unavailable> {
+    async fn queue(&self, line: Vec<u8>, on_failure: OnFailure, capacity: usize) -> Result<(), Unavailable> {
         let deadline = Instant::now() + LONGEST_WAIT;
-        let room = Room::take(&self.waiting, line.len(), capacity).ok_or(Unavailable::Full)?;
-        let (answer, mut answered) = oneshot::channel();
-        let entry = Entry::new(line, binding, room, answer, deadline);
-        self.messages.send(Message::Line(entry)).map_err(|_| Unavailable::Ended)?;
-        match timeout_at(deadline.into(), &mut answered).await {
-            Ok(Ok(answer)) => answer,
-            // Forgotten unanswered: at the end, or withdrawn at the same moment.
+        let space = QueueSpace::take(&self.queued, line.len(), capacity).ok_or(Unavailable::Full)?;
+        let (sender, mut result) = oneshot::channel();
+        let line = PendingLine::new(line, on_failure, space, sender, deadline);
+        self.commands.send(WriterCommand::Write(line)).map_err(|_| Unavailable::Ended)?;
+        match timeout_at(deadline.into(), &mut result).await {
+            Ok(Ok(result)) => result,
+            // Dropped by the writer: at its end, or as it withdrew the line at the deadline.
             Ok(Err(_)) if self.ended.is_cancelled() => Err(Unavailable::Ended),
             Ok(Err(_)) => Err(Unavailable::TimedOut),
             Err(_) => {
-                // From here on the thread learns that nobody waits.
-                answered.close();
-                answered.try_recv().unwrap_or(Err(Unavailable::TimedOut))
+                // The writer sees from here on that no call waits.
+                result.close();
+                result.try_recv().unwrap_or(Err(Unavailable::TimedOut))
             }
         }
     }
 
-    /// Opens the file anew: after it was renamed. Nothing is lost, whenever it is called.
+    /// Reopens the file after it was renamed. No line is lost.
     pub fn reopen(&self) {
         // A thread that has ended has no file.
-        let _ = self.messages.send(Message::Reopen);
+        let _ = self.commands.send(WriterCommand::Reopen);
     }
 
-    /// Done when the thread has ended, which before [`Audit::close`] is a failure.
+    /// Done when the thread has ended: a failure if [`Audit::close`] was not called.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
     }
 
-    /// Writes what was accepted, for a second at most, and ends the thread. Lines that come later
-    /// are refused.
+    /// Writes the queued lines, for a second at most, and ends the thread. Later lines are refused.
     ///
     /// # Errors
     /// [`Unflushed`].
     pub async fn close(&self) -> Result<(), Unflushed> {
-        let _ = self.messages.send(Message::Close);
+        let _ = self.commands.send(WriterCommand::Close);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Ok(()) };
         // A thread that is stuck in a write cannot be waited for; it ends with the process.

@@ -1,4 +1,4 @@
-//! What can be set, and the salt that a setting names.
+//! `[audit]`, and the salt file that it names.
 
 use std::{
     convert::Infallible,
@@ -16,21 +16,21 @@ use crate::{
 /// `[audit]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// Where lines go.
+    /// Where lines are written.
     pub output: Output,
-    /// What becomes of a call whose line cannot be written.
+    /// What happens to a call whose line cannot be written.
     pub on_failure: OnFailure,
-    /// Holds the salt of the tokens' fingerprints: see [`fingerprinter`].
+    /// The file with the salt of the fingerprints: see [`fingerprinter`].
     pub salt_file: Option<PathBuf>,
 }
 
-/// Where lines go.
+/// Where lines are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Output {
-    /// To standard output.
+    /// Standard output.
     #[default]
     Stdout,
-    /// To the end of a file, which is made if there is none.
+    /// A file: appended to, created if it is missing.
     File(PathBuf),
 }
 
@@ -51,13 +51,13 @@ impl fmt::Display for Output {
     }
 }
 
-/// What becomes of a call whose line cannot be written.
+/// What happens to a call whose line cannot be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFailure {
     /// It is refused.
     #[default]
     Deny,
-    /// It goes on. The failure is counted and logged.
+    /// It goes on; the failure is counted and logged.
     Allow,
 }
 
@@ -73,8 +73,8 @@ impl FromStr for OnFailure {
     }
 }
 
-/// Makes fingerprints under the salt of a file, which is judged as a secret key's is; without one,
-/// under a salt of this process alone.
+/// A fingerprinter with the salt of a file, which is checked like a secret key file; without one, an
+/// ephemeral one.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -85,10 +85,10 @@ pub fn fingerprinter(
     if let Some(path) = salt_file {
         return Ok(Fingerprinter::new(read_key_file(path, Strictness::Secret)?.as_bytes()));
     }
-    Ok(throw_away_fingerprinter(entropy))
+    Ok(ephemeral_fingerprinter(entropy))
 }
 
-/// Makes fingerprints that can be compared within this process alone.
-pub fn throw_away_fingerprinter(entropy: &dyn Entropy) -> Fingerprinter {
+/// A fingerprinter with a random salt: its fingerprints compare within this process only.
+pub fn ephemeral_fingerprinter(entropy: &dyn Entropy) -> Fingerprinter {
     Fingerprinter::new([entropy.bytes(), entropy.bytes()].as_flattened())
 }

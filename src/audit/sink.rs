@@ -1,7 +1,7 @@
-//! Where lines go: standard output, or a file that the usual tools rotate.
+//! Where lines are written: standard output, or a file that log rotation tools rotate.
 //!
-//! Nothing here waits for a reader where the system allows that: a pipe is opened anew, so that it
-//! can be made non-blocking for this writer alone.
+//! A pipe is opened again, which makes it non-blocking for this writer alone. Where the system does
+//! not allow that, a write may block.
 
 use std::{
     fs::{File, OpenOptions},
@@ -24,28 +24,28 @@ use super::settings::Output;
 /// The mode of a new file: its group may read it.
 const MODE: u32 = 0o640;
 
-/// What lines are written to.
+/// An open output.
 pub(super) struct Sink {
     file: File,
-    target: Target,
-    /// Half a line stands at its end: of a process that was killed, or on a disk that was full.
+    kind: SinkKind,
+    /// The file ends with half a line: its process was killed, or its disk was full.
     ends_mid_line: bool,
 }
 
-enum Target {
+enum SinkKind {
     Stdout,
     File {
         path: PathBuf,
-        /// As long as it must be, unless somebody truncated it. `None` for what has no length.
+        /// The expected length: a shorter file was truncated. `None` for a pipe or device.
         length: Option<u64>,
     },
 }
 
 impl Sink {
-    /// Opens it; a file is made if there is none.
+    /// Opens it; creates a missing file.
     pub(super) fn open(output: &Output) -> io::Result<Self> {
         match output {
-            Output::Stdout => Ok(Self { file: stdout()?, target: Target::Stdout, ends_mid_line: false }),
+            Output::Stdout => Ok(Self { file: stdout()?, kind: SinkKind::Stdout, ends_mid_line: false }),
             Output::File(path) => Self::open_file(path.clone()),
         }
     }
@@ -58,18 +58,18 @@ impl Sink {
         let metadata = file.metadata()?;
         let length = metadata.is_file().then_some(metadata.len());
         let ends_mid_line = matches!(length, Some(1..)) && ends_mid_line(&path);
-        Ok(Self { file, target: Target::File { path, length }, ends_mid_line })
+        Ok(Self { file, kind: SinkKind::File { path, length }, ends_mid_line })
     }
 
-    /// Opens the file anew, at the same path. After an error the old one is still open.
+    /// Reopens the file at its path. After an error the old one is still open.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        if let Target::File { path, .. } = &self.target {
+        if let SinkKind::File { path, .. } = &self.kind {
             *self = Self::open_file(path.clone())?;
         }
         Ok(())
     }
 
-    /// One `write(2)`; gives how much of `bytes` was accepted, from their beginning.
+    /// One `write(2)`; gives how many of `bytes` were accepted.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.ends_mid_line {
             self.write_some(b"\n")?;
@@ -83,7 +83,7 @@ impl Sink {
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        if let Target::File { length: Some(length), .. } = &mut self.target {
+        if let SinkKind::File { length: Some(length), .. } = &mut self.kind {
             *length += written as u64;
         }
         Ok(written)
@@ -92,26 +92,26 @@ impl Sink {
     /// Waits until more can be written, or for so long.
     pub(super) fn wait(&self, longest: Duration) {
         let longest = Timespec::try_from(longest).ok();
-        // Whatever it says, the next write knows better.
+        // An error shows at the next write.
         let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], longest.as_ref());
     }
 
-    /// Whether it is a file that somebody can truncate.
-    pub(super) const fn can_shrink(&self) -> bool {
-        matches!(self.target, Target::File { length: Some(_), .. })
+    /// Whether it is a file that can be truncated.
+    pub(super) const fn can_be_truncated(&self) -> bool {
+        matches!(self.kind, SinkKind::File { length: Some(_), .. })
     }
 
-    /// Whether somebody truncated it since this was last asked.
-    pub(super) fn has_shrunk(&mut self) -> bool {
-        let Target::File { length: Some(length), .. } = &mut self.target else { return false };
+    /// Whether the file was truncated since the last call.
+    pub(super) fn was_truncated(&mut self) -> bool {
+        let SinkKind::File { length: Some(length), .. } = &mut self.kind else { return false };
         let Ok(metadata) = self.file.metadata() else { return false };
-        let has_shrunk = metadata.len() < *length;
+        let was_truncated = metadata.len() < *length;
         *length = metadata.len();
-        has_shrunk
+        was_truncated
     }
 }
 
-/// Of a file that is not empty.
+/// The file must not be empty.
 fn ends_mid_line(path: &Path) -> bool {
     let mut last = [0];
     let read = File::open(path).and_then(|mut file| {
@@ -127,10 +127,9 @@ fn stdout() -> io::Result<File> {
     if !kind.is_fifo() && !kind.is_char_device() {
         return Ok(inherited);
     }
-    // O_NONBLOCK belongs to the open file description, which others share: the shell, for one.
+    // O_NONBLOCK belongs to the open file description, which other processes such as a shell share.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let own = OpenOptions::new().write(true).custom_flags(flags.bits().cast_signed()).open("/proc/self/fd/1");
-    // Somebody else's pipe may not be opened; it is then written to as it is, and may block the
-    // thread that writes, which nothing but its own end waits for.
+    // Another user's pipe cannot be opened. Then a write may block the writer thread only.
     Ok(own.unwrap_or(inherited))
 }

@@ -1,7 +1,7 @@
-//! The thread that writes: whatever waits goes out in one write, in order.
+//! The writer thread: it writes all pending lines in one write, in order.
 //!
-//! It never blocks in a write where the sink allows that, so that it sees a stop, a rotation and
-//! calls that have given up while a reader is slow.
+//! With a non-blocking sink a slow reader does not keep it from seeing a stop, a rotation or a call that
+//! has given up.
 
 use std::{
     collections::VecDeque,
@@ -10,73 +10,73 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{entry::Entry, error::Unavailable, line::Mark, recent::Recent, sink::Sink};
+use super::{error::Unavailable, line::Mark, pending::PendingLine, recent_lines::RecentLines, sink::Sink};
 use crate::telemetry::AuditMetrics;
 
-/// How many bytes go out in one write, but for the last line.
+/// The most bytes of one write; its last line may exceed it.
 const LONGEST_WRITE: usize = 256 * 1024;
 
-/// How long it waits for a reader before it looks around.
-const READER_PAUSE: Duration = Duration::from_millis(10);
+/// The longest wait for a slow reader before commands and deadlines are checked.
+const READER_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// How often it looks after a file, or tries what failed.
+/// How often the file is checked for truncation, and a failed write is retried.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long accepted lines may take to get out at the end.
+/// How long pending lines may take at the end.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the thread is told.
-pub(super) enum Message {
-    Line(Entry),
+/// What the writer thread is to do.
+pub(super) enum WriterCommand {
+    Write(PendingLine),
     Reopen,
     Close,
 }
 
 pub(super) struct Writer {
-    messages: Receiver<Message>,
+    commands: Receiver<WriterCommand>,
     sink: Sink,
     metrics: AuditMetrics,
-    /// The oldest first; only the first can be half out.
-    pending: VecDeque<Entry>,
-    recent: Recent,
+    /// The oldest first; only the first can be half written.
+    pending: VecDeque<PendingLine>,
+    recent: RecentLines,
     buffer: Vec<u8>,
-    /// The last write failed: it is tried again with the next line.
+    /// The last write failed; it is retried with the next line.
     failed: bool,
-    /// Until when lines may be written, once the end was asked for.
+    /// Until when lines may be written, once the trail is being closed.
     closing: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) fn new(messages: Receiver<Message>, sink: Sink, metrics: AuditMetrics) -> Self {
+    pub(super) fn new(commands: Receiver<WriterCommand>, sink: Sink, metrics: AuditMetrics) -> Self {
         Self {
-            messages,
+            commands,
             sink,
             metrics,
             pending: VecDeque::new(),
-            recent: Recent::default(),
+            recent: RecentLines::default(),
             buffer: Vec::new(),
             failed: false,
             closing: None,
         }
     }
 
-    /// Writes until the end is asked for; gives how many lines could not be written by then.
+    /// Writes until the trail is closed; gives how many lines were not written.
     pub(super) fn run(mut self) -> usize {
-        while self.gather() {
+        while self.receive() {
             self.write();
         }
         self.pending.len()
     }
 
-    /// Takes what waits, and waits if there is nothing to do. False at the end.
-    fn gather(&mut self) -> bool {
+    /// Takes queued commands, and waits if there is nothing to do. False at the end.
+    fn receive(&mut self) -> bool {
         if (self.pending.is_empty() || self.failed) && self.closing.is_none() {
             self.wait();
         }
-        let mut bytes = self.pending.iter().map(|entry| entry.bytes.len()).sum::<usize>();
+        let mut bytes = self.pending.iter().map(|line| line.bytes.len()).sum::<usize>();
         while bytes < LONGEST_WRITE {
-            match self.messages.try_recv() {
-                Ok(message) => bytes += self.take(message),
+            match self.commands.try_recv() {
+                Ok(command) => bytes += self.execute(command),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     self.close();
@@ -92,30 +92,30 @@ impl Writer {
 
     fn wait(&mut self) {
         let has_more_to_do = self.failed || !self.recent.is_empty(Instant::now());
-        let message = if has_more_to_do {
-            self.messages.recv_timeout(TICK)
+        let command = if has_more_to_do {
+            self.commands.recv_timeout(TICK)
         } else {
-            self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
         };
-        match message {
-            Ok(message) => {
-                self.take(message);
+        match command {
+            Ok(command) => {
+                self.execute(command);
             }
-            Err(RecvTimeoutError::Timeout) => self.look_after_file(),
+            Err(RecvTimeoutError::Timeout) => self.repeat_truncated(),
             Err(RecvTimeoutError::Disconnected) => self.close(),
         }
     }
 
-    /// Gives how many bytes it added.
-    fn take(&mut self, message: Message) -> usize {
-        match message {
-            Message::Line(entry) => {
-                let bytes = entry.bytes.len();
-                self.pending.push_back(entry);
+    /// Gives how many bytes it queued.
+    fn execute(&mut self, command: WriterCommand) -> usize {
+        match command {
+            WriterCommand::Write(line) => {
+                let bytes = line.bytes.len();
+                self.pending.push_back(line);
                 return bytes;
             }
-            Message::Reopen => self.reopen(),
-            Message::Close => self.close(),
+            WriterCommand::Reopen => self.reopen(),
+            WriterCommand::Close => self.close(),
         }
         0
     }
@@ -127,82 +127,82 @@ impl Writer {
 
     /// Writes once.
     fn write(&mut self) {
-        if self.pending.front().is_some_and(|entry| entry.written > 0) {
-            self.look_after_file();
+        if self.pending.front().is_some_and(|line| line.written > 0) {
+            self.repeat_truncated();
         }
         let now = Instant::now();
-        self.pending.retain(|entry| !entry.can_be_withdrawn(now));
+        self.pending.retain(|line| !line.can_be_withdrawn(now));
         if self.pending.is_empty() {
             return;
         }
         self.buffer.clear();
-        for entry in &self.pending {
-            self.buffer.extend_from_slice(&entry.bytes[entry.written..]);
+        for line in &self.pending {
+            self.buffer.extend_from_slice(&line.bytes[line.written..]);
             if self.buffer.len() >= LONGEST_WRITE {
                 break;
             }
         }
         match self.sink.write(&self.buffer) {
-            Ok(written) => self.settle(written),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.sink.wait(READER_PAUSE),
+            Ok(written) => self.complete(written),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.sink.wait(READER_TIMEOUT),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => self.fail(error.kind()),
         }
     }
 
-    /// Answers the calls whose lines are out.
-    fn settle(&mut self, mut written: usize) {
+    /// Reports to the calls whose lines are written.
+    fn complete(&mut self, mut written: usize) {
         let now = Instant::now();
         self.failed = false;
         self.metrics.writes.inc();
-        while let Some(mut entry) = self.pending.pop_front() {
-            let rest = entry.bytes.len() - entry.written;
+        while let Some(mut line) = self.pending.pop_front() {
+            let rest = line.bytes.len() - line.written;
             if written < rest {
-                entry.written += written;
-                self.pending.push_front(entry);
+                line.written += written;
+                self.pending.push_front(line);
                 break;
             }
             written -= rest;
             self.metrics.lines.inc();
-            let (line, came_too_late) = entry.settle();
-            if came_too_late {
-                self.pending.push_back(Entry::repeat(&line, Mark::Withheld));
+            let (line, was_refused) = line.complete();
+            if was_refused {
+                self.pending.push_back(PendingLine::repeat(&line, Mark::Withheld));
             }
-            if self.sink.can_shrink() {
+            if self.sink.can_be_truncated() {
                 self.recent.push(now, line);
             }
         }
-        self.look_after_file();
+        self.repeat_truncated();
     }
 
-    /// Refuses what waits, and keeps what must not be lost.
+    /// Refuses the waiting calls. Keeps half-written lines, and lines whose calls go on.
     fn fail(&mut self, why: ErrorKind) {
         self.failed = true;
-        self.pending.retain_mut(|entry| entry.refuse(Unavailable::Failed(why)));
+        self.pending.retain_mut(|line| line.refuse(Unavailable::Failed(why)));
     }
 
-    /// Repeats what a truncation may have lost.
-    fn look_after_file(&mut self) {
-        if !self.sink.has_shrunk() {
+    /// Repeats the lines that a truncation may have lost.
+    fn repeat_truncated(&mut self) {
+        if !self.sink.was_truncated() {
             return;
         }
         if let Some(first) = self.pending.front_mut() {
             first.written = 0;
         }
         let lost = self.recent.take(Instant::now());
-        self.pending.extend(lost.map(|line| Entry::repeat(&line, Mark::Again)));
+        self.pending.extend(lost.map(|line| PendingLine::repeat(&line, Mark::Again)));
     }
 
     fn reopen(&mut self) {
         if let Err(error) = self.sink.reopen() {
-            tracing::error!(%error, "the audit file cannot be opened anew; lines go to the old one");
+            tracing::error!(%error, "the audit file cannot be reopened; lines still go to the old one; mend it and send SIGHUP again");
             return;
         }
         if let Some(first) = self.pending.front_mut() {
             first.written = 0;
         }
-        // What is in the old file stays there.
-        self.recent = Recent::default();
+        // The old file was renamed, so its lines are kept.
+        self.recent = RecentLines::default();
         self.failed = false;
     }
 }

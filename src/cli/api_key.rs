@@ -10,13 +10,13 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum ApiKeyCommand {
-    /// Make an API key; prints it this once, and the lines to add to the file of API keys
-    New(New),
+    /// Create an API key; prints it this once, and its lines for identity.api_keys_file
+    New(NewApiKeyArgs),
 }
 
 #[derive(Args)]
-pub(super) struct New {
-    /// Who its holder will be, such as key:billing
+pub(super) struct NewApiKeyArgs {
+    /// The principal of its holder, such as key:billing
     #[arg(long, value_parser = principal, value_name = "key:NAME")]
     principal: Principal,
 }
@@ -25,7 +25,7 @@ impl ApiKeyCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Self::New(new) = self;
         let NewKey { key, digest } = NewKey::draw(&SystemEntropy);
-        eprintln!("The key, which is shown this once, and the lines to add to identity.api_keys_file:");
+        eprintln!("The key, which is printed this once, and its lines for identity.api_keys_file:");
         print(&format!(
             "{}\n\n[[api_keys]]\nprincipal = \"{}\"\nsha256 = \"{digest}\"\n",
             *key, new.principal

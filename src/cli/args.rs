@@ -1,13 +1,13 @@
-//! Arguments that several commands share.
+//! Arguments that commands share.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, ValueEnum,
+    Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::{Failure, output::Output};
+use super::{Failure, output::PrintFormat};
 use crate::{
     client::{Client, ConnectError, CredentialFile, Options},
     config::Sources,
@@ -16,13 +16,13 @@ use crate::{
     token::{Kind, Role},
 };
 
-/// Where the server is, and how its answers are printed.
+/// The server, the caller's credentials, and how responses are printed.
 #[derive(Args)]
 pub(super) struct ServerArgs {
     /// The server's URL
     #[arg(long, env = "INKPASS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     server: String,
-    /// The CAs that an https:// server is trusted by, PEM; those of the system if it is not given
+    /// The CAs that verify an https:// server, PEM [default: the system's]
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Your certificate, PEM
@@ -31,13 +31,13 @@ pub(super) struct ServerArgs {
     /// The private key of your certificate, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Holds your API key
+    /// The file with your API key
     #[arg(long, value_name = "FILE", conflicts_with = "token_file")]
     api_key_file: Option<PathBuf>,
-    /// Holds your token, such as a projected service account token
+    /// The file with your token, such as a projected service account token
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Show either over http:// too, off this machine: where a mesh encrypts
+    /// Present either over http:// to other machines too: where a mesh encrypts
     #[arg(long)]
     plaintext: bool,
     #[command(flatten)]
@@ -71,21 +71,13 @@ impl ServerArgs {
 #[derive(Args)]
 pub(super) struct OutputArgs {
     /// How the result is printed
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For a person
-    Text,
-    /// The answer as proto3 JSON
-    Json,
+    #[arg(long, value_enum, default_value_t = PrintFormat::Text)]
+    output: PrintFormat,
 }
 
 impl OutputArgs {
-    pub(super) fn get(&self) -> Output {
-        if self.output == Format::Json { Output::Json } else { Output::Text }
+    pub(super) const fn get(&self) -> PrintFormat {
+        self.output
     }
 }
 
@@ -102,7 +94,7 @@ impl ConfigArgs {
         self.config.is_some()
     }
 
-    /// With the process's environment and no flags.
+    /// The file and the process's environment, without flags.
     pub(super) fn sources(&self) -> Sources {
         Sources {
             file: self.config.clone(),
@@ -112,31 +104,31 @@ impl ConfigArgs {
     }
 }
 
-/// Where something is that exists already.
+/// Where an existing room or conversion is.
 #[derive(Args)]
 pub(super) struct TargetArgs {
-    /// The data center; the project's default one if it is not given
+    /// The data center [default: the project's]
     #[arg(long, value_parser = region())]
     region: Option<Region>,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
-    /// The access key that created it; the active one if it is not given
+    /// The access key that created it [default: the active one]
     #[arg(long, default_value = "")]
     access_key: String,
 }
 
 impl TargetArgs {
-    /// Project, access key and region, as requests have them.
+    /// Project, access key and region, in the form of a request.
     pub(super) fn into_parts(self) -> (String, String, i32) {
         (self.project, self.access_key, region_number(self.region))
     }
 }
 
-/// A token beside what is created.
+/// A token that is minted for a new room or conversion.
 #[derive(Args)]
 pub(super) struct GrantArgs {
-    /// Also mint a token of this role for what is created
+    /// Also mint a token of this role for it
     #[arg(long = "grant-role", id = "grant_role", value_parser = role())]
     role: Option<Role>,
     /// How long the token lives, such as 10m
@@ -167,7 +159,7 @@ pub(super) fn duration(flag: &str, duration: Duration) -> Result<prost_types::Du
     duration.try_into().map_err(|_| Failure::Usage(vec![format!("{flag}: is too long")]))
 }
 
-/// Unset where none is given: the server's default region.
+/// Unspecified if there is none: the project's default.
 pub(super) fn region_number(region: Option<Region>) -> i32 {
     region.map_or(proto::Region::Unspecified, proto::Region::from).into()
 }
@@ -184,10 +176,10 @@ pub(super) fn region() -> impl TypedValueParser<Value = Region> {
     PossibleValuesParser::new(Region::ALL.map(Region::as_str)).try_map(|name| name.parse())
 }
 
-/// A permission by its name in lower case with dashes, such as `get-room`.
+/// Parses a permission in lower case with dashes, such as `get-room`.
 pub(super) fn permission(text: &str) -> Result<proto::Permission, &'static str> {
     let name = format!("PERMISSION_{}", text.to_uppercase().replace('-', "_"));
     proto::Permission::from_str_name(&name)
         .filter(|permission| *permission != proto::Permission::Unspecified)
-        .ok_or("is none of the permissions of token_service.proto, such as get-room")
+        .ok_or("is not a permission of token_service.proto, such as get-room")
 }

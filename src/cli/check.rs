@@ -14,7 +14,7 @@ use crate::{
 pub(super) struct Check {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Judge them as `serve --insecure-allow-all` does
+    /// Validate them as for `serve --insecure-allow-all`
     #[arg(long)]
     insecure_allow_all: bool,
 }
@@ -28,7 +28,7 @@ impl Check {
             let region = project.region.map_or("none", Region::as_str);
             let _ = writeln!(text, "project {}: default region {region}", project.name);
             for key in project.keys {
-                // Not what is in it: an operator may have mistaken one file for the other.
+                // Not the access key: the two files may be swapped.
                 let _ = writeln!(text, "  {} key of {}", key.state, key.access_key_file.display());
             }
         }

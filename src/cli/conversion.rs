@@ -19,36 +19,36 @@ use crate::{
 #[derive(Subcommand)]
 pub(super) enum ConversionCommand {
     /// Start a conversion and, if asked, mint a Task token for it
-    Start(Start),
-    /// Read a conversion
-    Get(One),
-    /// Follow a conversion to its end; exits with 1 if it fails
-    Watch(One),
-    /// List what waits and runs
-    List(List),
+    Start(StartConversionArgs),
+    /// Get a conversion
+    Get(ConversionArgs),
+    /// Watch a conversion to its end; exits with 1 if it fails
+    Watch(ConversionArgs),
+    /// List the conversions that wait or run
+    List(ListConversionsArgs),
     /// Cancel a conversion
-    Cancel(One),
-    /// Move a waiting conversion in its queue
+    Cancel(ConversionArgs),
+    /// Move a waiting conversion to an end of its queue
     Prioritize {
         #[command(flatten)]
-        one: One,
-        /// Where to
+        conversion: ConversionArgs,
+        /// The end of the queue
         #[arg(long, value_enum)]
-        priority: Place,
+        priority: QueueEnd,
     },
 }
 
 #[derive(Args)]
-pub(super) struct Start {
+pub(super) struct StartConversionArgs {
     /// The file's public URL
     resource: String,
     /// What to convert it to
     #[arg(long, value_enum)]
-    format: Format,
-    /// The data center; the project's default one if it is not given
+    format: FormatArg,
+    /// The data center [default: the project's]
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
-    /// Make previews of the pages (dynamic)
+    /// Create previews of the pages (dynamic)
     #[arg(long)]
     preview: bool,
     /// Scale factor of the images, 0.1 to 3.0 (static)
@@ -56,23 +56,23 @@ pub(super) struct Start {
     scale: Option<f64>,
     /// The images' format (static)
     #[arg(long, value_enum)]
-    output_format: Option<Picture>,
-    /// How much images are compressed, 0 to 4 (dynamic)
+    output_format: Option<ImageFormat>,
+    /// Image compression, 0 to 4 (dynamic)
     #[arg(long, value_name = "LEVEL")]
     image_compression_level: Option<i32>,
-    /// Build no stand-alone page (dynamic)
+    /// Do not build a single-page application (dynamic)
     #[arg(long)]
     no_spa: bool,
-    /// What the vendor calls at the end
+    /// The URL that the vendor calls at the end
     #[arg(long, default_value = "", value_name = "URL")]
     webhook_endpoint: String,
-    /// How often it tries that again, 0 to 10
+    /// How often the vendor retries that call, 0 to 10
     #[arg(long, value_name = "COUNT")]
     webhook_retry: Option<i32>,
-    /// A UUID: the same id gives the same conversion within ten minutes
+    /// The idempotency key, a UUID: a repeat within ten minutes gives the same conversion
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub(super) struct Start {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum FormatArg {
     /// Images
     Static,
     /// Web pages
@@ -90,7 +90,7 @@ enum Format {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Picture {
+enum ImageFormat {
     /// PNG
     Png,
     /// JPG
@@ -100,7 +100,7 @@ enum Picture {
 }
 
 #[derive(Args)]
-pub(super) struct One {
+pub(super) struct ConversionArgs {
     /// The conversion's uuid
     uuid: String,
     #[command(flatten)]
@@ -110,19 +110,19 @@ pub(super) struct One {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Place {
-    /// To the head
+pub(super) enum QueueEnd {
+    /// The head
     Highest,
-    /// To the tail
+    /// The tail
     Lowest,
 }
 
 #[derive(Args)]
-pub(super) struct List {
-    /// The data center; the project's default one if it is not given
+pub(super) struct ListConversionsArgs {
+    /// The data center [default: the project's]
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -133,16 +133,16 @@ impl ConversionCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Start(start) => start.run().await,
-            Self::Get(one) => one.get().await,
-            Self::Watch(one) => one.watch().await,
+            Self::Get(conversion) => conversion.get().await,
+            Self::Watch(conversion) => conversion.watch().await,
             Self::List(list) => list.run().await,
-            Self::Cancel(one) => one.cancel().await,
-            Self::Prioritize { one, priority } => one.prioritize(priority).await,
+            Self::Cancel(conversion) => conversion.cancel().await,
+            Self::Prioritize { conversion, priority } => conversion.prioritize(priority).await,
         }
     }
 }
 
-impl Start {
+impl StartConversionArgs {
     async fn run(self) -> Result<(), Failure> {
         let format = self.format()?;
         let request = StartConversionRequest {
@@ -159,37 +159,35 @@ impl Start {
         let answer = self.server.connect().await?.conversions().start_conversion(request).await?;
         self.server.output.get().print(answer.get_ref())
     }
-}
 
-impl Start {
-    /// What goes with the other format is a mistake, not a whim to be ignored.
+    /// A flag of the other format is an error, and not ignored.
     fn format(&self) -> Result<start_conversion_request::Format, Failure> {
-        let strays = match self.format {
-            Format::Static => [
+        let misplaced = match self.format {
+            FormatArg::Static => [
                 ("--image-compression-level", self.image_compression_level.is_some()),
                 ("--no-spa", self.no_spa),
             ],
-            Format::Dynamic => {
+            FormatArg::Dynamic => {
                 [("--scale", self.scale.is_some()), ("--output-format", self.output_format.is_some())]
             }
         };
-        let strays: Vec<_> = strays
+        let misplaced: Vec<_> = misplaced
             .into_iter()
             .filter(|(_, is_given)| *is_given)
-            .map(|(flag, _)| format!("{flag} goes with the other --format only"))
+            .map(|(flag, _)| format!("{flag} is for the other --format only"))
             .collect();
-        if !strays.is_empty() {
-            return Err(Failure::Usage(strays));
+        if !misplaced.is_empty() {
+            return Err(Failure::Usage(misplaced));
         }
         Ok(match self.format {
-            Format::Static => start_conversion_request::Format::StaticFormat(StaticFormat {
+            FormatArg::Static => start_conversion_request::Format::StaticFormat(StaticFormat {
                 scale: self.scale,
                 output_format: self
                     .output_format
                     .map_or(OutputFormat::Unspecified, OutputFormat::from)
                     .into(),
             }),
-            Format::Dynamic => start_conversion_request::Format::DynamicFormat(DynamicFormat {
+            FormatArg::Dynamic => start_conversion_request::Format::DynamicFormat(DynamicFormat {
                 image_compression_level: self.image_compression_level,
                 build_spa: self.no_spa.then_some(false),
             }),
@@ -197,17 +195,17 @@ impl Start {
     }
 }
 
-impl From<Picture> for OutputFormat {
-    fn from(picture: Picture) -> Self {
-        match picture {
-            Picture::Png => Self::Png,
-            Picture::Jpg => Self::Jpg,
-            Picture::Jpeg => Self::Jpeg,
+impl From<ImageFormat> for OutputFormat {
+    fn from(format: ImageFormat) -> Self {
+        match format {
+            ImageFormat::Png => Self::Png,
+            ImageFormat::Jpg => Self::Jpg,
+            ImageFormat::Jpeg => Self::Jpeg,
         }
     }
 }
 
-impl One {
+impl ConversionArgs {
     async fn get(self) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
@@ -231,12 +229,12 @@ impl One {
         server.output.get().print(answer.get_ref())
     }
 
-    async fn prioritize(self, place: Place) -> Result<(), Failure> {
+    async fn prioritize(self, end: QueueEnd) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
-        let priority = match place {
-            Place::Highest => Priority::Highest.into(),
-            Place::Lowest => Priority::Lowest.into(),
+        let priority = match end {
+            QueueEnd::Highest => Priority::Highest.into(),
+            QueueEnd::Lowest => Priority::Lowest.into(),
         };
         let request = PrioritizeConversionRequest { project, access_key, region, uuid, priority };
         let answer = server.connect().await?.conversions().prioritize_conversion(request).await?;
@@ -244,7 +242,7 @@ impl One {
     }
 }
 
-impl List {
+impl ListConversionsArgs {
     async fn run(self) -> Result<(), Failure> {
         let request =
             ListPendingConversionsRequest { project: self.project, region: region_number(self.region) };

@@ -27,13 +27,13 @@ use crate::{
 
 #[derive(Args)]
 pub(super) struct Dev {
-    /// Where gRPC is served
+    /// The address of gRPC
     #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where /livez and /readyz are served
+    /// The address of /livez, /readyz and /metrics
     #[arg(long, default_value = "127.0.0.1:9464", value_name = "ADDRESS")]
     admin_listen: SocketAddr,
-    /// Where the embedded whiteboard API is served
+    /// The address of the embedded whiteboard API
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     emulator_listen: SocketAddr,
 }
@@ -42,7 +42,7 @@ impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.refuse_other_machines()?;
         let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
-        let keys = ThrowAwayKeys::new()?;
+        let keys = EphemeralKeys::new()?;
         let (emulator, listener) =
             emulator::start(&keys.keyring()?, self.emulator_listen, Settings::default()).await?;
         let upstream = listener.local_addr()?;
@@ -61,7 +61,7 @@ impl Dev {
                 "grpc={grpc} admin={admin} emulator={upstream} keys={}\n",
                 keys.path().display()
             ));
-            // Nobody may be listening.
+            // Standard error may be closed.
             let _ = io::stderr().write_all(guide(grpc, admin, upstream).as_bytes());
         };
         until_stopped(|mut stop| async move {
@@ -75,7 +75,7 @@ impl Dev {
         .await
     }
 
-    /// Everyone is allowed everything here.
+    /// Every caller may do everything, so only this machine may connect.
     fn refuse_other_machines(&self) -> Result<(), Failure> {
         let flags = [
             ("--listen", self.listen),
@@ -99,7 +99,7 @@ fn guide(grpc: SocketAddr, admin: SocketAddr, emulator: SocketAddr) -> String {
     let server = if grpc.port() == 50051 { String::new() } else { format!(" --server http://{grpc}") };
     format!(
         "
-inkpass dev: everyone may mint anything, for a project of throw-away keys
+inkpass dev: everyone may mint anything, for a project of ephemeral keys
   gRPC            {grpc}
   admin           http://{admin}/readyz
   whiteboard API  http://{emulator} (embedded)
@@ -114,12 +114,12 @@ Ctrl-C ends it.
     )
 }
 
-/// A project `default` of keys that live as long as this does.
-pub(super) struct ThrowAwayKeys {
+/// The keys of a project `default`, deleted on drop.
+pub(super) struct EphemeralKeys {
     directory: TempDir,
 }
 
-impl ThrowAwayKeys {
+impl EphemeralKeys {
     pub(super) fn new() -> Result<Self, Failure> {
         let directory = tempfile::Builder::new().prefix("inkpass-dev-").tempdir()?;
         for name in ["access-key", "secret-key"] {

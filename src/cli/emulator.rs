@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
-use super::{Failure, args::ConfigArgs, dev::ThrowAwayKeys, output::print, signals::until_stopped};
+use super::{Failure, args::ConfigArgs, dev::EphemeralKeys, output::print, signals::until_stopped};
 use crate::{
     clock::SystemClock,
     config::load_projects,
@@ -15,27 +15,27 @@ use crate::{
     telemetry,
 };
 
-/// Of the settings file it reads `[projects]` alone.
+/// Reads only `[projects]` of the settings file.
 #[derive(Args)]
 pub(super) struct EmulatorCommand {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where it is served
+    /// The address of the whiteboard API
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     emulator_listen: SocketAddr,
-    /// How failures are written
+    /// The form of errors
     #[arg(long, value_enum, default_value_t = Shape::Documented)]
     error_shape: Shape,
-    /// How long a conversion waits at least
+    /// The shortest time that a conversion waits
     #[arg(long, value_parser = humantime::parse_duration, default_value = "1s", value_name = "DURATION")]
     waiting: Duration,
-    /// How long a conversion runs
+    /// The time that a conversion runs
     #[arg(long, value_parser = humantime::parse_duration, default_value = "3s", value_name = "DURATION")]
     converting: Duration,
     /// How many conversions may wait
     #[arg(long, default_value_t = Settings::default().queue_limit, value_name = "COUNT")]
     queue_limit: usize,
-    /// Insist that a room's or task's tokens are signed by the access key that created it
+    /// Require that a room's or task's tokens are signed by the access key that created it
     #[arg(long)]
     same_key: bool,
 }
@@ -51,8 +51,8 @@ enum Shape {
 impl EmulatorCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
-        let throw_away = if self.config.is_given() { None } else { Some(ThrowAwayKeys::new()?) };
-        let keyring = match &throw_away {
+        let ephemeral = if self.config.is_given() { None } else { Some(EphemeralKeys::new()?) };
+        let keyring = match &ephemeral {
             Some(keys) => keys.keyring()?,
             None => load_projects(&self.config.sources())?,
         };
@@ -68,7 +68,7 @@ impl EmulatorCommand {
         };
         let (emulator, listener) = start(&keyring, self.emulator_listen, settings).await?;
         let keys =
-            throw_away.as_ref().map(|keys| format!(" keys={}", keys.path().display())).unwrap_or_default();
+            ephemeral.as_ref().map(|keys| format!(" keys={}", keys.path().display())).unwrap_or_default();
         print(&format!("emulator={}{keys}\n", listener.local_addr()?))?;
         until_stopped(|mut stop| async move {
             emulator.serve(listener, async move { stop.next().await }).await.map_err(Failure::from)
@@ -77,7 +77,7 @@ impl EmulatorCommand {
     }
 }
 
-/// An emulator of the keyring's projects, with its listener bound.
+/// An emulator of the keyring's projects, and its bound listener.
 pub(super) async fn start(
     keyring: &Keyring,
     listen: SocketAddr,

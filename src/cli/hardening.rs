@@ -1,5 +1,5 @@
-//! What keeps a process's memory, and so its keys, to itself: no core dump, nobody who traces it,
-//! and no panic that prints what it was about.
+//! Protects the process's memory, and so its keys: no core dumps, no ptrace, and panics that print no
+//! values.
 
 use std::{
     io::{self, IsTerminal},
@@ -8,13 +8,12 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{Failure, output::complain};
+use super::{Failure, output::print_error};
 
-/// Closes the process. It holds from here on, for every thread; a program that it starts is
-/// another.
+/// Hardens the process, for all threads; not for programs that it starts.
 ///
 /// # Errors
-/// The system refuses; nothing secret may be read then.
+/// The system refuses: then no secret may be read.
 pub(super) fn harden() -> Result<(), Failure> {
     std::panic::set_hook(Box::new(report));
     let none = Rlimit { current: Some(0), maximum: Some(0) };
@@ -23,7 +22,7 @@ pub(super) fn harden() -> Result<(), Failure> {
     close_memory()
 }
 
-/// Also against a core dump to a program, which no limit prevents.
+/// Also prevents core dumps that are piped to a program, which no limit does.
 #[cfg(target_os = "linux")]
 fn close_memory() -> Result<(), Failure> {
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -37,11 +36,11 @@ fn close_memory() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a panic was, and not what it says: a message may hold the value that it is about.
+/// Reports a panic's location without its message, which may hold a secret.
 fn report(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map_or_else(String::new, Location::to_string);
     // The log of a service is one JSON object a line.
-    complain(if io::stderr().is_terminal() {
+    print_error(if io::stderr().is_terminal() {
         format!("inkpass: panicked at {location}\n")
     } else {
         format!("{{\"level\":\"ERROR\",\"message\":\"panicked\",\"code.location\":\"{location}\"}}\n")

@@ -8,12 +8,12 @@ use tonic_health::pb::{
 use super::{
     Failure,
     args::ServerArgs,
-    output::{Output, print},
+    output::{PrintFormat, print},
 };
 
 #[derive(Args)]
 pub(super) struct HealthCommand {
-    /// The full name of a service; the whole server if it is not given
+    /// The full name of a service [default: the whole server]
     #[arg(long, default_value = "")]
     service: String,
     #[command(flatten)]
@@ -26,8 +26,8 @@ impl HealthCommand {
         let request = HealthCheckRequest { service: self.service };
         let status = HealthClient::new(channel).check(request).await?.into_inner().status();
         print(&match self.server.output.get() {
-            Output::Json => format!("{:#}\n", serde_json::json!({ "status": status.as_str_name() })),
-            Output::Text => format!("{}\n", status.as_str_name()),
+            PrintFormat::Json => format!("{:#}\n", serde_json::json!({ "status": status.as_str_name() })),
+            PrintFormat::Text => format!("{}\n", status.as_str_name()),
         })?;
         if status == ServingStatus::Serving { Ok(()) } else { Err(Failure::No) }
     }

@@ -1,14 +1,14 @@
-//! How requests are read: proto3 JSON, one on each line.
+//! Reads requests: proto3 JSON, one a line.
 
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 
 use crate::proto::DESCRIPTORS;
 
-/// Empty lines are passed over.
+/// Skips empty lines.
 ///
 /// # Errors
-/// What is wrong with each line, by its number.
+/// Each line's mistake, with its number.
 pub(super) fn read_lines<M: Message + Name + Default>(text: &str) -> Result<Vec<M>, Vec<String>> {
     let (mut requests, mut mistakes) = (Vec::new(), Vec::new());
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

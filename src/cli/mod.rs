@@ -25,13 +25,13 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use self::output::complain;
+use self::output::print_error;
 use crate::{client::Refusal, document::Mistake};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
 
-/// How long what blocks a thread may go on at the end.
+/// How long blocking work may go on at the end.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One gRPC service that holds the Agora Interactive Whiteboard keys.
@@ -44,9 +44,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve with an embedded whiteboard API and throw-away keys, on this machine only
+    /// Serve with an embedded whiteboard API and ephemeral keys, on this machine only
     Dev(dev::Dev),
-    /// Serve
+    /// Run the server
     Serve(serve::Serve),
     /// Run the embedded whiteboard API alone, for an application's own tests
     Emulator(emulator::EmulatorCommand),
@@ -55,39 +55,39 @@ enum Command {
     /// Mint and verify tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Create, read, disable and enable rooms
+    /// Create, get, list, disable and enable rooms
     #[command(subcommand)]
     Room(room::RoomCommand),
     /// List, add, switch and capture the scenes of a room
     #[command(subcommand)]
     Scene(scene::SceneCommand),
-    /// Convert files, and follow, cancel and order conversions
+    /// Start, get, watch, list, cancel and prioritize conversions
     #[command(subcommand)]
     Conversion(conversion::ConversionCommand),
-    /// Make API keys
+    /// Create API keys
     #[command(subcommand)]
     ApiKey(api_key::ApiKeyCommand),
-    /// Ask and test policy files
+    /// Explain and test policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Ask a server whether it takes calls
+    /// Check a server's health
     Health(health::HealthCommand),
-    /// Print a shell's completions
+    /// Print shell completions
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
 }
 
-/// Why a command did not do its work.
+/// Why a command failed.
 enum Failure {
     /// The settings or arguments are wrong, in all these ways.
     Usage(Vec<String>),
     /// A server refused.
     Refused(Box<Refusal>),
-    /// Something else, in a sentence.
+    /// Another failure, in a sentence.
     Failed(String),
-    /// The answer is no; it was printed.
+    /// The result is negative, and was printed.
     No,
 }
 
@@ -121,7 +121,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Parses, runs, and says how it went.
+/// Parses the arguments and runs the command.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -134,26 +134,26 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(format!("inkpass: cannot start: {error}\n"));
+            print_error(format!("inkpass: cannot start: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
     let result = runtime.block_on(run(cli.command));
-    // A look-up of a name that hangs must not keep the process.
+    // A name look-up that hangs must not keep the process alive.
     runtime.shutdown_timeout(END_TIMEOUT);
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::No) => ExitCode::FAILURE,
         Err(Failure::Failed(sentence)) => {
-            complain(format!("inkpass: {sentence}\n"));
+            print_error(format!("inkpass: {sentence}\n"));
             ExitCode::FAILURE
         }
         Err(Failure::Refused(refusal)) => {
-            complain(format!("inkpass: {refusal}\n"));
+            print_error(format!("inkpass: {refusal}\n"));
             ExitCode::FAILURE
         }
         Err(Failure::Usage(mistakes)) => {
-            complain(mistakes.iter().flat_map(|mistake| ["inkpass: ", mistake, "\n"]).collect());
+            print_error(mistakes.iter().flat_map(|mistake| ["inkpass: ", mistake, "\n"]).collect());
             ExitCode::from(USAGE)
         }
     }

@@ -1,4 +1,4 @@
-//! How answers are printed: proto3 JSON with proto field names, or its fields line by line.
+//! Prints responses: proto3 JSON with proto field names, or one field a line.
 
 use std::{
     fmt::Write as _,
@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use clap::ValueEnum;
 use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
@@ -15,17 +16,19 @@ use serde_json::Value;
 use super::Failure;
 use crate::proto::DESCRIPTORS;
 
-/// How long something is waited for that is printed to standard error.
-const LONGEST_COMPLAINT: Duration = Duration::from_secs(1);
+/// The longest wait for standard error.
+const STDERR_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PrintFormat {
+    /// For a person
     Text,
+    /// The response as proto3 JSON
     Json,
 }
 
-impl Output {
-    /// Prints an answer.
+impl PrintFormat {
+    /// Prints a response.
     pub(super) fn print<M: Message + Name>(self, answer: &M) -> Result<(), Failure> {
         let json = to_json(answer).map_err(Failure::Failed)?;
         let mut text = String::new();
@@ -36,7 +39,7 @@ impl Output {
         print(&text)
     }
 
-    /// Prints one of many answers: in JSON each on a line of its own.
+    /// Prints one of many responses: JSON on one line.
     pub(super) fn print_one_of_many<M: Message + Name>(self, answer: &M) -> Result<(), Failure> {
         if self == Self::Text {
             return self.print(answer);
@@ -45,7 +48,7 @@ impl Output {
     }
 }
 
-/// Prints to standard output. A reader that went away is no failure of ours.
+/// Prints to standard output. A broken pipe is not an error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -54,25 +57,24 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints to standard output while the process goes on, also where nobody reads it.
-pub(super) fn print_aside(text: String) {
-    // It ends with the process at the latest.
+/// Prints to standard output in a thread, so that a stopped reader does not block the process.
+pub(super) fn print_in_background(text: String) {
     thread::spawn(move || {
         let _ = print(&text);
     });
 }
 
-/// Prints to standard error, and does not wait for ever for whoever reads it.
-pub(super) fn complain(text: String) {
+/// Prints to standard error, with a timeout for a stopped reader.
+pub(super) fn print_error(text: String) {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
         let _ = io::stderr().write_all(text.as_bytes());
         let _ = done.send(());
     });
-    let _ = is_done.recv_timeout(LONGEST_COMPLAINT);
+    let _ = is_done.recv_timeout(STDERR_TIMEOUT);
 }
 
-/// Fields that hold their default value are written too.
+/// Includes fields with default values.
 fn to_json<M: Message + Name>(answer: &M) -> Result<Value, String> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| error.to_string())?;
     let descriptor = pool.get_message_by_name(&M::full_name()).ok_or("the message has no descriptor")?;
@@ -81,7 +83,7 @@ fn to_json<M: Message + Name>(answer: &M) -> Result<Value, String> {
     message.serialize_with_options(serde_json::value::Serializer, &options).map_err(|error| error.to_string())
 }
 
-/// One line a value, named by its path: `room.uuid: 1f6a…`. What says nothing is left out.
+/// One line a value, with its path: `room.uuid: 1f6a…`. Empty values are left out.
 fn push_lines(text: &mut String, path: &str, json: &Value) {
     let mut line = |value: &dyn std::fmt::Display| {
         let _ = writeln!(text, "{path}: {value}");
@@ -92,7 +94,7 @@ fn push_lines(text: &mut String, path: &str, json: &Value) {
         Value::Number(value) if value.as_f64() == Some(0.0) => {}
         Value::Number(value) => line(value),
         Value::String(value) if value.is_empty() || value.ends_with("_UNSPECIFIED") => {}
-        // A value of somebody else's making must not make a line, or move the cursor.
+        // Escaped, so that an upstream's text adds no line and does not move the cursor.
         Value::String(value) => line(&value.escape_debug()),
         Value::Object(fields) => {
             for (name, value) in fields {

@@ -1,4 +1,4 @@
-//! `inkpass policy`: asks a policy file, and runs the examples that it carries with it.
+//! `inkpass policy`: explains a policy's decisions, and runs its `[[tests]]`.
 
 use std::{fmt::Write, path::PathBuf, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     args::{self, ConfigArgs, OutputArgs},
-    output::{Output, print},
+    output::{PrintFormat, print},
 };
 use crate::{
     config::{known, load_policy_settings},
@@ -21,7 +21,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum PolicyCommand {
-    /// Say whether a principal may do something, and by which grant; exits with 1 if not
+    /// Explain whether a principal may do something, and by which grant; exits with 1 if not
     Explain(Explain),
     /// Run the [[tests]] of policy files; exits with 1 if one fails
     Test(Test),
@@ -29,28 +29,28 @@ pub(super) enum PolicyCommand {
 
 #[derive(Args)]
 pub(super) struct Explain {
-    /// Who asks, such as k8s:classroom/api
+    /// The caller, such as k8s:classroom/api
     #[arg(long)]
     principal: Principal,
-    /// The call, such as inkpass.v1.TokenService/IssueToken
+    /// The RPC, such as inkpass.v1.TokenService/IssueToken
     #[arg(long)]
     rpc: Rpc,
-    /// The project; the default one if it is not given
+    /// The project [default: the settings']
     #[arg(long)]
     project: Option<String>,
-    /// Where the call goes; the project's default region if it is not given and there is --config
+    /// The call's data center [default: the project's, with --config]
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// The kind of the token to be minted
     #[arg(long, value_parser = args::kind())]
     kind: Option<Kind>,
-    /// Its role
+    /// The token's role
     #[arg(long, value_parser = args::role())]
     role: Option<Role>,
-    /// How long it is to live, such as 10m; the grant's default if it is not given
+    /// The token's lifetime, such as 10m [default: the grant's]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     ttl: Option<Duration>,
-    /// It never expires
+    /// The token never expires
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
     /// The policy file; takes precedence over the one of the settings
@@ -110,14 +110,14 @@ impl Explain {
         let decided = rules.decide(self.principal.as_str(), &request);
         let grants: Vec<_> = rules.explain(self.principal.as_str(), &request).collect();
         print(&match self.output.get() {
-            Output::Text => in_words(&file.display().to_string(), &decided, &grants),
-            Output::Json => format!("{:#}\n", in_json(&decided, &grants)),
+            PrintFormat::Text => in_words(&file.display().to_string(), &decided, &grants),
+            PrintFormat::Json => format!("{:#}\n", in_json(&decided, &grants)),
         })?;
         if decided.is_ok() { Ok(()) } else { Err(Failure::No) }
     }
 }
 
-/// What each grant that names the principal says by itself.
+/// The decision of each grant that names the principal, by itself.
 type Answers<'a> = [(&'a Grant, Result<Option<Lifetime>, Denial>)];
 
 fn in_words(file: &str, decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> String {
@@ -179,7 +179,7 @@ fn in_json(decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> Valu
     }
 }
 
-/// A few words, for a list.
+/// A decision in a few words.
 fn answer(said: Result<Option<Lifetime>, Denial>) -> String {
     match said {
         Ok(_) => "allowed".to_owned(),
@@ -218,8 +218,8 @@ impl Test {
         }
         let _ = writeln!(text, "{run} run, {} failed", failed.len());
         print(&match self.output.get() {
-            Output::Text => text,
-            Output::Json => format!("{:#}\n", json!({ "run": run, "failed": failed })),
+            PrintFormat::Text => text,
+            PrintFormat::Json => format!("{:#}\n", json!({ "run": run, "failed": failed })),
         })?;
         if failed.is_empty() { Ok(()) } else { Err(Failure::No) }
     }

@@ -14,29 +14,29 @@ use crate::{
 #[derive(Subcommand)]
 pub(super) enum RoomCommand {
     /// Create a room and, if asked, mint a Room token for it
-    Create(Create),
-    /// Read a room
-    Get(One),
+    Create(CreateRoomArgs),
+    /// Get a room
+    Get(RoomArgs),
     /// List a project's rooms
-    List(List),
-    /// Disable a room: everyone in it is thrown out
-    Disable(One),
-    /// Enable a disabled room again
-    Enable(One),
+    List(ListRoomsArgs),
+    /// Disable a room: everyone in it is disconnected
+    Disable(RoomArgs),
+    /// Enable a disabled room
+    Enable(RoomArgs),
 }
 
 #[derive(Args)]
-pub(super) struct Create {
-    /// The data center; the project's default one if it is not given
+pub(super) struct CreateRoomArgs {
+    /// The data center [default: the project's]
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// How many writers and admins may be in the room at once; 0 is no limit
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     limit: i32,
-    /// A UUID: the same id gives the same room within ten minutes
+    /// The idempotency key, a UUID: a repeat within ten minutes gives the same room
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) struct Create {
 }
 
 #[derive(Args)]
-pub(super) struct One {
+pub(super) struct RoomArgs {
     /// The room's uuid
     uuid: String,
     #[command(flatten)]
@@ -56,17 +56,17 @@ pub(super) struct One {
 }
 
 #[derive(Args)]
-pub(super) struct List {
-    /// The data center; the project's default one if it is not given
+pub(super) struct ListRoomsArgs {
+    /// The data center [default: the project's]
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
-    /// How many rooms a page holds: 1 to 1000
+    /// The number of rooms a page, 1 to 1000
     #[arg(long, default_value_t = 100, allow_negative_numbers = true)]
     page_size: i32,
-    /// The `next_page_token` of the page before; without it, the first page
+    /// The `next_page_token` of the previous page [default: the first page]
     #[arg(long, default_value = "")]
     page_token: String,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -77,15 +77,15 @@ impl RoomCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Create(create) => create.run().await,
-            Self::Get(one) => one.get().await,
+            Self::Get(room) => room.get().await,
             Self::List(list) => list.run().await,
-            Self::Disable(one) => one.disable().await,
-            Self::Enable(one) => one.enable().await,
+            Self::Disable(room) => room.disable().await,
+            Self::Enable(room) => room.enable().await,
         }
     }
 }
 
-impl Create {
+impl CreateRoomArgs {
     async fn run(self) -> Result<(), Failure> {
         let request = CreateRoomRequest {
             project: self.project,
@@ -99,7 +99,7 @@ impl Create {
     }
 }
 
-impl One {
+impl RoomArgs {
     async fn get(self) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
@@ -125,7 +125,7 @@ impl One {
     }
 }
 
-impl List {
+impl ListRoomsArgs {
     async fn run(self) -> Result<(), Failure> {
         let request = ListRoomsRequest {
             project: self.project,

@@ -14,20 +14,20 @@ use crate::proto::{
 #[derive(Subcommand)]
 pub(super) enum SceneCommand {
     /// List the scene paths of a directory
-    List(List),
+    List(ListScenesArgs),
     /// Add scenes to a directory
-    Add(Add),
+    Add(AddScenesArgs),
     /// Show a scene to everyone in the room
-    Switch(Switch),
-    /// Take a screenshot of a scene, or with --dir of all scenes in a directory
-    Capture(Capture),
+    Switch(SwitchSceneArgs),
+    /// Take a screenshot of a scene, or of all scenes in a directory with --dir
+    Capture(CaptureScenesArgs),
 }
 
 #[derive(Args)]
-pub(super) struct List {
+pub(super) struct ListScenesArgs {
     /// The room's uuid
     room: String,
-    /// The directory; the room's current one if it is not given
+    /// The directory [default: the room's current one]
     #[arg(long, default_value = "")]
     dir: String,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(super) struct List {
 }
 
 #[derive(Args)]
-pub(super) struct Add {
+pub(super) struct AddScenesArgs {
     /// The room's uuid
     room: String,
     /// The directory
@@ -46,7 +46,7 @@ pub(super) struct Add {
     /// The scenes' names
     #[arg(required = true)]
     names: Vec<String>,
-    /// The URL of an image behind each of them
+    /// The URL of each scene's background image
     #[arg(long, requires = "width", requires = "height", value_name = "URL")]
     background: Option<String>,
     /// The image's width in pixels
@@ -62,7 +62,7 @@ pub(super) struct Add {
 }
 
 #[derive(Args)]
-pub(super) struct Switch {
+pub(super) struct SwitchSceneArgs {
     /// The room's uuid
     room: String,
     /// The scene's path, such as /lesson/1
@@ -74,19 +74,19 @@ pub(super) struct Switch {
 }
 
 #[derive(Args)]
-pub(super) struct Capture {
+pub(super) struct CaptureScenesArgs {
     /// The room's uuid
     room: String,
-    /// The scene's path; /init if neither it nor --dir is given
+    /// The scene's path [default: /init]
     #[arg(long, default_value = "")]
     path: String,
-    /// The directory of which every scene is captured
+    /// A directory: capture every scene in it
     #[arg(long, conflicts_with = "path")]
     dir: Option<String>,
-    /// The picture's width in pixels
+    /// The screenshot's width in pixels
     #[arg(long, default_value_t = 1280, value_name = "PIXELS")]
     width: i32,
-    /// The picture's height in pixels
+    /// The screenshot's height in pixels
     #[arg(long, default_value_t = 720, value_name = "PIXELS")]
     height: i32,
     #[command(flatten)]
@@ -106,7 +106,7 @@ impl SceneCommand {
     }
 }
 
-impl List {
+impl ListScenesArgs {
     async fn run(self) -> Result<(), Failure> {
         let (project, access_key, region) = self.target.into_parts();
         let request =
@@ -116,7 +116,7 @@ impl List {
     }
 }
 
-impl Add {
+impl AddScenesArgs {
     async fn run(self) -> Result<(), Failure> {
         let background = self.background.map(|src| SceneBackground {
             src,
@@ -139,7 +139,7 @@ impl Add {
     }
 }
 
-impl Switch {
+impl SwitchSceneArgs {
     async fn run(self) -> Result<(), Failure> {
         let (project, access_key, region) = self.target.into_parts();
         let request =
@@ -149,7 +149,7 @@ impl Switch {
     }
 }
 
-impl Capture {
+impl CaptureScenesArgs {
     async fn run(self) -> Result<(), Failure> {
         let (project, access_key, region) = self.target.into_parts();
         let (room_uuid, width_px, height_px) = (self.room, self.width, self.height);

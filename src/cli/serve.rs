@@ -6,7 +6,7 @@ use clap::Args;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, args::ConfigArgs, output::print_aside, signals::until_terminated};
+use super::{Failure, args::ConfigArgs, output::print_in_background, signals::until_terminated};
 use crate::{
     assembly::{Components, Environment},
     audit::Audit,
@@ -19,20 +19,20 @@ use crate::{
 pub(super) struct Serve {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Where gRPC is served; goes before server.listen
+    /// The address of gRPC; takes precedence over server.listen
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Where /livez and /readyz are served; goes before admin.listen
+    /// The address of /livez, /readyz and /metrics; takes precedence over admin.listen
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
-    /// Let everyone in where the settings do not say who may call: for trials only
+    /// Allow unauthenticated callers if identity is not set, and everything if policy is not: for trials only
     #[arg(long)]
     insecure_allow_all: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        // Before there is a file that somebody could rotate.
+        // Before the audit file exists, which may be rotated from then on.
         let hang_ups = signal(SignalKind::hangup())?;
         let everyone = self.insecure_allow_all;
         let sources = Sources {
@@ -57,13 +57,13 @@ async fn serve(
 ) -> Result<(), Failure> {
     let server = Server::bind(config.server.listen, config.admin_listen).await?;
     let components = Components::from_config(config, everyone, Environment::system())?;
-    components.metrics.show(telemetry.log_lines_dropped());
+    components.metrics.export(telemetry.log_lines_dropped());
     components.keyring.try_at_start().await.map_err(Failure::Usage)?;
     let audit = components.audit.clone();
     let parts = components.assemble();
     let (grpc, admin) = server.addresses()?;
     let ready = move || {
-        print_aside(format!("grpc={grpc} admin={admin}\n"));
+        print_in_background(format!("grpc={grpc} admin={admin}\n"));
         tracing::info!(%grpc, %admin, "serving");
     };
     let until_end = until_terminated(|mut stop| async move {
@@ -76,12 +76,12 @@ async fn serve(
     if let Some(audit) = audit
         && let Err(error) = audit.close().await
     {
-        tracing::error!(%error, "the audit trail's last lines");
+        tracing::error!(%error, "the audit trail was not closed in order; its last lines may be missing");
     }
     result
 }
 
-/// SIGHUP: the file of the audit trail was renamed.
+/// Reopens the audit file at SIGHUP.
 async fn reopen_at_hang_up(mut hang_ups: Signal, audit: Option<&Audit>) -> Result<(), Failure> {
     while hang_ups.recv().await.is_some() {
         if let Some(audit) = audit {

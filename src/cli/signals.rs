@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM, and SIGHUP where a terminal may go away: the first asks for an orderly end, the second does not wait for it.
+//! SIGINT, SIGTERM and, for commands of a terminal, SIGHUP: the first requests a graceful stop, the
+//! second ends the process.
 
 use std::{future::Future, io};
 
@@ -6,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 
-/// Runs what takes a future that tells it to stop.
+/// Runs a command until it ends or a signal stops it.
 pub(super) async fn until_stopped<F>(run: impl FnOnce(Stop) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
@@ -14,7 +15,7 @@ where
     until(Stop::new(true)?, Stop::new(true)?, run).await
 }
 
-/// The same, where SIGHUP means something else.
+/// The same without SIGHUP.
 pub(super) async fn until_terminated<F>(run: impl FnOnce(Stop) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,

@@ -14,7 +14,7 @@ use super::{
     Failure,
     args::{self, ServerArgs, duration},
     input,
-    output::{Output, print},
+    output::{PrintFormat, print},
 };
 use crate::{
     assembly::{Environment, offline},
@@ -32,36 +32,36 @@ use crate::{
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
     /// Mint a token; prints the token alone
-    Issue(Issue),
+    Issue(IssueTokenArgs),
     /// Mint up to 1,000 tokens, all or none; prints them one a line
-    Batch(Batch),
-    /// Say what a token is worth; exits with 1 if it is not valid
-    Verify(Verify),
-    /// Print what the audit trail calls a token; asks no server
-    Fingerprint(Fingerprint),
+    Batch(BatchArgs),
+    /// Verify a token, and print its claims; exits with 1 if it is not valid
+    Verify(VerifyArgs),
+    /// Print a token's fingerprint, as in the audit trail; without a server
+    Fingerprint(FingerprintArgs),
 }
 
 #[derive(Args)]
-pub(super) struct Issue {
-    /// What the token opens: everything, one room or one conversion
+pub(super) struct IssueTokenArgs {
+    /// The token's scope: everything, one room or one conversion
     #[arg(long, value_parser = args::kind())]
     kind: Kind,
-    /// Its holder's role
+    /// The token's role
     #[arg(long, value_parser = args::role())]
     role: Role,
     /// The room or conversion
     #[arg(long, required_if_eq_any([("kind", "room"), ("kind", "task")]), default_value = "")]
     uuid: String,
-    /// How long it lives, such as 10m
+    /// The token's lifetime, such as 10m [default: the policy's]
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     ttl: Option<Duration>,
-    /// It never expires
+    /// The token never expires
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
-    /// The project; the server's default one if it is not given
+    /// The project [default: the server's]
     #[arg(long, default_value = "")]
     project: String,
-    /// The access key that created the room or conversion; the active one if it is not given
+    /// The access key that created the room or conversion [default: the active one]
     #[arg(long, default_value = "")]
     access_key: String,
     #[command(flatten)]
@@ -71,22 +71,22 @@ pub(super) struct Issue {
 }
 
 #[derive(Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyArgs {
     /// The token, or - to read it from standard input
     token: String,
-    /// The project whose token it must be; any if it is not given
+    /// The project that must have signed it [default: any]
     #[arg(long, default_value = "")]
     project: String,
-    /// What it must permit, such as get-room
+    /// A permission that it must have, such as get-room
     #[arg(long, value_parser = args::permission)]
     permission: Option<proto::Permission>,
-    /// The role of the token that it must be able to mint
+    /// A role that it must be able to mint
     #[arg(long, value_parser = args::role(), requires = "permission")]
     mint_role: Option<Role>,
-    /// The room that it must be good for; its own if it is not given
+    /// A room that it must be valid for [default: its own]
     #[arg(long, default_value = "", value_name = "UUID")]
     room: String,
-    /// The conversion that it must be good for; its own if it is not given
+    /// A conversion that it must be valid for [default: its own]
     #[arg(long, default_value = "", value_name = "UUID")]
     task: String,
     #[command(flatten)]
@@ -96,8 +96,8 @@ pub(super) struct Verify {
 }
 
 #[derive(Args)]
-pub(super) struct Batch {
-    /// A file of requests, or - for standard input: on each line one in JSON, with the fields of the API,
+pub(super) struct BatchArgs {
+    /// A file of requests, or - for standard input: one JSON object a line with the fields of the API,
     /// such as {"room": {"uuid": "my-room"}, "role": "ROLE_WRITER"}
     #[expect(clippy::doc_markdown, reason = "it is read in a terminal")]
     requests: PathBuf,
@@ -106,24 +106,24 @@ pub(super) struct Batch {
 }
 
 #[derive(Args)]
-pub(super) struct Fingerprint {
+pub(super) struct FingerprintArgs {
     /// The token, or - to read it from standard input
     token: String,
-    /// Holds the salt, as the settings name it
+    /// The file with the salt: audit.salt_file of the settings
     #[arg(long, value_name = "FILE")]
     salt_file: PathBuf,
 }
 
-/// Keys on this machine in place of a server.
+/// Keys on this machine, instead of a server.
 #[derive(Args)]
 struct OfflineArgs {
-    /// Ask no server; use the keys in these files
+    /// Use the keys in these files instead of a server
     #[arg(long, requires = "access_key_file", requires = "secret_key_file")]
     offline: bool,
-    /// Holds the access key
+    /// The file with the access key
     #[arg(long, requires = "offline", value_name = "FILE")]
     access_key_file: Option<PathBuf>,
-    /// Holds the secret key
+    /// The file with the secret key
     #[arg(long, requires = "offline", value_name = "FILE")]
     secret_key_file: Option<PathBuf>,
 }
@@ -139,7 +139,7 @@ impl TokenCommand {
     }
 }
 
-impl Issue {
+impl IssueTokenArgs {
     async fn run(self) -> Result<(), Failure> {
         let request = self.request()?;
         let answer = match self.offline.tokens()? {
@@ -147,15 +147,15 @@ impl Issue {
             None => self.server.connect().await?.tokens().issue_token(request).await?,
         };
         match self.server.output.get() {
-            Output::Json => Output::Json.print(answer.get_ref()),
-            Output::Text => print(&format!("{}\n", answer.into_inner().token.unwrap_or_default().value)),
+            PrintFormat::Json => PrintFormat::Json.print(answer.get_ref()),
+            PrintFormat::Text => print(&format!("{}\n", answer.into_inner().token.unwrap_or_default().value)),
         }
     }
 
     fn request(&self) -> Result<IssueTokenRequest, Failure> {
         if self.kind == Kind::Sdk && !(self.uuid.is_empty() && self.access_key.is_empty()) {
             let mistake =
-                "--uuid and --access-key go with --kind room and task only: an SDK token opens everything";
+                "--uuid and --access-key are for --kind room and task only: an SDK token opens everything";
             return Err(Failure::Usage(vec![mistake.to_owned()]));
         }
         let (uuid, access_key) = (self.uuid.clone(), self.access_key.clone());
@@ -173,7 +173,7 @@ impl Issue {
     }
 }
 
-impl Batch {
+impl BatchArgs {
     async fn run(self) -> Result<(), Failure> {
         let text = if self.requests == *"-" {
             io::read_to_string(io::stdin())?
@@ -185,8 +185,8 @@ impl Batch {
         let request = BatchIssueTokensRequest { requests };
         let answer = self.server.connect().await?.tokens().batch_issue_tokens(request).await?;
         match self.server.output.get() {
-            Output::Json => Output::Json.print(answer.get_ref()),
-            Output::Text => {
+            PrintFormat::Json => PrintFormat::Json.print(answer.get_ref()),
+            PrintFormat::Text => {
                 let values: Vec<_> = answer.get_ref().tokens.iter().map(|token| &*token.value).collect();
                 print(&format!("{}\n", values.join("\n")))
             }
@@ -194,7 +194,7 @@ impl Batch {
     }
 }
 
-impl Verify {
+impl VerifyArgs {
     async fn run(self) -> Result<(), Failure> {
         let token = given_or_read(self.token)?;
         let request = VerifyTokenRequest {
@@ -214,7 +214,7 @@ impl Verify {
     }
 }
 
-impl Fingerprint {
+impl FingerprintArgs {
     fn run(self) -> Result<(), Failure> {
         let about = |error| format!("{}: {error}", self.salt_file.display());
         let fingerprinter = audit::fingerprinter(Some(&self.salt_file), &SystemEntropy)
@@ -223,13 +223,13 @@ impl Fingerprint {
     }
 }
 
-/// The token itself, or what standard input holds in place of `-`.
+/// The token, or the one on standard input if it is `-`.
 fn given_or_read(token: String) -> Result<String, Failure> {
     if token != "-" {
         return Ok(token);
     }
     let mut token = String::new();
-    // A little more than the longest that is verified, so that what is too long is called so.
+    // More than the longest token, so that a longer one is reported as too long.
     io::stdin().take(16 * 1024).read_to_string(&mut token)?;
     Ok(token.strip_suffix('\n').map(str::to_owned).unwrap_or(token))
 }

@@ -1,4 +1,4 @@
-//! What `conversion watch` shows: a progress bar where a person looks, each change elsewhere.
+//! `conversion watch`: a progress bar on a terminal, elsewhere each change.
 
 use std::{
     io::{self, IsTerminal},
@@ -7,15 +7,15 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, output::Output};
+use super::{Failure, output::PrintFormat};
 use crate::{
     client::Watch,
     proto::{Conversion, ConversionStatus, WatchConversionResponse},
 };
 
 /// Follows a conversion to its end, and prints it.
-pub(super) async fn show(mut watch: Watch, output: Output) -> Result<(), Failure> {
-    let bar = (output == Output::Text && io::stderr().is_terminal()).then(progress_bar);
+pub(super) async fn show(mut watch: Watch, output: PrintFormat) -> Result<(), Failure> {
+    let bar = (output == PrintFormat::Text && io::stderr().is_terminal()).then(progress_bar);
     let mut last = WatchConversionResponse::default();
     while let Some(conversion) = watch.next().await? {
         let answer = WatchConversionResponse { conversion: Some(conversion) };
@@ -45,6 +45,6 @@ fn progress_bar() -> ProgressBar {
 
 fn advance(bar: &ProgressBar, conversion: &Conversion) {
     bar.set_position(u64::try_from(conversion.converted_percentage).unwrap_or_default());
-    // Of somebody else's making: it must not move the cursor.
+    // Escaped, so that an upstream's text does not move the cursor.
     bar.set_message(conversion.upstream_status.escape_debug().to_string());
 }

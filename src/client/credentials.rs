@@ -15,8 +15,8 @@ use tonic::{
 
 use super::ConnectError;
 
-/// How old what was read may be when it is used again.
-const LONGEST_USE: Duration = Duration::from_secs(1);
+/// How long a credential is used before its file is read again.
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
 /// A file that holds a credential; one newline at its end is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +56,11 @@ impl CredentialFile {
     }
 }
 
-/// Adds the credential to each call, if there is one. Cloning it is cheap.
+/// Adds the credential, if there is one, to each call. Cloning it is cheap.
 #[derive(Clone)]
-pub struct Credentials(Option<Arc<Kept>>);
+pub struct Credentials(Option<Arc<CachedCredential>>);
 
-struct Kept {
+struct CachedCredential {
     file: CredentialFile,
     last: Mutex<(Instant, MetadataValue<Ascii>)>,
 }
@@ -70,15 +70,15 @@ impl Credentials {
         let Some(file) = file else { return Ok(Self(None)) };
         let value = file.read().map_err(|error| ConnectError::File(file.path().clone(), error))?;
         let last = Mutex::new((Instant::now(), value));
-        Ok(Self(Some(Arc::new(Kept { file, last }))))
+        Ok(Self(Some(Arc::new(CachedCredential { file, last }))))
     }
 }
 
-impl Kept {
-    /// What the file holds; where it cannot be read in this moment, what it held.
+impl CachedCredential {
+    /// The file's credential; the last known good one while the file cannot be read.
     fn value(&self) -> MetadataValue<Ascii> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.0.elapsed() >= LONGEST_USE {
+        if last.0.elapsed() >= CACHE_TIME {
             let value = self.file.read().unwrap_or_else(|_| last.1.clone());
             *last = (Instant::now(), value);
         }
@@ -88,8 +88,8 @@ impl Kept {
 
 impl Interceptor for Credentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(kept) = &self.0 {
-            request.metadata_mut().insert(kept.file.header(), kept.value());
+        if let Some(cached) = &self.0 {
+            request.metadata_mut().insert(cached.file.header(), cached.value());
         }
         Ok(request)
     }
@@ -97,6 +97,6 @@ impl Interceptor for Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Credentials").field(&self.0.as_ref().map(|kept| &kept.file)).finish()
+        f.debug_tuple("Credentials").field(&self.0.as_ref().map(|cached| &cached.file)).finish()
     }
 }

@@ -55,7 +55,7 @@ pub type Connection = InterceptedService<Channel, Credentials>;
 pub struct Options {
     /// `http://host:port` or `https://host:port`.
     pub server: String,
-    /// The CAs that the server is trusted by, in a PEM file; those of the system if there is none.
+    /// The CAs that verify the server, in a PEM file; the system's if there is none.
     pub tls_ca_file: Option<PathBuf>,
     /// The caller's certificate and its private key, in PEM files; read once.
     pub tls_identity_files: Option<(PathBuf, PathBuf)>,
@@ -65,7 +65,7 @@ pub struct Options {
     pub plaintext: bool,
 }
 
-/// Why there is no connection.
+/// Why a connection failed.
 #[derive(Debug)]
 pub enum ConnectError {
     /// The server's URL is neither `http://host:port` nor `https://host:port`.

@@ -1,4 +1,4 @@
-//! A refusal, as something to branch on.
+//! A typed refusal, to branch on.
 
 use std::{fmt, time::Duration};
 
@@ -8,17 +8,17 @@ use tonic_types::StatusExt;
 /// Why a call was refused.
 #[derive(Debug)]
 pub struct Refusal {
-    /// `ErrorInfo.reason`: branch on this. Empty where the server gave none.
+    /// `ErrorInfo.reason`: branch on this. Empty if the server gave none.
     pub reason: String,
     /// What went wrong, and what to do next.
     pub message: String,
     /// The gRPC code.
     pub code: Code,
-    /// Every field that is wrong, with what it must be.
+    /// Every invalid field, with what it must be.
     pub violations: Vec<(String, String)>,
-    /// How long to wait before trying again, where that can help.
+    /// How long to wait before a retry, if one can help.
     pub retry_after: Option<Duration>,
-    /// Names the call in the server's log.
+    /// The call's id in the server's log.
     pub request_id: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A watch that resumes by itself.
+//! A watch that resumes broken streams.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::proto::{
     conversion_service_client::ConversionServiceClient,
 };
 
-/// How often a watch is resumed in a row without hearing anything, before it gives up.
+/// How many resumptions in a row may bring nothing before a watch gives up.
 const RESUMPTIONS: u32 = 10;
 
 /// A conversion that is watched to its end, over as many streams as it takes: a server ends each
@@ -31,10 +31,10 @@ impl Watch {
         Self { client, request, stream: None, last: None, resumed: 0 }
     }
 
-    /// The conversion as it is, at first; then each change; `None` after the last.
+    /// The current conversion first, then each change; `None` after the last.
     ///
     /// # Errors
-    /// What the server refuses with; one that is unavailable only after several tries.
+    /// The server's refusal; UNAVAILABLE only after several resumptions.
     pub async fn next(&mut self) -> Result<Option<Conversion>, Status> {
         loop {
             match self.receive().await {
@@ -42,7 +42,7 @@ impl Watch {
                 Ok(Some(answer)) => {
                     self.resumed = 0;
                     let conversion = answer.conversion.unwrap_or_default();
-                    // A stream that was resumed begins with what is known already.
+                    // A resumed stream begins with the current state, which may be old.
                     if self.last.as_ref() != Some(&conversion) {
                         self.last = Some(conversion.clone());
                         return Ok(Some(conversion));
@@ -61,13 +61,13 @@ impl Watch {
         }
     }
 
-    /// What a server that is unavailable says, or a connection that broke. Once something was
-    /// heard, what may pass is also what the upstream is at fault for.
+    /// After UNAVAILABLE or a broken connection; once a state was received, also after transient errors of
+    /// the upstream.
     fn may_resume(&self, refusal: &Refusal) -> bool {
         let broke = refusal.reason.is_empty()
             && matches!(refusal.code, Code::Unknown | Code::Internal | Code::Cancelled);
-        let may_pass = refusal.retry_after.is_some() || refusal.reason == "UPSTREAM_UNEXPECTED_ANSWER";
-        refusal.code == Code::Unavailable || broke || (self.last.is_some() && may_pass)
+        let is_transient = refusal.retry_after.is_some() || refusal.reason == "UPSTREAM_UNEXPECTED_ANSWER";
+        refusal.code == Code::Unavailable || broke || (self.last.is_some() && is_transient)
     }
 
     async fn receive(&mut self) -> Result<Option<WatchConversionResponse>, Status> {

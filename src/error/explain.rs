@@ -7,7 +7,7 @@ use tonic_types::FieldViolation;
 
 use super::{Error, Reason, Withheld};
 use crate::{
-    idempotency,
+    idempotency::IdempotencyError,
     methods::Resource,
     policy::{Denial, Limit, QuotaExceeded},
     whiteboard::{Effect, Error as Upstream},
@@ -91,7 +91,7 @@ impl Error {
                 "too many creating calls are under way in this replica; try again later",
                 SOON,
             ),
-            Self::Idempotency(refusal) => explain_idempotency(*refusal),
+            Self::Idempotency(error) => explain_idempotency(*error),
             Self::Upstream(error, resource) => explain_upstream(error, *resource),
             Self::DeadlineExceeded => plain(
                 Reason::DeadlineExceeded,
@@ -190,15 +190,13 @@ fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
     retried(reason, format!("{cause}, so the token is withheld; {advice}"), retry)
 }
 
-fn explain_idempotency(refusal: idempotency::Refusal) -> Explanation {
-    match refusal {
-        idempotency::Refusal::OtherArguments => {
-            invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)])
-        }
-        idempotency::Refusal::Full => {
+fn explain_idempotency(error: IdempotencyError) -> Explanation {
+    match error {
+        IdempotencyError::OtherArguments => invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)]),
+        IdempotencyError::Full => {
             retried(Reason::Overloaded, "too many request ids are remembered; try again later", SOON)
         }
-        idempotency::Refusal::Lost => plain(
+        IdempotencyError::Lost => plain(
             Reason::UpstreamOutcomeUnknown,
             "the first call with this request_id broke off; look before you ask again with a new one",
         ),

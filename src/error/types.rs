@@ -39,7 +39,7 @@ pub enum Error {
     /// Too many calls of this kind are under way in this replica.
     Overloaded,
     /// The idempotency key gives no result.
-    Idempotency(idempotency::Refusal),
+    Idempotency(idempotency::IdempotencyError),
     /// The upstream call failed. The resource says what a 404 means.
     Upstream(whiteboard::Error, Resource),
     /// The call took longer than its caller, or the server, allows.

@@ -1,4 +1,4 @@
-//! Key files.
+//! Reads key files.
 
 use std::path::Path;
 
@@ -12,28 +12,28 @@ pub const SHORTEST_SECRET: usize = 16;
 /// The longest key file, in bytes.
 const LONGEST_FILE: u64 = 4096;
 
-/// How a key file is judged.
+/// How strictly a key file is checked.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Strictness {
-    /// Whatever holds a key: for access keys, and for the offline commands.
+    /// Any file that holds a key: for access keys, and for the offline commands.
     Public,
-    /// As `serve` does a secret key: closed to others, long enough.
+    /// Closed to other users, and long enough: for secret keys.
     Secret,
 }
 
-/// Why a key file is refused.
+/// Why a key file is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// It cannot be read, is no file, is open to others, or is longer than any key.
     #[error(transparent)]
     File(#[from] FileError),
-    /// There is nothing in it.
+    /// It is empty.
     #[error("is empty")]
     Empty,
     /// The key is too short to be safe.
     #[error("holds less than {SHORTEST_SECRET} bytes, which is too short for a secret")]
     TooShort,
-    /// It is not text, or has white space around it or control characters in it.
+    /// It is not UTF-8, or has white space around the key or control characters in it.
     #[error("must hold one line of UTF-8 text alone, with one newline at its end at most")]
     NotAKey,
 }
@@ -41,7 +41,7 @@ pub enum KeyFileError {
 /// Reads a key file; one newline at its end is dropped.
 ///
 /// # Errors
-/// Everything that is wrong with it, and nothing of what is in it.
+/// Every mistake, without the file's content.
 pub fn read_key_file(path: &Path, strictness: Strictness) -> Result<Zeroizing<String>, Vec<KeyFileError>> {
     let open = OpenFile::open(path).map_err(|error| vec![error.into()])?;
     let is_closed = if strictness == Strictness::Secret { open.check_closed() } else { Ok(()) };

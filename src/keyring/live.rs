@@ -1,4 +1,4 @@
-//! The current keyring and its reload: a bad file never replaces a good key.
+//! The current keyring, and how changed key files replace it: a bad file never replaces a good key.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
     token::SigningKey,
 };
 
-/// How long a new key may take to be tried out.
+/// The timeout of a trial.
 const LONGEST_TRIAL: Duration = Duration::from_secs(5);
 
-/// Keys that can be replaced while they are used. Reading them takes no lock.
+/// A keyring that is replaced while it is in use. Reading it takes no lock.
 pub struct LiveKeyring {
     current: ArcSwap<Keyring>,
     settings: Arc<[ProjectSettings]>,
@@ -29,35 +29,29 @@ pub struct LiveKeyring {
 }
 
 impl LiveKeyring {
-    /// These keys, without a reload.
+    /// A keyring that never changes.
     #[must_use]
     pub fn fixed(keyring: Keyring) -> Self {
         Self { current: ArcSwap::from_pointee(keyring), settings: Arc::default(), probe: None }
     }
 
-    /// These, which were loaded from the files of `settings`, until the files change.
-    #[must_use]
-    pub fn new(keyring: Keyring, settings: Vec<ProjectSettings>, probe: Option<Arc<dyn Probe>>) -> Self {
-        Self { current: ArcSwap::from_pointee(keyring), settings: settings.into(), probe }
-    }
-
-    /// The same keys, until the files of `settings`, which they were loaded from, change.
+    /// The same keyring, which was loaded from the files of `settings`, and changes with them.
     #[must_use]
     pub fn reloading(&self, settings: Vec<ProjectSettings>, probe: Option<Arc<dyn Probe>>) -> Self {
         Self { current: ArcSwap::new(self.current.load_full()), settings: settings.into(), probe }
     }
 
-    /// The current keys. A call takes along what it needs of them.
+    /// The current keyring. A call clones the keys that it needs.
     #[must_use]
     pub fn now(&self) -> Guard<Arc<Keyring>> {
         self.current.load()
     }
 
-    /// Tries all keys that sign, if new keys are tried: at the start every key is new. Where nobody
-    /// can be asked, they are used: an upstream that is away must not keep a server from starting.
+    /// Tries all signing keys, if new keys are tried: at the start every key is new. A server starts
+    /// without its upstream, so a key whose trial has no answer is used.
     ///
     /// # Errors
-    /// Each active key that is not accepted. Of one that is retiring it is logged.
+    /// Each active key that is rejected. A retiring key that is rejected is logged.
     pub async fn try_at_start(&self) -> Result<(), Vec<String>> {
         let now = self.current.load_full();
         let trials = now.projects().flat_map(|project| {
@@ -87,30 +81,16 @@ impl LiveKeyring {
         }
     }
 
-    const fn is_tried(&self, state: KeyState) -> bool {
-        self.probe.is_some() && !matches!(state, KeyState::VerifyOnly)
-    }
-
-    /// What keeps a project from being taken over.
-    async fn mistakes(&self, before: &Keyring, project: &Project) -> Vec<String> {
-        let mut mistakes: Vec<_> = with_paths(project)
-            .filter_map(|(path, state, key)| {
-                Some(format!("{path}: {}", objection(before, key, self.is_tried(state))?))
-            })
-            .collect();
-        if !mistakes.is_empty() {
-            return mistakes;
-        }
+    /// Tries a project's new signing keys; gives why one cannot be used.
+    async fn failed_trials(&self, before: &Keyring, project: &Project) -> Vec<String> {
         let new = signing(project).filter(|(_, _, key)| !has_signed(before, project, key));
         let trials = new.map(|(path, _, key)| async move { (path, self.trial(project, key).await) });
-        for (path, trial) in join_all(trials).await {
-            match trial {
-                Trial::Accepted => {}
-                Trial::Rejected => mistakes.push(format!("{path}: {REJECTED}")),
-                Trial::Unknown => mistakes.push(format!("{path}: {UNKNOWN}")),
-            }
-        }
-        mistakes
+        let failed = join_all(trials).await.into_iter().filter_map(|(path, trial)| match trial {
+            Trial::Accepted => None,
+            Trial::Rejected => Some(format!("{path}: {REJECTED}")),
+            Trial::Unknown => Some(format!("{path}: {UNKNOWN}")),
+        });
+        failed.collect()
     }
 }
 
@@ -124,52 +104,77 @@ impl Reload for LiveKeyring {
         files(&self.settings)
     }
 
-    /// Each project by itself: one whose files are bad keeps its keys, and keeps no other from theirs.
+    /// Each project by itself: one with a mistake keeps its keys, and does not affect the others.
     async fn reload(&self) -> Result<(), Vec<String>> {
-        let settings = self.settings.clone();
-        let (read, mut mistakes) = on_a_thread(move || read(&settings)).await?;
         let before = self.current.load_full();
-        let judged = read.into_iter().map(async |project| match project {
-            None => (None, Vec::new()),
-            Some(project) => {
-                let refused = self.mistakes(&before, &project).await;
-                (Some(Arc::new(project)).filter(|_| refused.is_empty()), refused)
-            }
+        let (settings, old, tries) = (self.settings.clone(), before.clone(), self.probe.is_some());
+        let (new, mut mistakes) = on_a_thread(move || candidates(&settings, &old, tries)).await?;
+        let tried = new.into_iter().map(async |project| {
+            let Some(project) = project else { return (None, Vec::new()) };
+            let failed = self.failed_trials(&before, &project).await;
+            (Some(project).filter(|_| failed.is_empty()), failed)
         });
-        let (mut new, refused): (Vec<_>, Vec<_>) = join_all(judged).await.into_iter().unzip();
-        mistakes.extend(refused.into_iter().flatten());
-        let (settings, known) = (self.settings.clone(), before.clone());
-        let (new, withdrawn) = on_a_thread(move || {
-            let why = withdraw(&settings, &known, &mut new);
-            Ok::<_, Vec<String>>((new, why))
-        })
-        .await?;
-        mistakes.extend(withdrawn);
+        let (new, failed): (Vec<_>, Vec<_>) = join_all(tried).await.into_iter().unzip();
+        mistakes.extend(failed.into_iter().flatten());
+        let (settings, old) = (self.settings.clone(), before.clone());
+        // A project that failed its trial keeps its old keys, which may clash with new ones.
+        let (new, clashing) =
+            on_a_thread(move || Ok::<_, Vec<String>>(withdraw_clashing(&settings, &old, new))).await?;
+        mistakes.extend(clashing);
         let projects = self.settings.iter().zip(new).filter_map(|(settings, new)| {
-            let known = before.project(&settings.name);
+            let old = before.project(&settings.name);
             if let Some(new) = &new
-                && known.is_some_and(|known| !new.has_keys_of(known))
+                && old.is_some_and(|old| !new.has_keys_of(old))
             {
                 tracing::info!(project = settings.name, "the project's new keys are in use");
             }
-            new.or_else(|| known.cloned())
+            new.or_else(|| old.cloned())
         });
         self.current.store(Arc::new(Keyring::of(projects.collect(), before.default.clone())));
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }
 
-/// Takes back what cannot stand beside the others, until all can; gives why.
-fn withdraw(settings: &[ProjectSettings], before: &Keyring, new: &mut [Option<Arc<Project>>]) -> Vec<String> {
+/// The new project of each of the settings, `None` where it keeps its keys; and every mistake.
+type Candidates = (Vec<Option<Arc<Project>>>, Vec<String>);
+
+/// Loads the projects whose new keys may be tried. Clashes are found here,
+/// because a trial sends the access key, and its file may hold another key's secret.
+fn candidates(
+    settings: &[ProjectSettings],
+    before: &Keyring,
+    tries: bool,
+) -> Result<Candidates, Vec<String>> {
+    let (loaded, mut mistakes) = load(settings)?;
+    let mut new = Vec::new();
+    for project in loaded {
+        let known = mistakes.len();
+        for (path, state, key) in project.iter().flat_map(with_paths) {
+            let what = objection(before, state, key, tries);
+            mistakes.extend(what.map(|what| format!("{path}: {what}")));
+        }
+        new.push(project.filter(|_| mistakes.len() == known).map(Arc::new));
+    }
+    let (new, clashing) = withdraw_clashing(settings, before, new);
+    mistakes.extend(clashing);
+    Ok((new, mistakes))
+}
+
+/// Withdraws projects with clashing keys until no two clash; gives why.
+fn withdraw_clashing(
+    settings: &[ProjectSettings],
+    before: &Keyring,
+    mut new: Vec<Option<Arc<Project>>>,
+) -> Candidates {
     let mut mistakes = Vec::new();
     loop {
-        let chosen = settings.iter().zip(&*new).filter_map(|(settings, new)| match new {
+        let chosen = settings.iter().zip(&new).filter_map(|(settings, new)| match new {
             Some(new) => Some((&**new, true)),
             None => Some((&**before.project(&settings.name)?, false)),
         });
         let clashes = clashes(&chosen.collect::<Vec<_>>());
         if clashes.is_empty() {
-            return mistakes;
+            return (new, mistakes);
         }
         let withdrawn: BTreeSet<_> = clashes.iter().flat_map(|clash| clash.between).collect();
         for project in withdrawn {
@@ -184,16 +189,14 @@ fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {
     keys.flat_map(|key| [key.access_key_file.clone(), key.secret_key_file.clone()]).collect()
 }
 
-type Read = (Vec<Option<Project>>, Vec<String>);
-
-/// Every project that can be used, as its files were at one time, and all that is wrong with others.
-fn read(settings: &[ProjectSettings]) -> Result<Read, Vec<String>> {
+/// Loads every project from one version of its files; `None` stands for one with a mistake.
+fn load(settings: &[ProjectSettings]) -> Result<(Vec<Option<Project>>, Vec<String>), Vec<String>> {
     let content = Content::of(&files(settings));
     let (projects, mistakes) = load_projects(settings);
-    // Else an access key could be paired with another one's secret key.
+    // Otherwise an access key could be paired with another key's secret.
     if Content::of(&files(settings)) == content {
         Ok((projects, mistakes.iter().map(ToString::to_string).collect()))
     } else {
-        Err(vec!["the keys' files changed while they were read; they are read again".to_owned()])
+        Err(vec!["the key files changed while they were read; they are read again".to_owned()])
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn load_projects(settings: &[ProjectSettings]) -> (Vec<Option<Project
     (projects, loader.mistakes)
 }
 
-/// Loads keys and goes on after a mistake.
+/// Loads keys, and continues after a mistake.
 struct Loader {
     mistakes: Vec<Mistake>,
 }

@@ -17,7 +17,7 @@ pub struct Project {
 }
 
 impl Project {
-    /// A project of keys that are in memory already, for tests and tools.
+    /// A project with the keys given, for tests and tools.
     #[must_use]
     pub fn new(
         name: impl Into<String>,
@@ -33,23 +33,23 @@ impl Project {
         &self.name
     }
 
-    /// The default region where a request names none.
+    /// The default region of requests that name none.
     #[must_use]
     pub const fn region(&self) -> Option<Region> {
         self.region
     }
 
-    /// All its keys, whatever they may do.
+    /// All its keys, in any state.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<SigningKey>> {
         self.keys.iter().map(|(_, key)| key)
     }
 
-    /// All its keys, with what they may do.
+    /// All its keys, with their states.
     pub fn keys_with_states(&self) -> impl Iterator<Item = (KeyState, &Arc<SigningKey>)> {
         self.keys.iter().map(|(state, key)| (*state, key))
     }
 
-    /// Whether its keys are another's, and may do the same.
+    /// Whether it has another project's keys, in the same states.
     pub(super) fn has_keys_of(&self, other: &Self) -> bool {
         let is_same =
             |((state, key), (other_state, other_key)): ((_, &Arc<SigningKey>), (_, &Arc<SigningKey>))| {
@@ -59,16 +59,16 @@ impl Project {
             && self.keys_with_states().zip(other.keys_with_states()).all(is_same)
     }
 
-    /// The key to sign with: the one named, or the first active one where `access_key` is empty.
-    /// `None` if it is unknown here or may only verify.
+    /// The key to sign with: the one named, or the first active one if `access_key` is empty. `None` if
+    /// the project has no such key, or it only verifies.
     #[must_use]
     pub fn signing_key(&self, access_key: &str) -> Option<&Arc<SigningKey>> {
-        let meant = |(state, key): &&(KeyState, Arc<SigningKey>)| match state {
+        let may_sign = |(state, key): &&(KeyState, Arc<SigningKey>)| match state {
             KeyState::Active => access_key.is_empty() || key.access_key() == access_key,
             KeyState::Retiring => key.access_key() == access_key,
             KeyState::VerifyOnly => false,
         };
-        self.keys.iter().find(meant).map(|(_, key)| key)
+        self.keys.iter().find(may_sign).map(|(_, key)| key)
     }
 }
 
@@ -82,7 +82,7 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A keyring of projects that are in memory already. A single project is the default one.
+    /// A keyring with the projects given. A single project is the default one.
     #[must_use]
     pub fn new(projects: Vec<Project>, default: Option<String>) -> Self {
         let unmarked = || default_project(projects.iter().map(|project| (project.name(), false)));
@@ -99,7 +99,7 @@ impl Keyring {
         Self { projects, default, owners }
     }
 
-    /// A project by its name; the default one where `name` is empty.
+    /// A project by its name; the default one if `name` is empty.
     #[must_use]
     pub fn project(&self, name: &str) -> Option<&Arc<Project>> {
         let name = if name.is_empty() { self.default.as_deref()? } else { name };
@@ -111,7 +111,7 @@ impl Keyring {
         self.projects.values()
     }
 
-    /// The project and key of an access key, whatever the key may do.
+    /// The project and key of an access key, in any state.
     #[must_use]
     pub fn find(&self, access_key: &str) -> Option<(&Arc<Project>, &Arc<SigningKey>)> {
         let project = self.projects.get(self.owners.get(access_key)?)?;

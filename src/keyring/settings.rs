@@ -11,7 +11,7 @@ use crate::region::Region;
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// Signs. The first active key of a project signs what names no key.
+    /// Signs. A project's first active key signs what names no key.
     Active,
     /// Signs only what names it.
     Retiring,
@@ -32,21 +32,20 @@ impl FromStr for KeyState {
     }
 }
 
-/// A table of `[projects]`.
+/// A project of the settings: `[projects.NAME]`.
 #[derive(Clone, Debug)]
 pub struct ProjectSettings {
     /// Its name in the settings.
     pub name: String,
-    /// Whether it is the default where a request names no project.
+    /// Whether it is the default project of requests that name none.
     pub is_default: bool,
-    /// The default region where a request names none.
+    /// The default region of requests that name none.
     pub region: Option<Region>,
     /// Its keys, in order.
     pub keys: Vec<KeySettings>,
 }
 
-/// The project that is meant where a request names none: the one that is marked as default, else the
-/// only one. `projects`: their names, each with whether it is marked.
+/// The default project of requests that name none: the one that is marked, otherwise the only one. `projects`: their names, each with whether it is marked.
 #[must_use]
 pub fn default_project<'a>(projects: impl Iterator<Item = (&'a str, bool)>) -> Option<&'a str> {
     let projects: Vec<_> = projects.collect();
@@ -57,9 +56,10 @@ pub fn default_project<'a>(projects: impl Iterator<Item = (&'a str, bool)>) -> O
 /// A key of a project.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// Holds the access key.
+    /// The file with the access key.
     pub access_key_file: PathBuf,
-    /// Holds the secret key: closed to others, at least [`SHORTEST_SECRET`](super::SHORTEST_SECRET) bytes.
+    /// The file with the secret key: closed to other users, at least
+    /// [`SHORTEST_SECRET`](super::SHORTEST_SECRET) bytes.
     pub secret_key_file: PathBuf,
     /// What the key may do.
     pub state: KeyState,

@@ -1,4 +1,4 @@
-//! What a key that was not there before must do before it is used.
+//! What a new key must pass before it is used.
 
 use std::{
     fmt::{self, Display},
@@ -13,21 +13,21 @@ use super::{
 };
 use crate::{region::Region, token::SigningKey};
 
-/// What whoever takes tokens says of a key.
+/// Whether the whiteboard API accepts a key's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// It is accepted.
+    /// It does.
     Accepted,
-    /// It is not.
+    /// It does not.
     Rejected,
-    /// Nobody could be asked.
+    /// It could not be asked.
     Unknown,
 }
 
-/// Asks whoever takes tokens whether a key's are taken. Handed in from above.
+/// Tries a key on the whiteboard API.
 #[async_trait]
 pub trait Probe: Send + Sync + 'static {
-    /// By a harmless read.
+    /// Sends a harmless read.
     async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial;
 }
 
@@ -36,8 +36,7 @@ pub(super) const REJECTED: &str = "the whiteboard API does not accept this key";
 pub(super) const UNKNOWN: &str = "the whiteboard API could not be asked whether it accepts this key, which takes a region \
      of the project's and an answer";
 
-/// Where a key stands in the settings. Mistakes name keys by it, because a file may hold another thing
-/// than it should.
+/// A key's place in the settings. Mistakes name keys by it: an access-key file may hold a secret.
 pub(super) struct KeyPath<'a> {
     project: &'a str,
     index: usize,
@@ -60,49 +59,49 @@ pub(super) fn signing(project: &Project) -> impl Iterator<Item = KeyWithPath<'_>
     with_paths(project).filter(|(_, state, _)| *state != KeyState::VerifyOnly)
 }
 
-/// Whether a key has signed for this project and its region before.
+/// Whether the key was a signing key of this project and region before.
 pub(super) fn has_signed(before: &Keyring, project: &Project, key: &SigningKey) -> bool {
-    before.project(project.name()).is_some_and(|known| {
-        known.region() == project.region() && signing(known).any(|(_, _, known)| known.is_same_as(key))
+    before.project(project.name()).is_some_and(|old| {
+        old.region() == project.region() && signing(old).any(|(_, _, old)| old.is_same_as(key))
     })
 }
 
-/// What a key itself tells that it is no good, beside the keys before. `is_tried`: whether it will be
-/// tried out, if it is to sign.
-pub(super) fn objection(before: &Keyring, key: &SigningKey, is_tried: bool) -> Option<&'static str> {
+/// Why a key cannot be used after the current ones. `tries`: new signing keys are tried.
+pub(super) fn objection(before: &Keyring, state: KeyState, key: &SigningKey, tries: bool) -> Option<String> {
     if !key.verifies_itself() {
-        return Some("it does not verify what it signed");
+        return Some("it does not verify what it signed".to_owned());
     }
-    let known = || before.projects().flat_map(|project| project.keys());
-    if known().any(|known| key.is_named_by_secret_of(known)) {
-        return Some("the file of its access key holds a secret key: are the two files swapped?");
+    let current = || before.projects().flat_map(|project| project.keys());
+    if current().any(|current| key.is_named_by_secret_of(current)) {
+        return Some("the file of its access key holds a secret key: are the two files swapped?".to_owned());
     }
-    // A pair of which one half is new is asked about, or else taken for two files of different age.
-    if is_tried || known().any(|known| known.is_same_as(key)) {
+    let signs = state != KeyState::VerifyOnly;
+    // A pair with one new half is tried, or else taken for two files of different age.
+    if (signs && tries) || current().any(|current| current.is_same_as(key)) {
         return None;
     }
-    if before.find(key.access_key()).is_some() {
-        return Some(
-            "its access key is known with another secret key; if that is meant, set \
-             whiteboard.try_new_keys, so that it is tried out, or restart",
-        );
-    }
-    known().any(|known| known.has_secret_of(key)).then_some(
-        "its secret key is known with another access key; the other file may still be to come; if that is meant, \
-         set whiteboard.try_new_keys, so that it is tried out, or restart",
-    )
+    let half = if before.find(key.access_key()).is_some() {
+        "access key is in use with another secret key"
+    } else if current().any(|current| current.has_secret_of(key)) {
+        "secret key is in use with another access key; the other file may still be to come"
+    } else {
+        return None;
+    };
+    let remedy = if signs { "set whiteboard.try_new_keys, which tries it, or restart" } else { "restart" };
+    Some(format!("its {half}; if that is meant, {remedy}"))
 }
 
-/// What keys of a whole set have against each other.
+/// Two keys that exclude each other.
 pub(super) struct Clash {
-    /// The projects that cannot be used together, by their indices in the set.
+    /// The indices of their projects.
     pub(super) between: [usize; 2],
+    /// The later key's path.
     pub(super) path: String,
     pub(super) what: String,
 }
 
-/// Keys that cannot stand beside each other: one access key twice, or one that is another's secret key.
-/// `projects`: each with whether it is new; what both were there before has been judged.
+/// Every two keys with the same access key, or of which one's access key is the other's secret key.
+/// `projects`: each with whether it is new. Two old ones are not compared again.
 pub(super) fn clashes(projects: &[(&Project, bool)]) -> Vec<Clash> {
     let all: Vec<_> = projects
         .iter()
@@ -111,8 +110,8 @@ pub(super) fn clashes(projects: &[(&Project, bool)]) -> Vec<Clash> {
         .collect();
     let mut clashes = Vec::new();
     for (index, (number, is_new, (path, _, key))) in all.iter().enumerate() {
-        for (other, was_new, (other_path, _, other_key)) in &all[..index] {
-            if !(*is_new || *was_new) {
+        for (other, other_is_new, (other_path, _, other_key)) in &all[..index] {
+            if !(*is_new || *other_is_new) {
                 continue;
             }
             let what = if key.access_key() == other_key.access_key() {

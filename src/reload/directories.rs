@@ -1,4 +1,4 @@
-//! Watches the directories that files are in.
+//! Watches the directories of files.
 
 use std::{
     collections::BTreeSet,
@@ -11,10 +11,10 @@ use notify::{
 };
 use tokio::sync::watch::{self, Receiver, Sender};
 
-/// Who is told of changes in some directories.
+/// Each listener, with its directories.
 type Listeners = Vec<(BTreeSet<PathBuf>, Sender<()>)>;
 
-/// Directories in which every change is told. The thread that listens ends when this is dropped.
+/// Notifies listeners of changes in directories. Its thread ends when this is dropped.
 pub(super) struct Directories {
     listeners: Listeners,
     watcher: Option<RecommendedWatcher>,
@@ -26,15 +26,15 @@ impl Directories {
         Self { listeners: Vec::new(), watcher: None, is_failing: false }
     }
 
-    /// Tells of every change in the directories of these files.
+    /// A receiver of changes in the directories of these files.
     pub(super) fn listen(&mut self, files: &[PathBuf]) -> Receiver<()> {
         let (changes, listener) = watch::channel(());
         self.listeners.push((files.iter().map(|file| directory_of(file)).collect(), changes));
         listener
     }
 
-    /// Watches all these directories, also those that were replaced since. A failure is logged once:
-    /// the files are still read from time to time.
+    /// Watches all directories, also replaced ones. A failure is logged once: the files are still read at
+    /// an interval.
     pub(super) fn watch(&mut self) {
         let result = self.try_watch();
         if let Err(error) = &result
@@ -42,23 +42,24 @@ impl Directories {
         {
             tracing::warn!(
                 %error,
-                "directories cannot be watched; changes in them are found when their files are next read"
+                "directories cannot be watched; changes are found when files are next read"
             );
         }
         self.is_failing = result.is_err();
     }
 
-    /// Watches what it can, and gives the last failure.
+    /// Watches every directory that it can; gives the last failure.
     fn try_watch(&mut self) -> notify::Result<()> {
         let watcher = if let Some(watcher) = &mut self.watcher {
             watcher
         } else {
             let listeners = self.listeners.clone();
-            self.watcher.insert(notify::recommended_watcher(move |event| tell(&listeners, &event))?)
+            self.watcher
+                .insert(notify::recommended_watcher(move |event| notify_listeners(&listeners, &event))?)
         };
         let mut result = Ok(());
         for directory in self.listeners.iter().flat_map(|(directories, _)| directories) {
-            // To watch what is watched already changes nothing.
+            // A directory that is watched already stays so.
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
                 result = Err(error);
             }
@@ -74,22 +75,21 @@ fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Whoever listens in the event's directory; of one without a path, everybody.
-fn tell(listeners: &Listeners, event: &notify::Result<Event>) {
+/// Notifies the listeners of an event's directory; without a path, all.
+fn notify_listeners(listeners: &Listeners, event: &notify::Result<Event>) {
     if !is_change(event) {
         return;
     }
     let paths = event.as_ref().map_or(&[][..], |event| &event.paths);
     for (directories, changes) in listeners {
-        let is_near =
-            |path: &PathBuf| directories.contains(path) || directories.contains(&directory_of(path));
-        if paths.is_empty() || paths.iter().any(is_near) {
+        let is_in = |path: &PathBuf| directories.contains(path) || directories.contains(&directory_of(path));
+        if paths.is_empty() || paths.iter().any(is_in) {
             changes.send_replace(());
         }
     }
 }
 
-/// Everything but reading, which we do ourselves.
+/// Any event except reading, which this process does itself.
 fn is_change(event: &notify::Result<Event>) -> bool {
     let Ok(Event { kind: EventKind::Access(access), .. }) = event else { return true };
     *access == AccessKind::Close(AccessMode::Write)

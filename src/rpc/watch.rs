@@ -14,11 +14,11 @@ use crate::{
     methods::Rpc,
     policy::WatchSlot,
     proto::WatchConversionResponse,
-    watcher::{Failure, Watch},
+    watcher::{Subscription, WatchError},
 };
 
 struct Stream {
-    watch: Watch,
+    watch: Subscription,
     /// Counts against its caller's quota until it is dropped.
     _slot: WatchSlot,
     expiry: Instant,
@@ -29,7 +29,7 @@ struct Stream {
 
 /// `longest`: when the watch expires, unless the caller's deadline is earlier.
 pub(super) fn stream(
-    (watch, slot): (Watch, WatchSlot),
+    (watch, slot): (Subscription, WatchSlot),
     longest: Instant,
     deadline: Option<Deadline>,
     stopping: CancellationToken,
@@ -56,9 +56,9 @@ impl Stream {
             () = sleep_until(self.expiry.into()) => Some(Err((self.at_expiry)())),
             state = self.watch.next() => Some(match state? {
                 Ok(state) => Ok(WatchConversionResponse { conversion: Some(conversion(state)) }),
-                Err(Failure::Upstream(error)) => Err(Error::upstream(Rpc::WatchConversion)(error)),
+                Err(WatchError::Upstream(error)) => Err(Error::upstream(Rpc::WatchConversion)(error)),
                 // Who watches again is told by which key, or that there is none.
-                Err(Failure::KeyReplaced) => Err(Error::WatchExpired),
+                Err(WatchError::KeyReplaced) => Err(Error::WatchExpired),
             }),
         }
     }

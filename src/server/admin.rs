@@ -1,6 +1,5 @@
-//! The admin listener: plain HTTP, for probes and Prometheus. `/livez` says that the process
-//! answers; `/readyz` says that it takes calls. Neither asks the upstream: tokens are minted
-//! without it.
+//! The admin listener: plain HTTP, for probes and Prometheus. `/livez`: the process answers. `/readyz`: it
+//! takes calls. Neither asks the upstream, because tokens are minted without it.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, health::Health};
+use super::{TaskError, health::Health};
 use crate::telemetry::Metrics;
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +22,7 @@ pub(super) async fn serve(
     health: Health,
     metrics: Arc<Metrics>,
     end: CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), TaskError> {
     let metrics = move || async move { ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) };
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))

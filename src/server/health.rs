@@ -1,4 +1,4 @@
-//! Whether calls may come: one state, told to `grpc.health.v1` and to `/readyz`.
+//! Readiness: one state for `grpc.health.v1` and `/readyz`.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Not ready.
+    /// Begins as not ready.
     pub(super) async fn new() -> Self {
         let health = Self { reporter: HealthReporter::new(), ready: Arc::default() };
         health.set_ready(false).await;
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nothing_is_ready_before_it_is_said_to_be() {
+    async fn nothing_is_ready_before_it_is_set() {
         let health = Health::new().await;
         assert!(!health.is_ready());
         let service = HealthService::from_health_reporter(health.reporter.clone());

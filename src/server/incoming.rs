@@ -1,7 +1,6 @@
-//! Connections as they come in: accepted and, with TLS, shaken hands with, before any byte of
-//! theirs is HTTP.
+//! Accepts connections, and completes their TLS handshakes before any HTTP.
 //!
-//! A handshake that takes long holds up nobody else, and ends after some seconds.
+//! Handshakes run concurrently, and each has a timeout.
 
 use std::{
     io,
@@ -26,25 +25,24 @@ use tonic::transport::server::Connected;
 
 use crate::tls::Tls;
 
-/// How long a handshake may take.
+/// The timeout of a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pauses after connections that could not be accepted, because the process has no file
-/// descriptors left for example: each twice as long as the one before.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The backoff after a failure to accept, such as a lack of file descriptors.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(5);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The other end of a connection; an extension of each of its requests.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
-    /// The certificates that it presented, its own first, verified up to a CA of ours.
+    /// Its verified certificate chain, its own certificate first.
     pub certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
-/// A connection whose bytes are HTTP.
-pub(super) struct Connection {
+/// A connection that is ready for HTTP.
+pub(super) struct AcceptedConnection {
     io: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     peer: Peer,
 }
@@ -53,23 +51,23 @@ pub(super) struct Connection {
 pub(super) fn incoming(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-) -> impl Stream<Item = io::Result<Connection>> {
-    let incoming = Incoming { listener, tls, handshakes: JoinSet::new(), pause: Duration::ZERO };
+) -> impl Stream<Item = io::Result<AcceptedConnection>> {
+    let incoming = Incoming { listener, tls, handshakes: JoinSet::new(), backoff: Duration::ZERO };
     unfold(incoming, async |mut incoming| Some((Ok(incoming.next().await), incoming)))
 }
 
 struct Incoming {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    handshakes: JoinSet<io::Result<Connection>>,
-    pause: Duration,
+    handshakes: JoinSet<io::Result<AcceptedConnection>>,
+    backoff: Duration,
 }
 
 impl Incoming {
-    async fn next(&mut self) -> Connection {
+    async fn next(&mut self) -> AcceptedConnection {
         loop {
             let accepted = tokio::select! {
-                Some(shaken) = self.handshakes.join_next() => match shaken {
+                Some(handshake) = self.handshakes.join_next() => match handshake {
                     Ok(Ok(connection)) => return connection,
                     Ok(Err(error)) => {
                         tracing::debug!(%error, "a TLS handshake failed");
@@ -77,46 +75,46 @@ impl Incoming {
                     }
                     Err(_) => continue,
                 },
-                accepted = accept(&self.listener, self.pause) => accepted,
+                accepted = accept(&self.listener, self.backoff) => accepted,
             };
             match (accepted, &self.tls) {
                 (Ok((stream, address)), None) => {
-                    self.pause = Duration::ZERO;
+                    self.backoff = Duration::ZERO;
                     let peer = Peer { address, certificates: None };
-                    return Connection { io: Either::Left(stream), peer };
+                    return AcceptedConnection { io: Either::Left(stream), peer };
                 }
                 (Ok((stream, address)), Some(tls)) => {
-                    self.pause = Duration::ZERO;
-                    self.handshakes.spawn(shake_hands(tls.clone(), stream, address));
+                    self.backoff = Duration::ZERO;
+                    self.handshakes.spawn(handshake(tls.clone(), stream, address));
                 }
                 (Err(error), _) => {
-                    if self.pause < LONGEST_PAUSE {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                    if self.backoff < LONGEST_BACKOFF {
+                        tracing::warn!(%error, "connections cannot be accepted; check the limit of open files");
                     }
-                    self.pause = (self.pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                    self.backoff = (self.backoff * 2).clamp(SHORTEST_BACKOFF, LONGEST_BACKOFF);
                 }
             }
         }
     }
 }
 
-async fn accept(listener: &TcpListener, pause: Duration) -> io::Result<(TcpStream, SocketAddr)> {
-    if !pause.is_zero() {
-        sleep(pause).await;
+async fn accept(listener: &TcpListener, backoff: Duration) -> io::Result<(TcpStream, SocketAddr)> {
+    if !backoff.is_zero() {
+        sleep(backoff).await;
     }
     let (stream, address) = listener.accept().await?;
-    // Else a small answer waits for the acknowledgement of the one before.
+    // Otherwise a small response waits for the acknowledgement of the one before.
     stream.set_nodelay(true)?;
     Ok((stream, address))
 }
 
-async fn shake_hands(tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> io::Result<Connection> {
+async fn handshake(tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> io::Result<AcceptedConnection> {
     let stream = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
-    Ok(Connection { io: Either::Right(Box::new(stream)), peer: Peer { address, certificates } })
+    Ok(AcceptedConnection { io: Either::Right(Box::new(stream)), peer: Peer { address, certificates } })
 }
 
-impl Connected for Connection {
+impl Connected for AcceptedConnection {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
@@ -124,7 +122,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for AcceptedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -134,7 +132,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for AcceptedConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }

@@ -1,4 +1,4 @@
-//! Listeners and their life: bind first, serve until told to stop, let calls finish, end.
+//! The listeners' life cycle: bind, serve until a stop is requested, drain, end.
 
 mod admin;
 mod health;
@@ -33,18 +33,18 @@ use crate::{
     tls::Tls,
 };
 
-/// How long calls that were under way may take after a stop was asked for.
+/// How long calls in flight may take after a stop is requested.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
 const KIB: u32 = 1024;
 
-/// Listeners that are bound and do not serve yet.
+/// Bound listeners that do not serve yet.
 pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
 }
 
-/// What is served.
+/// The parts of a server.
 pub struct Parts {
     /// What the handlers share.
     pub services: Arc<Services>,
@@ -52,26 +52,26 @@ pub struct Parts {
     pub reflection: bool,
     /// TLS of the gRPC listener; `None`: plaintext.
     pub tls: Option<Arc<Tls>>,
-    /// Who may call; `None`: everyone.
+    /// Authenticates callers; `None`: nobody is authenticated.
     pub callers: Option<Arc<Callers>>,
-    /// Where calls are counted.
+    /// The metrics of calls.
     pub metrics: Arc<Metrics>,
-    /// What is made of files that may change.
+    /// What is reloaded when its files change.
     pub files: Vec<Arc<dyn Reload>>,
-    /// Whether the clock can be signed by.
+    /// Whether the clock can be trusted to sign.
     pub stability: Arc<Stability>,
-    /// Makes request ids.
+    /// For request ids.
     pub entropy: Arc<dyn Entropy>,
-    /// How long things may last.
+    /// The timeouts.
     pub timeouts: Timeouts,
 }
 
-/// How long things may last.
+/// The timeouts of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// The longest that a call may take until its answer begins, whatever its caller allows.
+    /// The longest time until a call's response begins; caps the caller's deadline.
     pub call: Duration,
-    /// How old a connection grows before it is asked to go, so that callers spread over new replicas:
+    /// A connection's age at which it is closed gracefully, so that callers spread over new replicas. It is
     /// longer than a watch may last.
     pub connection_age: Duration,
 }
@@ -83,16 +83,16 @@ impl Default for Timeouts {
     }
 }
 
-/// Why a server ended other than by being asked to.
+/// Why a server ended without a request to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An address cannot be listened on.
+    /// An address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
     /// A key does not verify what it signed.
     #[error("the self-check failed: access key {0} does not verify what it signed")]
     SelfCheck(String),
-    /// A part of the server ended by itself.
+    /// A task of the server ended before the stop.
     #[error("a part of the server ended: {0}")]
     Ended(String),
     /// Reflection cannot be built.
@@ -109,21 +109,21 @@ impl Server {
         Ok(Self { grpc: listen(grpc).await?, admin: listen(admin).await? })
     }
 
-    /// Where gRPC and admin are served.
+    /// The addresses of gRPC and admin.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not give them.
     pub fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.grpc.local_addr()?, self.admin.local_addr()?))
     }
 
-    /// Serves until `stop` is done; `ready` is called once everything can be used.
+    /// Serves until `stop` is done. Calls `ready` once calls are taken.
     ///
-    /// Health and `/readyz` say `NOT_SERVING` until every key has signed and verified once, and
-    /// again from the moment that a stop is asked for.
+    /// Health and `/readyz` say `NOT_SERVING` until every key has signed and verified once, and again after
+    /// `stop`.
     ///
     /// # Errors
-    /// Any [`Error`] but [`Error::Bind`].
+    /// Any [`Error`] except [`Error::Bind`].
     pub async fn run(
         self,
         parts: Parts,
@@ -135,8 +135,8 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
         tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
-        tasks.spawn(keep_fresh(&parts, end.clone()));
-        tasks.spawn(keep_audit(parts.services.authorizer.trail.audit.clone(), end.clone()));
+        tasks.spawn(maintain(&parts, end.clone()));
+        tasks.spawn(watch_audit(parts.services.authorizer.trail.audit.clone(), end.clone()));
 
         parts.services.authorizer.self_check().map_err(Error::SelfCheck)?;
         health.set_ready(true).await;
@@ -149,7 +149,7 @@ impl Server {
         health.set_ready(false).await;
         parts.services.stopping.cancel();
         drain.cancel();
-        // The gRPC task ends when its last call has; the admin listener answers until then.
+        // The gRPC task ends after its last call; the admin listener answers until then.
         parts.services.tasks.close();
         let drained = timeout(DRAIN_TIMEOUT, async {
             let ended = tasks.join_next().await;
@@ -160,9 +160,7 @@ impl Server {
             Ok(Some(Ok(Ok(())))) => Ok(()),
             Ok(ended) => Err(Error::Ended(ended.map_or("it was gone".to_owned(), describe))),
             Err(_) => {
-                tracing::warn!(
-                    "calls or connections were still open at the end of the drain time; they are cut"
-                );
+                tracing::warn!(timeout = ?DRAIN_TIMEOUT, "the drain timed out; open connections are cut");
                 Ok(())
             }
         };
@@ -176,14 +174,13 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|error| Error::Bind(address, error))
 }
 
-/// The gRPC server as a future. tonic leaves several of HTTP/2's protections off unless they are
-/// named.
+/// The gRPC server as a future. tonic leaves several protections of HTTP/2 off by default.
 fn serve_grpc(
     listener: TcpListener,
     parts: &Parts,
     health: &Health,
     drain: CancellationToken,
-) -> Result<impl Future<Output = Result<(), Failure>> + use<>, Error> {
+) -> Result<impl Future<Output = Result<(), TaskError>> + use<>, Error> {
     let mut routes = rpc::routes(&parts.services).add_service(health.service());
     if parts.reflection {
         let reflection = || {
@@ -204,19 +201,19 @@ fn serve_grpc(
         .http2_adaptive_window(Some(false))
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        // Without a grace, which would cut calls under way.
+        // Without a grace period, which would cut calls in flight.
         .max_connection_age(connection_age)
         .layer(AroundEveryCall(Arc::new(layers)))
         .add_routes(routes);
     let incoming = incoming(listener, parts.tls.clone());
     Ok(async move {
         let stop = async move { drain.cancelled().await };
-        server.serve_with_incoming_shutdown(incoming, stop).await.map_err(Failure::from)
+        server.serve_with_incoming_shutdown(incoming, stop).await.map_err(TaskError::from)
     })
 }
 
-/// Reads changed files and issuers' keys anew, until the end.
-fn keep_fresh(parts: &Parts, end: CancellationToken) -> impl Future<Output = Result<(), Failure>> + use<> {
+/// Reloads changed files and issuers' keys, and watches the clock, until the end.
+fn maintain(parts: &Parts, end: CancellationToken) -> impl Future<Output = Result<(), TaskError>> + use<> {
     let (callers, metrics) = (parts.callers.clone(), parts.metrics.clone());
     let (files, stability) = (parts.files.clone(), parts.stability.clone());
     async move {
@@ -235,8 +232,8 @@ fn keep_fresh(parts: &Parts, end: CancellationToken) -> impl Future<Output = Res
     }
 }
 
-/// Ends when the audit trail does, which is before its time unless the end has come.
-async fn keep_audit(audit: Option<Arc<Audit>>, end: CancellationToken) -> Result<(), Failure> {
+/// Fails when the audit trail ends before the server.
+async fn watch_audit(audit: Option<Arc<Audit>>, end: CancellationToken) -> Result<(), TaskError> {
     match audit {
         None => end.cancelled().await,
         Some(audit) => {
@@ -248,13 +245,13 @@ async fn keep_audit(audit: Option<Arc<Audit>>, end: CancellationToken) -> Result
     Ok(())
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
-fn describe(ended: Result<Result<(), Failure>, JoinError>) -> String {
+fn describe(ended: Result<Result<(), TaskError>, JoinError>) -> String {
     match ended {
         Ok(Ok(())) => "it stopped listening".to_owned(),
         Ok(Err(error)) => error.to_string(),
-        // A panic's own words may hold the value that it is about.
+        // A panic's message may hold a secret.
         Err(error) if error.is_panic() => "it panicked".to_owned(),
         Err(_) => "it was cancelled".to_owned(),
     }

@@ -1,4 +1,4 @@
-//! The log as JSON: one object a line, with the call and the trace that it belongs to.
+//! The log as JSON: one object a line, with its call and its trace.
 
 use std::{
     fmt::Debug,
@@ -25,10 +25,10 @@ use crate::{
 /// The longest line, in bytes: container runtimes cut what is longer.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// How many characters of a text a line holds: many, or so few that any line is short enough.
+/// The most characters of a text; with the second limit any line is short enough.
 const LONGEST_TEXTS: [usize; 2] = [2048, 128];
 
-/// What a line tells of the spans that it was written in.
+/// The span fields that are added to each line.
 const SPAN_FIELDS: [&str; 3] = ["rpc.method", "request_id", "trace_id"];
 
 pub(super) struct JsonLog {
@@ -41,18 +41,18 @@ impl JsonLog {
     }
 }
 
-/// A span's fields, as far as lines tell them.
-struct SpanFields(Fields);
+/// The [`SPAN_FIELDS`] of a span.
+struct SpanFields(JsonFields);
 
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct JsonFields(Map<String, Value>);
 
 impl<S> Layer<S> for JsonLog
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = JsonFields::default();
         attributes.record(&mut fields);
         fields.0.retain(|name, _| SPAN_FIELDS.contains(&&**name));
         if let Some(span) = context.span(id) {
@@ -61,18 +61,18 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = JsonFields::default();
         values.record(&mut fields);
         fields.0.retain(|name, _| SPAN_FIELDS.contains(&&**name));
         if let Some(span) = context.span(id)
-            && let Some(known) = span.extensions_mut().get_mut::<SpanFields>()
+            && let Some(recorded) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            known.0.0.extend(fields.0);
+            recorded.0.0.extend(fields.0);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Fields::default();
+        let mut line = JsonFields::default();
         let now = UNIX_EPOCH + Duration::from_millis(SystemClock.now().get());
         line.0.insert("timestamp".to_owned(), humantime::format_rfc3339_millis(now).to_string().into());
         line.0.insert("level".to_owned(), event.metadata().level().as_str().into());
@@ -89,8 +89,8 @@ where
     }
 }
 
-impl Fields {
-    /// As one line of printable ASCII, its texts shortened until it is short enough.
+impl JsonFields {
+    /// One line of printable ASCII, with its texts shortened to fit.
     fn render(mut self) -> Vec<u8> {
         let mut line = String::new();
         for most in LONGEST_TEXTS {
@@ -118,7 +118,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for JsonFields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.0.insert(field.name().to_owned(), format!("{value:?}").into());
     }
@@ -155,7 +155,7 @@ mod tests {
 
     fn render(fields: &[(&str, &str)]) -> (usize, Value) {
         let fields = fields.iter().map(|(name, text)| ((*name).to_owned(), Value::from(*text)));
-        let line = String::from_utf8(Fields(fields.collect()).render()).unwrap();
+        let line = String::from_utf8(JsonFields(fields.collect()).render()).unwrap();
         assert!(line.ends_with('\n') && line.trim_end().bytes().all(|byte| matches!(byte, b' '..=b'~')));
         (line.len(), serde_json::from_str(&line).unwrap())
     }

@@ -1,4 +1,4 @@
-//! The metrics, in Prometheus's form. Handles are made once, so that a call locks nothing.
+//! The metrics, for Prometheus. Their handles are made once, so that a call takes no lock.
 //!
 //! | name | labels | what it is |
 //! |---|---|---|
@@ -50,7 +50,7 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// What stands for a method that is not served.
+/// The label of a method that is not served.
 const OTHER: &str = "_OTHER";
 
 /// All metrics of a process.
@@ -68,7 +68,7 @@ pub struct Metrics {
     audit: AuditMetrics,
 }
 
-/// How often something ended well, and how often not.
+/// Counts successes and failures.
 struct Results {
     ok: IntCounter,
     failed: IntCounter,
@@ -80,7 +80,7 @@ pub struct JwksMetrics {
     last: IntGauge,
 }
 
-/// The metrics of files that are read anew.
+/// The metrics of files that are reloaded.
 pub struct ReloadMetrics {
     reloads: Results,
     failing: IntGauge,
@@ -91,9 +91,9 @@ pub struct ReloadMetrics {
 pub struct AuditMetrics {
     /// Lines that were written.
     pub lines: IntCounter,
-    /// Writes that they took.
+    /// Writes that these took.
     pub writes: IntCounter,
-    /// Lines that were not known to be written in time.
+    /// Lines that were not written in time.
     pub failures: IntCounter,
 }
 
@@ -112,7 +112,7 @@ impl ClockSkew {
 pub struct CallMetrics {
     method: &'static str,
     calls: IntCounterVec,
-    /// By the code's number; made when it first counts, so that what never happened is not shown.
+    /// By code; made at its first use, so that unused codes are not exported.
     by_code: [OnceLock<IntCounter>; CODES.len()],
     duration: Histogram,
 }
@@ -222,51 +222,51 @@ impl Metrics {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other)
     }
 
-    /// Shows a counter that was made before these.
-    pub fn show(&self, counter: &IntCounter) {
-        // There is no other of its name.
+    /// Exports a counter that was made before the others.
+    pub fn export(&self, counter: &IntCounter) {
+        // No other metric has its name.
         let _ = self.registry.register(Box::new(counter.clone()));
     }
 
-    /// Says that `--insecure-allow-all` was given.
+    /// Records that `--insecure-allow-all` was given.
     pub fn set_insecure_allow_all(&self) {
         self.insecure_allow_all.with_label_values::<&str>(&[]).set(1);
     }
 
-    /// How far the whiteboard API's clock is ahead of ours, in seconds: shown from the first
+    /// How far the whiteboard API's clock is ahead of ours, in seconds: exported from the first
     /// measurement on.
     #[must_use]
     pub fn upstream_clock_skew(&self) -> ClockSkew {
         ClockSkew(self.upstream_clock_skew.clone())
     }
 
-    /// Counts callers that could not be identified for this cause, one of a closed set.
+    /// Counts calls that were not authenticated, by one cause of a closed set.
     #[must_use]
     pub fn callers_unknown(&self, cause: &'static str) -> IntCounter {
         self.callers_unknown.with_label_values(&[cause])
     }
 
-    /// The metrics of an issuer's keys, by its name in the settings.
+    /// The metrics of an issuer's keys, by the issuer's name in the settings.
     #[must_use]
     pub fn jwks(&self, issuer: &str) -> JwksMetrics {
         let fetches = Results::new(|result| self.jwks_fetches.with_label_values(&[issuer, result]));
         JwksMetrics { fetches, last: self.jwks_last.with_label_values(&[issuer]) }
     }
 
-    /// The metrics of files that are read anew, by what they are for.
+    /// The metrics of files that are reloaded, by their purpose.
     #[must_use]
     pub fn reload(&self, what: &'static str) -> ReloadMetrics {
         let reloads = Results::new(|result| self.reloads.with_label_values(&[what, result]));
         ReloadMetrics { reloads, failing: self.reload_failing.with_label_values(&[what]) }
     }
 
-    /// Those of the audit trail.
+    /// The metrics of the audit trail.
     #[must_use]
     pub const fn audit(&self) -> &AuditMetrics {
         &self.audit
     }
 
-    /// All of them, in Prometheus's text form.
+    /// All metrics, in Prometheus's text format.
     #[must_use]
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
@@ -280,7 +280,7 @@ impl CallMetrics {
         self.method
     }
 
-    /// Counts a call that ended; gives the code's name.
+    /// Counts a call that ended; gives the name of its code.
     pub fn ended(&self, code: i32, duration: Duration) -> &'static str {
         let number = usize::try_from(code).ok().filter(|number| *number < CODES.len()).unwrap_or(2);
         let counter =
@@ -302,25 +302,25 @@ impl Results {
 }
 
 impl JwksMetrics {
-    /// Counts a fetch that brought keys.
+    /// Counts a successful fetch.
     pub fn fetched(&self, at: UnixMillis) {
         self.fetches.count(true);
         self.last.set(i64::try_from(at.get() / 1000).unwrap_or(i64::MAX));
     }
 
-    /// Counts a fetch that did not.
+    /// Counts a failed fetch.
     pub fn failed(&self) {
         self.fetches.count(false);
     }
 }
 
 impl ReloadMetrics {
-    /// Counts changed files that were read.
+    /// Counts a reload.
     pub fn count(&self, is_ok: bool) {
         self.reloads.count(is_ok);
     }
 
-    /// Says whether files cannot be used.
+    /// Sets whether the last reload failed.
     pub fn set_failing(&self, is_failing: bool) {
         self.failing.set(is_failing.into());
     }

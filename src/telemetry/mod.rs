@@ -1,4 +1,4 @@
-//! What operators see: the log, the traces and the metrics.
+//! The log, the traces and the metrics.
 //!
 //! No token, key, header or body is ever a field of a span or of an event.
 
@@ -24,15 +24,15 @@ use tracing_subscriber::{
 pub use self::metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics};
 use self::stderr::Stderr;
 
-/// How long the last spans may take to leave at the end.
+/// How long the last spans may take to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the log is written.
+/// The log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For a person.
+    /// Text for a person.
     Text,
 }
 
@@ -48,18 +48,18 @@ impl FromStr for LogFormat {
     }
 }
 
-/// The least that is logged.
+/// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// What needs someone's hand.
+    /// Someone must act.
     Error,
-    /// What may need it.
+    /// Someone may have to act.
     Warn,
-    /// What happened, a few lines a process.
+    /// Events of the process: few lines.
     Info,
     /// Each call.
     Debug,
-    /// Everything of ours.
+    /// Everything that inkpass logs.
     Trace,
 }
 
@@ -84,13 +84,13 @@ impl FromStr for LogLevel {
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How the log is written.
+    /// The log's format.
     pub log_format: LogFormat,
-    /// The least that is written.
+    /// The lowest level that is logged.
     pub log_level: LogLevel,
-    /// Where spans are sent by OTLP over gRPC; the `OTEL_*` variables go first.
+    /// Where spans are exported by OTLP over gRPC; the `OTEL_*` variables take precedence.
     pub otlp_endpoint: Option<String>,
-    /// The share of traces that begin here and are kept; a caller's own decision goes first.
+    /// The share of traces that are sampled; a caller's sampling decision takes precedence.
     pub sampling_ratio: f64,
 }
 
@@ -104,21 +104,21 @@ impl Settings {
     };
 }
 
-/// Whatever has to be done at the end.
+/// The running log and export.
 #[must_use]
 pub struct Telemetry {
     stderr: Stderr,
     provider: Option<SdkTracerProvider>,
 }
 
-/// Starts the log, to standard error, and the export of traces. `environment`: the process's.
+/// Starts the log, to standard error, and the export of traces. `environment`: the process's. Call it
+/// within a tokio runtime.
 ///
 /// # Errors
-/// A sentence, if spans are to be exported and cannot be, or there can be no thread for the log. Call
-/// it within a tokio runtime.
+/// A sentence: the export cannot start, or the log's thread cannot.
 pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
     let level = LogLevel::ALL[settings.log_level as usize].1;
-    // Libraries write headers and frames from debug on: a token could be in them.
+    // Libraries log headers and frames at debug: these may hold tokens.
     let filter = EnvFilter::new(format!("warn,inkpass={level},opentelemetry_sdk=error"));
     let stderr = Stderr::start()?;
     let log = match settings.log_format {
@@ -132,15 +132,15 @@ pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Resul
     };
     let provider = traces::provider(settings, environment)?;
     let traces = provider.as_ref().map(|provider| {
-        // The exporter itself is traced by nobody.
+        // The exporter itself is not traced.
         traces::layer(provider).with_filter(Targets::new().with_target("inkpass", tracing::Level::DEBUG))
     });
-    // A second start changes nothing.
+    // A second start has no effect.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
     Ok(Telemetry { stderr, provider })
 }
 
-/// What a person wants to read of a span or an event.
+/// Writes the fields that a person reads, and leaves the others out.
 fn write_field(
     writer: &mut format::Writer<'_>,
     field: &tracing::field::Field,
@@ -156,23 +156,23 @@ fn write_field(
 }
 
 impl Telemetry {
-    /// Counts the log lines that could not be written.
+    /// Counts the log lines that were not written.
     #[must_use]
     pub const fn log_lines_dropped(&self) -> &IntCounter {
         self.stderr.dropped()
     }
 
-    /// Sends the last spans and writes the last log lines, within some seconds.
+    /// Exports the last spans and writes the last log lines, within some seconds.
     pub async fn flush(self) {
-        // Not on the runtime, which the exporter needs.
+        // Not on the runtime's threads, which the exporter needs.
         let flushed = tokio::task::spawn_blocking(move || {
             let Self { stderr, provider } = self;
             if provider.is_some_and(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT).is_err()) {
-                tracing::warn!("the last spans could not be sent");
+                tracing::warn!("the last spans were not exported; check the OTLP endpoint");
             }
             stderr.flush();
         });
-        // It cannot fail: nothing in it panics.
+        // Nothing in it panics.
         let _ = flushed.await;
     }
 }

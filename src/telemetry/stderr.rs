@@ -1,8 +1,7 @@
-//! Standard error, written by a thread of its own: whoever logs must not wait for whoever reads, who
-//! may have stopped.
+//! Standard error, written by a thread of its own, so that a reader that has stopped blocks no call.
 //!
-//! The crate `tracing-appender` does the same, but tells its own troubles on standard output, which
-//! belongs to the audit trail.
+//! The crate `tracing-appender` does the same, but reports its own failures on standard output, which is
+//! the audit trail's.
 
 use std::{
     io::{self, Write},
@@ -14,7 +13,7 @@ use std::{
 use prometheus::{IntCounter, Opts};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many lines may wait to be written; more are dropped.
+/// How many lines may be queued; more are dropped.
 const CAPACITY: usize = 2048;
 
 /// How long the last lines may take at the end.
@@ -22,11 +21,11 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 enum Message {
     Line(Vec<u8>),
-    /// Answered when the lines before it are out.
+    /// Answered when the lines before it are written.
     Flush(SyncSender<()>),
 }
 
-/// Where lines go; each `write` is one. Cloning it is cheap.
+/// A writer of lines, one a `write`. Cloning it is cheap.
 #[derive(Clone)]
 pub(super) struct Stderr {
     messages: SyncSender<Message>,
@@ -55,7 +54,7 @@ impl Stderr {
         &self.dropped
     }
 
-    /// Waits for the lines so far, and not for ever.
+    /// Waits until the queued lines are written, for a second at most.
     pub(super) fn flush(&self) {
         let (done, is_done) = sync_channel(1);
         if self.messages.try_send(Message::Flush(done)).is_ok() {

@@ -14,10 +14,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::Settings;
 
-/// Which protocol is spoken: the variable for traces goes before the one for all signals.
+/// The protocol's variables: the one for traces takes precedence over the one for all signals.
 const PROTOCOL_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
 
-/// A provider, if spans are to be exported: by the standard variables, or else by the settings.
+/// A provider, if spans are to be exported. The standard variables take precedence over the settings.
 pub(super) fn provider(
     settings: &Settings,
     environment: &[(OsString, OsString)],
@@ -33,17 +33,17 @@ pub(super) fn provider(
     if is_off || named.or(settings.otlp_endpoint.as_deref()).is_none() {
         return Ok(None);
     }
-    // The exporter would say nothing, and send gRPC to a port that speaks HTTP.
+    // The exporter would silently send gRPC to an HTTP port.
     let protocol = PROTOCOL_VARIABLES.into_iter().find_map(|name| Some((name, variable(name)?)));
     if let Some((name, value)) = protocol.filter(|(_, value)| !value.eq_ignore_ascii_case("grpc")) {
         return Err(format!(
-            "{name} is {value:?}, but traces leave by gRPC only: set it to \"grpc\" or unset it, and name \
+            "{name} is {value:?}, but traces are exported by gRPC only: set it to \"grpc\" or unset it, and name \
              the collector's gRPC port, 4317 by default"
         ));
     }
 
     let exporter = SpanExporter::builder().with_tonic();
-    // The exporter reads the variables itself, unless it is told.
+    // Without an endpoint the exporter reads the variables itself.
     let exporter = match (named, &settings.otlp_endpoint) {
         (None, Some(endpoint)) => exporter.with_endpoint(endpoint),
         _ => exporter,
@@ -65,7 +65,7 @@ pub(super) fn provider(
     Ok(Some(provider.with_resource(resource).build()))
 }
 
-/// Makes spans of ours OpenTelemetry's, without what they do not need on the hot path.
+/// Turns our spans into OpenTelemetry's, without fields that cost time on the hot path.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -1,4 +1,4 @@
-//! Follows conversions: one poller a conversion, whoever and however many watch it.
+//! Follows conversions. All watches of a conversion share one poller.
 
 mod poller;
 
@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use self::poller::Poller;
-pub use self::poller::{Failure, Watch};
+pub use self::poller::{Subscription, WatchError};
 use crate::{
     entropy::Entropy,
     keyring::LiveKeyring,
@@ -27,7 +27,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// `[watch]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// A watch ends after this, and its caller resumes it.
+    /// The longest watch. Its caller watches again after it.
     pub max_duration: Duration,
     /// The shortest pause between two polls.
     pub poll_interval: Duration,
@@ -50,19 +50,18 @@ pub struct Watcher {
     pollers: Mutex<Pollers>,
 }
 
-type Pollers = HashMap<Key, Arc<Poller>>;
+type Pollers = HashMap<PollerKey, Arc<Poller>>;
 
-/// `signer`, the access key, stands for the project.
+/// What a poller reads. The access key `signer` also identifies the project.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
+struct PollerKey {
     signer: String,
     region: Region,
     uuid: String,
 }
 
 impl Watcher {
-    /// `tasks`: owns the pollers, which end when `stopping` is cancelled. `keyring`: lends each read its
-    /// key.
+    /// `tasks`: owns the pollers, which end when `stopping` is cancelled.
     pub fn new(
         whiteboard: Whiteboard,
         keyring: Arc<LiveKeyring>,
@@ -80,63 +79,63 @@ impl Watcher {
         self.settings.max_duration
     }
 
-    /// Begins to watch. The poller is shared, and ends with its last watch.
-    pub fn watch(self: &Arc<Self>, access: &Access, uuid: PathUuid<'_>) -> Watch {
-        let key = Key::new(access, uuid);
+    /// Subscribes to a conversion. Its poller is shared, and ends with the last subscription.
+    pub fn watch(self: &Arc<Self>, access: &Access, uuid: PathUuid<'_>) -> Subscription {
+        let key = PollerKey::new(access, uuid);
         let mut pollers = self.pollers();
         if let Some(poller) = pollers.get(&key) {
-            return poller.watch(self.settings.poll_interval);
+            return poller.subscribe(self.settings.poll_interval);
         }
         let poller = Arc::new(Poller::default());
-        let watch = poller.watch(self.settings.poll_interval);
+        let subscription = poller.subscribe(self.settings.poll_interval);
         pollers.insert(key.clone(), poller.clone());
         self.tasks.spawn(self.clone().run(key, poller).in_current_span());
-        watch
+        subscription
     }
 
-    /// What was changed through here is read anew before it is told to whoever watches next.
+    /// A conversion was changed through this replica: the next subscription begins with a new read.
     pub fn changed(&self, access: &Access, uuid: PathUuid<'_>) {
-        if let Some(poller) = self.pollers().get(&Key::new(access, uuid)) {
-            poller.known.send_modify(|known| known.read_at = None);
+        if let Some(poller) = self.pollers().get(&PollerKey::new(access, uuid)) {
+            poller.state.send_modify(|state| state.read_at = None);
             poller.wake.notify_one();
         }
     }
 
-    async fn run(self: Arc<Self>, key: Key, poller: Arc<Poller>) {
-        let entry = Entry { watcher: &self, key: &key, poller: &poller };
-        self.stopping.run_until_cancelled(self.poll(&entry)).await;
+    async fn run(self: Arc<Self>, key: PollerKey, poller: Arc<Poller>) {
+        let guard = PollerGuard { watcher: &self, key: &key, poller: &poller };
+        self.stopping.run_until_cancelled(self.poll(&guard)).await;
     }
 
-    /// Polls until nothing more can come, or nobody listens. It stays for one interval after its
-    /// last read, so that watches that come and go do not read more often.
-    async fn poll(&self, entry: &Entry<'_>) {
-        let (poller, shortest) = (entry.poller, self.settings.poll_interval);
+    /// Polls until the conversion is final or has no subscription. It ends an interval after its last
+    /// read at the earliest, so that short watches in a row do not poll more often.
+    async fn poll(&self, guard: &PollerGuard<'_>) {
+        let (poller, shortest) = (guard.poller, self.settings.poll_interval);
         let mut pause = shortest;
         loop {
-            let moved = poller.tell(self.read(entry.key).await);
-            pause = if moved { shortest } else { slower(pause) };
+            let has_changed = poller.publish(self.read(guard.key).await);
+            pause = if has_changed { shortest } else { slower(pause) };
             let rest = with_jitter(pause, &*self.entropy).saturating_sub(shortest);
             sleep(shortest).await;
             tokio::select! {
                 () = sleep(rest) => {}
                 () = poller.wake.notified() => {}
-                () = poller.known.closed() => {}
+                () = poller.state.closed() => {}
             }
-            if entry.leave_if_done(self.settings.max_duration) {
+            if guard.leave_if_done(self.settings.max_duration) {
                 return;
             }
         }
     }
 
-    /// With the key as it is now: a poller keeps none that was replaced.
-    async fn read(&self, key: &Key) -> Result<Conversion, Failure> {
-        let now = self.keyring.now();
-        let signer = now.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
-        let signer = signer.cloned().ok_or(Failure::KeyReplaced)?;
-        drop(now);
+    /// Reads with the current key: a poller does not keep one that was replaced.
+    async fn read(&self, key: &PollerKey) -> Result<Conversion, WatchError> {
+        let keyring = self.keyring.now();
+        let signer = keyring.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
+        let signer = signer.cloned().ok_or(WatchError::KeyReplaced)?;
+        drop(keyring);
         let access = Access { key: signer, region: key.region };
-        let uuid = PathUuid::new(&key.uuid).ok_or(Failure::Upstream(Error::NotFound))?;
-        self.whiteboard.conversion(&access, uuid).await.map_err(Failure::Upstream)
+        let uuid = PathUuid::new(&key.uuid).ok_or(WatchError::Upstream(Error::NotFound))?;
+        self.whiteboard.conversion(&access, uuid).await.map_err(WatchError::Upstream)
     }
 
     fn pollers(&self) -> MutexGuard<'_, Pollers> {
@@ -144,36 +143,36 @@ impl Watcher {
     }
 }
 
-impl Key {
+impl PollerKey {
     fn new(access: &Access, uuid: PathUuid<'_>) -> Self {
         let signer = access.key.access_key().to_owned();
         Self { signer, region: access.region, uuid: uuid.as_str().to_owned() }
     }
 }
 
-/// A poller among the others: it leaves them when this is dropped, however its task ends.
-struct Entry<'a> {
+/// Removes a poller when it is dropped, however its task ends.
+struct PollerGuard<'a> {
     watcher: &'a Watcher,
-    key: &'a Key,
+    key: &'a PollerKey,
     poller: &'a Arc<Poller>,
 }
 
-impl Entry<'_> {
-    /// `longest`: no watch lasts longer, also where its caller does not look.
+impl PollerGuard<'_> {
+    /// `longest`: the longest watch, also of a caller that does not read its stream.
     fn leave_if_done(&self, longest: Duration) -> bool {
-        // Under the same lock as a new watch, so that none joins a poller that ends.
+        // Under one lock with `watch`, so that no subscription joins a poller that ends.
         let mut pollers = self.watcher.pollers();
-        let joined_at = *self.poller.joined_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_done = self.poller.known.receiver_count() == 0
-            || self.poller.known.borrow().is_last()
-            || joined_at.is_some_and(|at| at.elapsed() > longest);
+        let subscribed_at = *self.poller.subscribed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_done = self.poller.state.receiver_count() == 0
+            || self.poller.state.borrow().is_last()
+            || subscribed_at.is_some_and(|at| at.elapsed() > longest);
         if is_done {
             self.leave(&mut pollers);
         }
         is_done
     }
 
-    /// Another poller may stand in its place already.
+    /// Another poller may have replaced it already.
     fn leave(&self, pollers: &mut Pollers) {
         if pollers.get(self.key).is_some_and(|poller| Arc::ptr_eq(poller, self.poller)) {
             pollers.remove(self.key);
@@ -181,7 +180,7 @@ impl Entry<'_> {
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for PollerGuard<'_> {
     fn drop(&mut self) {
         self.leave(&mut self.watcher.pollers());
     }

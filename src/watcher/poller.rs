@@ -1,4 +1,4 @@
-//! What a poller has seen, and how its watches are told.
+//! A poller's state, and its subscriptions.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,121 +12,120 @@ use tokio::{
 
 use crate::whiteboard::{Conversion, Error};
 
-/// Reads one conversion, again and again.
+/// Polls one conversion.
 #[derive(Default)]
 pub(super) struct Poller {
-    pub(super) known: watch::Sender<Known>,
-    /// Asks for a read before the pause is over.
+    pub(super) state: watch::Sender<PollState>,
+    /// Requests a read before the pause is over.
     pub(super) wake: Notify,
-    /// When the last watch began.
-    pub(super) joined_at: Mutex<Option<Instant>>,
+    /// When the last subscription began.
+    pub(super) subscribed_at: Mutex<Option<Instant>>,
 }
 
 /// Why a watch ends before its conversion does.
 #[derive(Clone, Debug)]
-pub enum Failure {
-    /// The upstream gave nothing.
+pub enum WatchError {
+    /// The upstream failed.
     Upstream(Error),
-    /// The key that it was watched with signs no more.
+    /// Its key was revoked, or only verifies now.
     KeyReplaced,
 }
 
-/// What a poller has seen.
+/// The results of a poller's reads.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct PollState {
     reads: u64,
     pub(super) read_at: Option<Instant>,
-    /// Counts what is told to the watches; 0: nothing yet.
+    /// Counts published changes; 0: none yet.
     changes: u64,
-    state: Option<Result<Conversion, Failure>>,
+    last: Option<Result<Conversion, WatchError>>,
 }
 
 impl Poller {
-    /// What was read a moment ago is told at once; what is older is read anew.
-    pub(super) fn watch(&self, fresh: Duration) -> Watch {
-        *self.joined_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        let known = self.known.subscribe();
+    /// A subscription that begins with the last read if that is at most `fresh` old, or with the next.
+    pub(super) fn subscribe(&self, fresh: Duration) -> Subscription {
+        *self.subscribed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let state = self.state.subscribe();
         let (reads, is_fresh) = {
-            let known = known.borrow();
-            let is_fresh = known.read_at.is_some_and(|at| at.elapsed() <= fresh || known.is_last());
-            (known.reads, is_fresh)
+            let state = state.borrow();
+            let is_fresh = state.read_at.is_some_and(|at| at.elapsed() <= fresh || state.is_last());
+            (state.reads, is_fresh)
         };
         if !is_fresh {
             self.wake.notify_one();
         }
-        Watch { known, reads_awaited: if is_fresh { reads } else { reads + 1 }, told: 0, is_over: false }
+        Subscription { state, reads_awaited: reads + u64::from(!is_fresh), seen: 0, is_over: false }
     }
 
-    /// Tells the watches what is new to them; whether anything was.
-    pub(super) fn tell(&self, read: Result<Conversion, Failure>) -> bool {
-        let mut moved = false;
-        self.known.send_modify(|known| {
-            known.reads += 1;
-            known.read_at = Some(Instant::now());
-            moved = match (&known.state, &read) {
+    /// Publishes a read if it is a change; whether it is.
+    pub(super) fn publish(&self, read: Result<Conversion, WatchError>) -> bool {
+        let mut has_changed = false;
+        self.state.send_modify(|state| {
+            state.reads += 1;
+            state.read_at = Some(Instant::now());
+            has_changed = match (&state.last, &read) {
                 (Some(Ok(before)), Ok(now)) => before != now,
-                (Some(_), Err(error)) => !may_pass(error),
+                (Some(_), Err(error)) => !is_transient(error),
                 (None, _) | (Some(Err(_)), Ok(_)) => true,
             };
-            if moved {
-                known.changes += 1;
-                known.state = Some(read);
+            if has_changed {
+                state.changes += 1;
+                state.last = Some(read);
             }
         });
-        moved
+        has_changed
     }
 }
 
-impl Known {
+impl PollState {
     pub(super) fn is_last(&self) -> bool {
-        self.state.as_ref().is_some_and(is_last)
+        self.last.as_ref().is_some_and(is_last)
     }
 }
 
 /// One watch of a conversion.
-pub struct Watch {
-    known: watch::Receiver<Known>,
-    /// Nothing is told before so many reads.
+pub struct Subscription {
+    state: watch::Receiver<PollState>,
+    /// Nothing is given before so many reads.
     reads_awaited: u64,
-    /// The change that was told last.
-    told: u64,
+    /// The last change that was given.
+    seen: u64,
     is_over: bool,
 }
 
-impl Watch {
-    /// The conversion as it is, at first; then each change. `None` after the last, or after an
-    /// error, which is final.
-    pub async fn next(&mut self) -> Option<Result<Conversion, Failure>> {
+impl Subscription {
+    /// The current conversion first, then each change. `None` after the final state or an error.
+    pub async fn next(&mut self) -> Option<Result<Conversion, WatchError>> {
         while !self.is_over {
-            if let Some(state) = self.news() {
-                self.is_over = is_last(&state);
-                return Some(state);
+            if let Some(change) = self.next_change() {
+                self.is_over = is_last(&change);
+                return Some(change);
             }
-            if self.known.changed().await.is_err() {
+            if self.state.changed().await.is_err() {
                 self.is_over = true;
                 let error = Error::Unreachable { detail: "the poller ended".to_owned() };
-                return Some(Err(Failure::Upstream(error)));
+                return Some(Err(WatchError::Upstream(error)));
             }
         }
         None
     }
 
-    fn news(&mut self) -> Option<Result<Conversion, Failure>> {
-        let known = self.known.borrow_and_update();
-        if known.reads < self.reads_awaited || known.changes == self.told {
+    fn next_change(&mut self) -> Option<Result<Conversion, WatchError>> {
+        let state = self.state.borrow_and_update();
+        if state.reads < self.reads_awaited || state.changes == self.seen {
             return None;
         }
-        self.told = known.changes;
-        known.state.clone()
+        self.seen = state.changes;
+        state.last.clone()
     }
 }
 
-/// A hiccup of the upstream, which does not end a watch that has begun.
-fn may_pass(failure: &Failure) -> bool {
+/// Whether it is an upstream error that does not end a watch that has begun.
+fn is_transient(error: &WatchError) -> bool {
     use Error::{RateLimited, UnexpectedAnswer, Unreachable};
-    matches!(failure, Failure::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. }))
+    matches!(error, WatchError::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. }))
 }
 
-fn is_last(state: &Result<Conversion, Failure>) -> bool {
-    state.as_ref().map_or(true, |conversion| conversion.known_status().is_final())
+fn is_last(read: &Result<Conversion, WatchError>) -> bool {
+    read.as_ref().map_or(true, |conversion| conversion.known_status().is_final())
 }

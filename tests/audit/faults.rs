@@ -1,4 +1,4 @@
-//! Sinks that fail: a full disk, a pipe that nobody reads, a reader that is slow.
+//! Failing outputs: a full disk, a pipe that nobody reads, a slow reader.
 
 use std::{
     fs,
@@ -64,7 +64,7 @@ async fn a_full_disk_refuses_calls_and_lets_them_pass_once_there_is_space_with_e
 }
 
 #[tokio::test]
-async fn half_a_line_on_a_full_disk_is_written_whole_to_the_file_that_is_opened_anew() {
+async fn half_a_line_on_a_full_disk_is_written_whole_to_the_reopened_file() {
     let Some(disk) = SmallDisk::mount() else { return };
     let other_disk = Place::new();
     let path = disk.path("audit.log");
@@ -86,7 +86,7 @@ async fn half_a_line_on_a_full_disk_is_written_whole_to_the_file_that_is_opened_
 }
 
 #[tokio::test]
-async fn what_has_happened_is_never_marked_as_withheld() {
+async fn a_line_of_what_has_happened_is_never_marked_as_withheld() {
     let Some(disk) = SmallDisk::mount() else { return };
     disk.fill();
     let path = disk.path("audit.log");
@@ -103,7 +103,7 @@ async fn what_has_happened_is_never_marked_as_withheld() {
 }
 
 #[tokio::test]
-async fn with_allow_calls_go_on_though_the_disk_is_full_and_each_failure_is_counted() {
+async fn with_allow_calls_go_on_with_a_full_disk_and_each_failure_is_counted() {
     let Some(disk) = SmallDisk::mount() else { return };
     disk.fill();
     let path = disk.path("audit.log");
@@ -183,7 +183,7 @@ async fn a_pipe_that_nobody_reads_refuses_calls_in_time_and_stops_nothing_else()
 
 #[tokio::test]
 async fn the_end_does_not_wait_for_a_reader() {
-    // Whose call was refused is withdrawn, but for half a line; whose call went on is left.
+    // Lines of refused calls are withdrawn, except half a line; lines of calls that went on are left.
     for (on_failure, left) in [(OnFailure::Deny, 0..=1), (OnFailure::Allow, 51..=51)] {
         let pipe = Pipe::new();
         let trail = Trail::start(pipe.path(), on_failure);
@@ -236,7 +236,7 @@ async fn a_call_that_leaves_does_not_take_its_line_with_it() {
 }
 
 #[test]
-fn what_cannot_be_opened_is_said_at_the_start() {
+fn an_output_that_cannot_be_opened_is_an_error_at_the_start() {
     let metrics = || inkpass::telemetry::Metrics::new([]).unwrap().audit().clone();
     for path in ["/nowhere/audit.log", "/tmp"] {
         let output = Output::File(Path::new(path).into());
@@ -246,7 +246,7 @@ fn what_cannot_be_opened_is_said_at_the_start() {
 }
 
 #[tokio::test]
-async fn what_has_happened_is_written_as_soon_as_there_is_space() {
+async fn a_line_of_what_has_happened_is_written_as_soon_as_there_is_space() {
     let Some(disk) = SmallDisk::mount() else { return };
     let path = disk.path("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);

@@ -1,4 +1,4 @@
-//! Many callers at once: whose lines go out together, and in which order.
+//! Group writes: the lines of concurrent calls, and their order.
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ async fn lines_that_wait_together_go_out_together() {
 }
 
 #[tokio::test]
-async fn lines_of_one_caller_keep_their_order_though_it_waits_for_none() {
+async fn lines_of_one_caller_keep_their_order_even_if_it_waits_for_none() {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
@@ -65,7 +65,7 @@ async fn lines_of_one_caller_keep_their_order_though_it_waits_for_none() {
 }
 
 #[tokio::test]
-async fn what_was_handed_over_is_written_at_the_end_and_what_comes_later_is_refused() {
+async fn queued_lines_are_written_at_the_close_and_later_ones_are_refused() {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
@@ -83,7 +83,7 @@ async fn what_was_handed_over_is_written_at_the_end_and_what_comes_later_is_refu
 }
 
 #[tokio::test]
-async fn a_new_file_is_open_to_its_group_at_most_and_an_old_one_is_gone_on_with() {
+async fn a_new_file_is_open_to_its_group_at_most_and_an_existing_one_is_appended_to() {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
     for number in 0..2 {

@@ -1,4 +1,4 @@
-//! What a line says, and what nobody can make it say.
+//! The content of lines, also with hostile text.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{RPC, Trail, hostile, line, read};
 use crate::helpers::{NOW, place::Place};
 
-/// What these lines become.
+/// Writes lines, and reads them back.
 async fn written(lines: &[Line<'_>]) -> (String, Vec<Value>) {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
@@ -189,7 +189,7 @@ fn a_salt_file_makes_the_same_fingerprints_in_every_replica_and_none_makes_other
 }
 
 #[test]
-fn a_salt_file_is_judged_as_a_secret_key_is() {
+fn a_salt_file_is_checked_like_a_secret_key_file() {
     let directory = Place::new();
     let path = directory.path().join("audit-salt");
     fs::write(&path, "too short").unwrap();

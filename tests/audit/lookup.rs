@@ -1,4 +1,4 @@
-//! The queries of docs/audit.md, as they are written there.
+//! Runs the queries of docs/audit.md.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -14,7 +14,7 @@ use crate::{
     helpers::{place::Place, skipped::not_installed},
 };
 
-/// The commands that contain this, each in a directory with such a trail as its `audit.log`.
+/// Runs the page's command that contains this, in a directory with an `audit.log`.
 fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
     if Command::new("jq").arg("--version").output().is_err() {
         not_installed("jq");

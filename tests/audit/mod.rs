@@ -32,7 +32,7 @@ mod stdout;
 
 const RPC: &str = "inkpass.v1.TokenService/IssueToken";
 
-/// A trail, and what it counts.
+/// A trail, and its metrics.
 struct Trail {
     audit: Arc<Audit>,
     metrics: AuditMetrics,
@@ -79,7 +79,7 @@ pub(crate) fn read(path: &Path) -> Vec<Value> {
     parse(&fs::read_to_string(path).unwrap())
 }
 
-/// Who wrote a line, and its number.
+/// A line's caller and number.
 fn identity(line: &Value) -> (String, usize) {
     (line["principal"].as_str().unwrap().to_owned(), line["request_id"].as_str().unwrap().parse().unwrap())
 }
@@ -88,7 +88,7 @@ fn is_marked(line: &Value, mark: &str) -> bool {
     line["mark"] == mark
 }
 
-/// That every line of every caller is there once and in order; what is marked is another's concern.
+/// Checks that every caller's unmarked lines are complete and in order.
 #[track_caller]
 fn assert_complete(lines: &[Value], each: &[usize]) {
     let mut next = vec![0; each.len()];
@@ -125,7 +125,7 @@ impl Load {
         Self { callers: (0..callers).map(caller).collect(), stop }
     }
 
-    /// Once there are so many lines more.
+    /// Waits for so many more lines.
     async fn go_on(&self, metrics: &AuditMetrics, lines: u64) {
         let enough = metrics.lines.get() + lines;
         while metrics.lines.get() < enough {
@@ -133,14 +133,14 @@ impl Load {
         }
     }
 
-    /// Gives how many lines each caller has written.
+    /// Stops; gives how many lines each caller has written.
     async fn end(self) -> Vec<usize> {
         self.stop.cancel();
         join_all(self.callers).await.into_iter().map(Result::unwrap).collect()
     }
 }
 
-/// A pipe's path, and its two ends. Opened by its path it is a description of its own.
+/// A pipe that can be opened by its path, with another file description.
 struct Pipe {
     reader: std::io::PipeReader,
     writer: std::io::PipeWriter,

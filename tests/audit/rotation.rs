@@ -1,4 +1,4 @@
-//! Rotation by the usual tools, while lines are written.
+//! Log rotation while lines are written.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use super::{Load, Trail, assert_complete, identity, is_marked, parse, read};
 use crate::helpers::place::Place;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_renamed_and_opened_anew_under_load_loses_nothing() {
+async fn a_file_that_is_renamed_and_reopened_under_load_loses_nothing() {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Allow);
@@ -39,7 +39,7 @@ async fn a_file_that_is_renamed_and_opened_anew_under_load_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_opened_anew_is_gone_on_with() {
+async fn a_file_that_cannot_be_reopened_stays_in_use() {
     let directory = Place::new();
     let path = directory.path().join("audit.log");
     let trail = Trail::start(&path, OnFailure::Deny);
@@ -75,13 +75,13 @@ async fn what_was_truncated_is_repeated_and_what_was_renamed_is_not() {
     assert!(is_marked(repeated, "again"), "{repeated}");
 }
 
-/// The lines of a copy, but for half a line at its end: it was copied while that was written.
+/// The whole lines of a copy, which may end with half a line.
 fn whole_lines(path: &Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     parse(&text[..text.rfind('\n').map_or(0, |at| at + 1)])
 }
 
-/// Where each line is, whatever its mark.
+/// All lines, marked or not, without duplicates.
 fn all_of(files: &[PathBuf]) -> Vec<(String, usize)> {
     let mut all: Vec<_> =
         files.iter().flat_map(|file| whole_lines(file)).map(|line| identity(&line)).collect();

@@ -1,4 +1,4 @@
-//! Lines to standard output, of a process of its own.
+//! Lines on the standard output of another process.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -13,7 +13,7 @@ use super::{Trail, assert_complete, identity, parse};
 /// Set in the process that the tests start.
 const CHILD: &str = "INKPASS_TEST_AUDIT_CHILD";
 
-/// The part of such a process: it writes until a line is refused, or so many lines.
+/// What that process does: it writes so many lines, or until one is refused.
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "it tells the process from the tests' own")]
 async fn child() {
@@ -49,7 +49,7 @@ fn lines_go_to_standard_output_whole_and_in_order() {
 }
 
 #[test]
-fn standard_output_that_nobody_reads_keeps_the_process_neither_from_its_work_nor_from_its_end() {
+fn standard_output_that_nobody_reads_blocks_neither_the_process_nor_its_end() {
     let mut child = start(100_000);
     let began = Instant::now();
     let mut errors = BufReader::new(child.stderr.take().unwrap());
@@ -76,7 +76,7 @@ fn standard_output_that_nobody_reads_keeps_the_process_neither_from_its_work_nor
 }
 
 #[test]
-fn the_pipe_of_standard_output_stays_blocking_for_those_who_share_it() {
+fn the_pipe_of_standard_output_stays_blocking_for_other_processes() {
     let (reader, writer) = std::io::pipe().unwrap();
     let shared = writer.try_clone().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());

@@ -114,7 +114,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        // In order, so that it removes its throw-away keys.
+        // In order, so that it removes its ephemeral keys.
         self.signal("TERM");
         let _ = self.process.wait();
         let (mut printed, mut logged) = (Vec::new(), Vec::new());

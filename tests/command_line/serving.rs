@@ -78,7 +78,7 @@ fn dev_s_keys_are_files_that_verify_its_tokens_offline() {
 
     dev.signal("TERM");
     assert!(dev.process.wait().unwrap().success());
-    assert!(!Path::new(&directory).exists(), "throw-away keys are thrown away");
+    assert!(!Path::new(&directory).exists(), "ephemeral keys are deleted");
     let mut rest = String::new();
     dev.stdout.read_line(&mut rest).unwrap();
     assert_eq!(rest, "", "one line on standard output");

@@ -1,5 +1,4 @@
-//! Who did what: the line that each decision on minting or changing something has, read in the moment
-//! that the answer is there.
+//! The audit lines of minting and changing calls, read as soon as the response is there.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 use super::{
-    House, POLICY, batch, create,
+    POLICY, TestService, batch, create,
     every_rpc::{Texts, call},
     issue,
     program::{ACCEPTED, Files, Program},
@@ -44,16 +43,16 @@ fn lines_of(rpc: Rpc) -> usize {
 }
 
 #[tokio::test]
-async fn every_call_that_mints_or_changes_has_its_lines_and_reading_has_none() {
-    let house = House::audited(EVERYTHING).await;
-    let (teacher, stranger) = (house.teacher().await, house.client("key:stranger").await);
+async fn minting_and_changing_calls_have_lines_and_reading_calls_have_none() {
+    let service = TestService::audited(EVERYTHING).await;
+    let (teacher, ungranted) = (service.teacher().await, service.client("key:ungranted").await);
     let texts = Texts { uuid: "a-room", ..Texts::default() };
     for rpc in Rpc::ALL {
-        let before = house.lines().len();
+        let before = service.lines().len();
         if let Err(status) = call(&teacher, rpc, texts).await {
             assert_eq!(status.code(), Code::NotFound, "{rpc:?}: only the upstream refuses: {status:?}");
         }
-        let lines = house.lines().split_off(before);
+        let lines = service.lines().split_off(before);
         assert_eq!(lines.len(), lines_of(rpc), "{rpc:?}: {lines:?}");
         for line in &lines {
             let told = ["decision", "principal", "peer", "rpc", "project", "access_key", "grant"];
@@ -64,14 +63,14 @@ async fn every_call_that_mints_or_changes_has_its_lines_and_reading_has_none() {
             assert_eq!(line["fingerprint"].is_string(), rpc.can_mint(inkpass::token::Kind::Sdk), "{line}");
         }
 
-        let before = house.lines().len();
-        let refused = call(&stranger, rpc, Texts { project: "default", ..texts }).await.unwrap_err();
+        let before = service.lines().len();
+        let refused = call(&ungranted, rpc, Texts { project: "default", ..texts }).await.unwrap_err();
         assert_refused(&refused, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
-        let lines = house.lines().split_off(before);
+        let lines = service.lines().split_off(before);
         assert_eq!(lines.len(), lines_of(rpc).min(1), "{rpc:?}: {lines:?}");
         for line in &lines {
             let told = ["decision", "reason", "principal", "peer", "rpc", "project"];
-            let expected = ["deny", "PROJECT_UNKNOWN", "key:stranger", "127.0.0.1", rpc.name(), "default"];
+            let expected = ["deny", "PROJECT_UNKNOWN", "key:ungranted", "127.0.0.1", rpc.name(), "default"];
             assert_eq!(told.map(|name| &line[name]), expected, "{line}");
             assert!(line["fingerprint"].is_null() && line["grant"].is_null(), "{line}");
         }
@@ -79,9 +78,9 @@ async fn every_call_that_mints_or_changes_has_its_lines_and_reading_has_none() {
 }
 
 #[tokio::test]
-async fn a_line_says_what_was_minted_for_whom_and_names_the_token_as_its_answer_does() {
-    let house = House::audited(POLICY).await;
-    let teacher = house.teacher().await;
+async fn a_line_has_what_was_minted_for_whom_and_the_response_s_fingerprint() {
+    let service = TestService::audited(POLICY).await;
+    let teacher = service.teacher().await;
     let mut request =
         Request::new(IssueTokenRequest { validity: Some(ttl(60_000)), ..room("a room", Role::Writer) });
     request.metadata_mut().insert("x-request-id", "a-request".parse().unwrap());
@@ -95,12 +94,12 @@ async fn a_line_says_what_was_minted_for_whom_and_names_the_token_as_its_answer_
         "expire_time": "2026-09-21T14:14:20.000Z", "grant": "classroom", "request_id": "a-request",
         "fingerprint": token.fingerprint,
     });
-    assert_eq!(house.lines(), [expected]);
-    let text = std::fs::read_to_string(house.directory.path().join("audit.log")).unwrap();
+    assert_eq!(service.lines(), [expected]);
+    let text = std::fs::read_to_string(service.directory.path().join("audit.log")).unwrap();
     assert!(!text.contains(&token.value) && !text.contains("NETLESS"), "never the token");
 
     let refused = issue(&teacher, room("a room", Role::Admin)).await.unwrap_err();
-    let line = house.lines().pop().unwrap();
+    let line = service.lines().pop().unwrap();
     let told = ["decision", "reason", "kind", "role", "uuid"].map(|name| &line[name]);
     assert_eq!(told, ["deny", "POLICY_DENIED", "room", "admin", "a room"]);
     assert_eq!(line["request_id"], refused.metadata().get("x-request-id").unwrap().to_str().unwrap());
@@ -108,10 +107,10 @@ async fn a_line_says_what_was_minted_for_whom_and_names_the_token_as_its_answer_
 
 #[tokio::test]
 async fn a_batch_has_one_line_with_every_fingerprint() {
-    let house = House::audited(POLICY).await;
-    let teacher = house.teacher().await;
+    let service = TestService::audited(POLICY).await;
+    let teacher = service.teacher().await;
     let tokens = batch(&teacher, vec![room("a", Role::Writer), room("b", Role::Reader)]).await.unwrap();
-    let lines = house.lines();
+    let lines = service.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     let fingerprints: Vec<_> = tokens.iter().map(|token| token.fingerprint.clone()).collect();
     assert_eq!(lines[0]["fingerprints"], json!(fingerprints));
@@ -131,13 +130,13 @@ async fn a_batch_has_one_line_with_every_fingerprint() {
     );
     let longer = IssueTokenRequest { validity: Some(ttl(7_200_000)), ..room("a", Role::Reader) };
     batch(&teacher, vec![room("a", Role::Reader), longer]).await.unwrap();
-    let line = house.lines().pop().unwrap();
+    let line = service.lines().pop().unwrap();
     let told = ["role", "uuid", "ttl_ms", "expire_time"].map(|name| &line[name]);
     assert_eq!(told, [&json!("reader"), &json!("a"), &json!(7_200_000), &Value::Null]);
 
     let most = BatchIssueTokensRequest { requests: vec![room("a", Role::Reader); 1000] };
     let tokens = teacher.tokens().batch_issue_tokens(most).await.unwrap().into_inner().tokens;
-    let line = house.lines().pop().unwrap();
+    let line = service.lines().pop().unwrap();
     let named: Vec<_> = line["fingerprints"].as_array().unwrap().iter().map(Value::as_str).collect();
     assert_eq!(named.len(), 1000);
     for (token, named) in tokens.iter().zip(named) {
@@ -146,13 +145,13 @@ async fn a_batch_has_one_line_with_every_fingerprint() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_was_meant_where_the_caller_left_it_open() {
+async fn a_denial_s_line_has_the_defaults_that_its_request_left_open() {
     let limited =
         POLICY.replacen("[[grants]]", "[[grants]]\nquota = { tokens_per_second = 1, burst = 2 }", 1);
-    let house = House::audited(&limited).await;
-    let teacher = house.teacher().await;
+    let service = TestService::audited(&limited).await;
+    let teacher = service.teacher().await;
     let told = |names: &[&str]| {
-        let line = house.lines().pop().unwrap();
+        let line = service.lines().pop().unwrap();
         names.iter().map(|name| line[*name].clone()).collect::<Vec<_>>()
     };
     let long = IssueTokenRequest { validity: Some(ttl(9_000_000)), ..room("r", Role::Reader) };
@@ -192,17 +191,17 @@ async fn a_refusal_says_what_was_meant_where_the_caller_left_it_open() {
 }
 
 #[tokio::test]
-async fn a_line_names_its_caller_s_trace_though_none_is_exported() {
-    let house = House::audited(POLICY).await;
+async fn a_line_has_its_caller_s_trace_id_even_if_no_trace_is_exported() {
+    let service = TestService::audited(POLICY).await;
     let mut request = Request::new(room("r", Role::Reader));
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     request.metadata_mut().insert("traceparent", trace.parse().unwrap());
-    house.teacher().await.tokens().issue_token(request).await.unwrap();
-    assert_eq!(house.lines()[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    service.teacher().await.tokens().issue_token(request).await.unwrap();
+    assert_eq!(service.lines()[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeated_creation_names_the_key_that_created_and_signs_with_it() {
+async fn a_replayed_creation_signs_with_the_key_that_created() {
     let keys = |active: usize, retiring: usize| [active, retiring].map(|key| Files::of(ACCEPTED[key]));
     let program = Program::with(POLICY, "", "allow", &keys(0, 1)).await;
     let teacher = program.client("key:teacher").await;
@@ -226,9 +225,9 @@ async fn a_repeated_creation_names_the_key_that_created_and_signs_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whenever_a_caller_leaves_a_creation_has_both_lines_or_none() {
-    let house = House::audited(POLICY).await;
-    let teacher = house.teacher().await;
+async fn a_creation_has_both_lines_or_none_even_if_its_caller_leaves() {
+    let service = TestService::audited(POLICY).await;
+    let teacher = service.teacher().await;
     for number in 0..200_u32 {
         let teacher = teacher.clone();
         let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
@@ -240,46 +239,46 @@ async fn whenever_a_caller_leaves_a_creation_has_both_lines_or_none() {
         creating.abort();
         let _ = creating.await;
     }
-    let phase = |phase: &str| house.lines().iter().filter(|line| line["phase"] == phase).count();
+    let phase = |phase: &str| service.lines().iter().filter(|line| line["phase"] == phase).count();
     until("each has both", async || phase("decision") > 0 && phase("decision") == phase("outcome")).await;
-    assert_eq!(house.sent().await, phase("decision"));
+    assert_eq!(service.sent().await, phase("decision"));
 }
 
 #[tokio::test]
-async fn what_came_of_a_creation_is_written_though_its_caller_left() {
-    let house = House::audited(POLICY).await;
-    let teacher = house.teacher().await;
-    house.delay_a_creation().await;
+async fn a_creation_s_outcome_is_written_even_if_its_caller_left() {
+    let service = TestService::audited(POLICY).await;
+    let teacher = service.teacher().await;
+    service.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
-    house.until_sent(1).await;
+    service.until_sent(1).await;
     creating.abort();
     assert!(creating.await.unwrap_err().is_cancelled());
-    until("the outcome is written", async || house.lines().len() == 2).await;
-    let line = house.lines().pop().unwrap();
+    until("the outcome is written", async || service.lines().len() == 2).await;
+    let line = service.lines().pop().unwrap();
     assert_eq!((&line["phase"], &line["decision"]), (&json!("outcome"), &json!("allow")));
     assert!(line["uuid"].as_str().is_some_and(|uuid| uuid.len() == 32), "{line}");
 }
 
 #[tokio::test]
-async fn a_creation_has_a_line_before_the_post_and_one_with_what_came_of_it() {
-    let house = House::audited(POLICY).await;
-    let teacher = house.teacher().await;
+async fn a_creation_has_a_line_before_its_post_and_one_with_its_outcome() {
+    let service = TestService::audited(POLICY).await;
+    let teacher = service.teacher().await;
     let request = CreateRoomRequest {
         region: Region::Eu.into(),
         token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
         ..Default::default()
     };
-    house.delay_a_creation().await;
+    service.delay_a_creation().await;
     let creating = tokio::spawn({
         let (teacher, request) = (teacher.clone(), request.clone());
         async move { create(&teacher, request).await }
     });
-    house.until_sent(1).await;
-    let decision = house.lines();
+    service.until_sent(1).await;
+    let decision = service.lines();
     assert_eq!(decision.len(), 1, "the POST was received, so its line is there");
     let created = creating.await.unwrap().unwrap();
     let (room, token) = (created.room.unwrap(), created.token.unwrap());
-    let lines = house.lines();
+    let lines = service.lines();
     assert_eq!((lines.len(), &lines[0]), (2, &decision[0]));
     let alike = ["decision", "rpc", "request_id", "principal", "region", "kind", "role", "ttl_ms", "grant"];
     assert_eq!(alike.map(|name| &lines[0][name]), alike.map(|name| &lines[1][name]));
@@ -293,19 +292,19 @@ async fn a_creation_has_a_line_before_the_post_and_one_with_what_came_of_it() {
     assert_eq!(lines[1]["fingerprint"], token.fingerprint);
 
     // One that fails has its reason in the second line.
-    house.world.upstream.fail_once("/v5/rooms", 500).await;
+    service.world.upstream.fail_once("/v5/rooms", 500).await;
     let failed = create(&teacher, request).await.unwrap_err();
     let reason = failed.get_error_details().error_info().unwrap().reason.clone();
-    let line = house.lines().pop().unwrap();
+    let line = service.lines().pop().unwrap();
     assert_eq!([&line["phase"], &line["reason"]], ["outcome", "UPSTREAM_OUTCOME_UNKNOWN"]);
-    assert_eq!((house.lines().len(), &*reason), (4, "UPSTREAM_OUTCOME_UNKNOWN"));
+    assert_eq!((service.lines().len(), &*reason), (4, "UPSTREAM_OUTCOME_UNKNOWN"));
 }
 
-/// Row 50 of the fault cases: whatever a caller writes into a request.
+/// Row 50 of the fault cases: any bytes in a request.
 #[tokio::test]
 async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
-    let house = House::audited(EVERYTHING).await;
-    let teacher = house.teacher().await;
+    let service = TestService::audited(EVERYTHING).await;
+    let teacher = service.teacher().await;
     let text = hostile();
     // What a uuid to mint for may hold: no control characters.
     let uuid = "\"}{\\\"\u{2028}\u{2029}\u{202e}\u{feff}é🎨</script>%0a${x}";
@@ -317,10 +316,10 @@ async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
     for (project, access_key, decision) in
         [("", "", "allow"), ("", &*text, "deny"), (&text, "", "deny"), (&text, &text, "deny")]
     {
-        let before = house.lines().len();
+        let before = service.lines().len();
         assert_eq!(issue(&teacher, minted(project, access_key)).await.is_ok(), decision == "allow");
         assert_eq!(batch(&teacher, vec![minted(project, access_key)]).await.is_ok(), decision == "allow");
-        let lines = house.lines().split_off(before);
+        let lines = service.lines().split_off(before);
         assert_eq!(lines.len(), 2, "{lines:?}");
         for line in &lines {
             assert_eq!([&line["decision"], &line["uuid"]], [decision, uuid]);
@@ -330,7 +329,7 @@ async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
         }
     }
     for rpc in Rpc::ALL {
-        let before = house.lines().len();
+        let before = service.lines().len();
         for texts in [
             Texts { project: &text, access_key: &text, uuid: "r" },
             Texts { project: "", access_key: &text, uuid: "r" },
@@ -339,9 +338,9 @@ async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
             // Whether or not it is refused is another test's.
             let _ = call(&teacher, rpc, texts).await;
         }
-        assert!(house.lines().len() - before <= 6, "{rpc:?}: no text makes lines of its own");
+        assert!(service.lines().len() - before <= 6, "{rpc:?}: no text makes lines of its own");
     }
-    let log = std::fs::read(house.directory.path().join("audit.log")).unwrap();
+    let log = std::fs::read(service.directory.path().join("audit.log")).unwrap();
     for line in log.split_inclusive(|byte| *byte == b'\n') {
         assert!(
             line.len() <= 16 * 1024 && line[..line.len() - 1].iter().all(|byte| (b' '..0x7f).contains(byte))

@@ -1,4 +1,4 @@
-//! Nothing is handed out or sent that could not be written down: row 41 of the fault cases.
+//! The audit trail fails closed: row 41 of the fault cases.
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{CALLERS, House, POLICY, batch, create, issue, room, until};
+use super::{CALLERS, POLICY, TestService, batch, create, issue, room, until};
 use crate::helpers::{
     assert_refused,
     pipe::{fill, filler},
@@ -38,9 +38,9 @@ fn assert_unavailable(refused: &Status) {
     assert!(refused.get_error_details().retry_info().is_some(), "another replica may take it");
 }
 
-/// Everything that is written down is refused, in good time, and nothing is sent.
-async fn assert_nothing_goes(house: &House, teacher: &Client) {
-    let before = house.sent().await;
+/// Every audited call is refused in time, and nothing is sent upstream.
+async fn assert_fails_closed(service: &TestService, teacher: &Client) {
+    let before = service.sent().await;
     let began = Instant::now();
     assert_unavailable(&issue(teacher, room(ROOM, Role::Reader)).await.unwrap_err());
     assert_unavailable(&batch(teacher, vec![room(ROOM, Role::Reader)]).await.unwrap_err());
@@ -49,31 +49,31 @@ async fn assert_nothing_goes(house: &House, teacher: &Client) {
     let disable = DisableRoomRequest { uuid: ROOM.into(), ..Default::default() };
     assert_unavailable(&teacher.rooms().disable_room(disable).await.unwrap_err());
     assert!(began.elapsed() < Duration::from_secs(2), "100 ms each at most: {:?}", began.elapsed());
-    assert_eq!(house.sent().await, before, "nothing is sent");
+    assert_eq!(service.sent().await, before, "nothing is sent");
 
-    // Nor is a refusal told that has no line; what is not written down goes on.
+    // A denial without a line is UNAVAILABLE too. Calls that are not audited go on.
     assert_unavailable(&issue(teacher, room(ROOM, Role::Admin)).await.unwrap_err());
     let look = GetRoomRequest { uuid: ROOM.into(), ..Default::default() };
     let missing = teacher.rooms().get_room(look).await.unwrap_err();
     assert_refused(&missing, Code::NotFound, "ROOM_NOT_FOUND", &[]);
     let request = VerifyTokenRequest { token: "NETLESSSDK_x".into(), ..Default::default() };
-    house.client("key:verifier").await.tokens().verify_token(request).await.unwrap();
+    service.client("key:verifier").await.tokens().verify_token(request).await.unwrap();
 }
 
 #[tokio::test]
 async fn with_a_full_disk_nothing_is_minted_or_sent() {
-    let house = House::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Deny))).await;
-    assert_nothing_goes(&house, &house.teacher().await).await;
+    let service = TestService::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Deny))).await;
+    assert_fails_closed(&service, &service.teacher().await).await;
 }
 
 #[tokio::test]
-async fn with_on_failure_allow_calls_go_on_though_nothing_can_be_written() {
-    let house = House::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Allow))).await;
-    let teacher = house.teacher().await;
+async fn with_on_failure_allow_calls_go_on_without_lines() {
+    let service = TestService::with(POLICY, &CALLERS, Some(("/dev/full".into(), OnFailure::Allow))).await;
+    let teacher = service.teacher().await;
     issue(&teacher, room(ROOM, Role::Reader)).await.unwrap();
     batch(&teacher, vec![room(ROOM, Role::Reader)]).await.unwrap();
     assert!(create(&teacher, with_token()).await.unwrap().token.is_some());
-    let failures = house.world.metrics().await;
+    let failures = service.world.metrics().await;
     let counted = |line: &str| line.starts_with("inkpass_audit_failures_total") && line.ends_with(" 4");
     assert!(failures.lines().any(counted), "each line that is missing is counted: {failures}");
 }
@@ -95,7 +95,7 @@ impl Pipe {
         Self { reader, path, filler }
     }
 
-    /// Until there is no room for another byte.
+    /// Until no byte more fits.
     fn fill(&mut self) {
         fill(&mut self.filler);
     }
@@ -131,29 +131,29 @@ impl Pipe {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_reads_holds_nobody_up_for_long_and_stops_nothing_for_ever() {
+async fn a_pipe_that_nobody_reads_refuses_calls_in_time_until_it_is_read_again() {
     let mut pipe = Pipe::new();
-    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
-    let teacher = house.teacher().await;
+    let service = TestService::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = service.teacher().await;
     issue(&teacher, room(ROOM, Role::Reader)).await.unwrap();
     pipe.fill();
-    assert_nothing_goes(&house, &teacher).await;
+    assert_fails_closed(&service, &teacher).await;
     pipe.drain();
     until("lines are written again", async || issue(&teacher, room(ROOM, Role::Reader)).await.is_ok()).await;
 }
 
 #[tokio::test]
-async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_found_again() {
+async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_replayed() {
     let mut pipe = Pipe::new();
-    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
-    let teacher = house.teacher().await;
-    // The pipe is full as soon as the POST is there, so that the second line finds no room.
+    let service = TestService::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = service.teacher().await;
+    // The pipe is full as soon as the POST is there, so that the second line does not fit.
     let mut create_and_fill = async |request: CreateRoomRequest| {
-        house.delay_a_creation().await;
-        let before = house.sent().await;
+        service.delay_a_creation().await;
+        let before = service.sent().await;
         let teacher = teacher.clone();
         let creating = tokio::spawn(async move { create(&teacher, request).await });
-        house.until_sent(before + 1).await;
+        service.until_sent(before + 1).await;
         let decision = pipe.line();
         assert_eq!([&decision["decision"], &decision["phase"]], ["allow", "decision"]);
         pipe.fill();
@@ -168,29 +168,29 @@ async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_fou
     until("lines are written again", async || issue(&teacher, room(ROOM, Role::Reader)).await.is_ok()).await;
     let found = create(&teacher, request).await.unwrap();
     assert_eq!((found.room.is_some(), found.token.is_some()), (true, true));
-    assert_eq!(house.sent().await, 1, "the room was created once");
+    assert_eq!(service.sent().await, 1, "the room was created once");
 }
 
 #[tokio::test]
-async fn a_room_without_a_token_is_told_though_its_outcome_cannot_be_written() {
+async fn a_room_without_a_token_is_returned_even_if_its_outcome_cannot_be_written() {
     let mut pipe = Pipe::new();
-    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
-    let teacher = house.teacher().await;
-    house.delay_a_creation().await;
+    let service = TestService::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = service.teacher().await;
+    service.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, CreateRoomRequest::default()).await });
-    house.until_sent(1).await;
+    service.until_sent(1).await;
     pipe.fill();
     assert!(creating.await.unwrap().unwrap().room.is_some(), "nothing need be withheld");
 }
 
 #[tokio::test]
-async fn a_token_that_is_withheld_without_a_request_id_is_not_to_be_asked_for_again() {
+async fn a_token_that_is_withheld_without_a_request_id_is_not_to_be_retried() {
     let mut pipe = Pipe::new();
-    let house = House::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
-    let teacher = house.teacher().await;
-    house.delay_a_creation().await;
+    let service = TestService::with(POLICY, &CALLERS, Some((pipe.path.clone(), OnFailure::Deny))).await;
+    let teacher = service.teacher().await;
+    service.delay_a_creation().await;
     let creating = tokio::spawn(async move { create(&teacher, with_token()).await });
-    house.until_sent(1).await;
+    service.until_sent(1).await;
     pipe.fill();
     let withheld = creating.await.unwrap().unwrap_err();
     assert_refused(&withheld, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
@@ -209,11 +209,11 @@ async fn a_token_that_is_withheld_without_a_request_id_is_not_to_be_asked_for_ag
 }
 
 #[tokio::test]
-async fn creations_under_way_are_bounded_though_their_callers_leave() {
-    let house = House::with(POLICY, &CALLERS, None).await;
-    let teacher = house.teacher().await;
+async fn creations_in_flight_are_bounded_even_if_their_callers_leave() {
+    let service = TestService::with(POLICY, &CALLERS, None).await;
+    let teacher = service.teacher().await;
     let slow = json!({ "path": "/v5/rooms", "count": 1000, "kind": "delay", "delay_ms": 5000 });
-    house.world.upstream.fault(slow).await;
+    service.world.upstream.fault(slow).await;
     let mut refused = None;
     for _ in 0..10 {
         let calls = (0..60).map(|_| {
@@ -229,5 +229,5 @@ async fn creations_under_way_are_bounded_though_their_callers_leave() {
     assert_refused(&refused, Code::Unavailable, "OVERLOADED", &[]);
     let delay = refused.get_error_details().retry_info().and_then(|retry| retry.retry_delay);
     assert_eq!(delay, Some(Duration::from_secs(1)), "another replica may have room");
-    assert!(house.sent().await <= 256, "{}", house.sent().await);
+    assert!(service.sent().await <= 256, "{}", service.sent().await);
 }

@@ -1,4 +1,4 @@
-//! Each RPC of the contract, with a request that says nothing wrong.
+//! A valid request for each RPC.
 
 use inkpass::{
     client::Client,
@@ -15,7 +15,7 @@ use inkpass::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{House, room, sdk};
+use super::{TestService, room, sdk};
 use crate::helpers::assert_refused;
 
 /// Where a request goes, and its texts, which may be anything that is not refused as invalid.
@@ -133,27 +133,27 @@ fn all_but(rpc: Rpc) -> String {
 #[tokio::test]
 async fn every_rpc_needs_a_grant_of_its_own_and_nothing_is_sent_without_one() {
     let policy: String = Rpc::ALL.into_iter().map(grant_of_all_but).collect();
-    let callers: Vec<_> = Rpc::ALL.into_iter().map(all_but).chain(["key:stranger".to_owned()]).collect();
+    let callers: Vec<_> = Rpc::ALL.into_iter().map(all_but).chain(["key:ungranted".to_owned()]).collect();
     let callers: Vec<_> = callers.iter().map(String::as_str).collect();
-    let house = House::with(&policy, &callers, None).await;
-    let stranger = house.client("key:stranger").await;
+    let service = TestService::with(&policy, &callers, None).await;
+    let ungranted = service.client("key:ungranted").await;
     let texts = Texts { uuid: "r1", ..Texts::default() };
     let mut clients = Vec::new();
     for rpc in Rpc::ALL {
-        let client = house.client(&all_but(rpc)).await;
+        let client = service.client(&all_but(rpc)).await;
         let refused = call(&client, rpc, texts).await.unwrap_err();
         assert_refused(&refused, Code::PermissionDenied, "POLICY_DENIED", &[]);
         assert_eq!(refused.get_error_details().error_info().unwrap().metadata["missing"], "rpc");
-        // A project that there is and one that there is not are the same to who has no grant for it.
+        // Without a grant a caller cannot tell an existing project from a missing one.
         for (client, project) in
-            [(&stranger, "default"), (&stranger, "nobody"), (&client, "other"), (&client, "nobody")]
+            [(&ungranted, "default"), (&ungranted, "nobody"), (&client, "other"), (&client, "nobody")]
         {
             let refused = call(client, rpc, Texts { project, ..texts }).await.unwrap_err();
             assert_refused(&refused, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
         }
         clients.push(client);
     }
-    assert_eq!(house.sent().await, 0);
+    assert_eq!(service.sent().await, 0);
 
     // With the grant each of these very requests gets past the policy.
     for (index, rpc) in Rpc::ALL.into_iter().enumerate() {
@@ -163,5 +163,5 @@ async fn every_rpc_needs_a_grant_of_its_own_and_nothing_is_sent_without_one() {
         }
     }
     let upstream = Rpc::ALL.into_iter().filter(|rpc| rpc.goes_upstream()).count();
-    assert!(house.sent().await >= upstream - 2, "reads at once share a call");
+    assert!(service.sent().await >= upstream - 2, "reads at once share a call");
 }

@@ -1,4 +1,4 @@
-//! Keys that are swapped while they are used: rows 38 and 39 of the fault cases.
+//! Keys that rotate under load: rows 38 and 39 of the fault cases.
 
 use std::sync::{
     Arc,
@@ -30,7 +30,7 @@ fn signer(token: &Token) -> usize {
     ACCEPTED.iter().position(|name| *name == token.access_key).unwrap()
 }
 
-/// A grant for whoever creates a room.
+/// A room, and a token for it.
 fn room_with_token() -> CreateRoomRequest {
     let token_grant = Some(TokenGrant { role: Role::Reader.into(), validity: None });
     CreateRoomRequest { token_grant, ..Default::default() }
@@ -74,7 +74,7 @@ async fn keys_swapped_under_load_fail_no_call_and_the_old_one_signs_nothing_afte
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_that_hold_no_good_key_replace_none() {
+async fn files_without_a_good_key_replace_none() {
     let program = Program::start(POLICY, "").await;
     let teacher = program.client("key:teacher").await;
     let good = || Files::of(ACCEPTED[1]);
@@ -94,7 +94,7 @@ async fn files_that_hold_no_good_key_replace_none() {
         program.mount(&format!("..bad{index}"), &[files]);
         program.until_metric("inkpass_reload_failing{what=\"keys\"} 1").await;
         let token = issue(&teacher, room("r", Role::Reader)).await.unwrap();
-        assert_eq!(signer(&token), 0, "{what}: the last good key stays");
+        assert_eq!(signer(&token), 0, "{what}: the last known good key stays");
         assert_eq!(program.logged("files cannot be used"), index + 1, "{what}: it is logged once");
         program.mount(&format!("..good{index}"), &[Files::of(ACCEPTED[0])]);
         program.until_metric("inkpass_reload_failing{what=\"keys\"} 0").await;
@@ -117,7 +117,7 @@ async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_
     let what = "projects.default.keys[0]: the whiteboard API does not accept this key";
     assert_eq!(program.logged(what), 1);
 
-    // The right access key with another's secret, as when one of two files is forgotten.
+    // The right access key with another key's secret: one of two files was forgotten.
     let half = Files { secret: Files::of(ACCEPTED[0]).secret, ..Files::of(ACCEPTED[1]) };
     program.mount("..half", &[half]);
     program.until_metric("inkpass_reloads_total{result=\"failed\",what=\"keys\"} 2").await;
@@ -127,7 +127,7 @@ async fn a_key_that_the_upstream_does_not_accept_is_not_used_where_new_keys_are_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_ends_where_its_key_was_replaced_and_can_be_begun_anew() {
+async fn a_watch_whose_key_was_replaced_ends_and_can_be_resumed() {
     let program = Program::start(&watching(), FAST_WATCHES).await;
     let teacher = program.client("key:teacher").await;
     let mut watch = watch_a_conversion(&teacher).await;

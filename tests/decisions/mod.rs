@@ -1,5 +1,5 @@
-//! What becomes of a decision, from the wire to the answer: policy, quotas, the audit trail, keys
-//! and the clock as the service has them wired.
+//! Decisions from request to response: policy, quotas, the audit trail, keys and the clock, wired as in
+//! production.
 
 mod audit;
 mod audit_faults;
@@ -42,10 +42,10 @@ use crate::{
     policy::rules,
 };
 
-/// Callers of the tests. The policies below know the first two.
-const CALLERS: [&str; 3] = ["key:teacher", "key:verifier", "key:stranger"];
+/// The tests' callers. The policies below grant the first two something.
+const CALLERS: [&str; 3] = ["key:teacher", "key:verifier", "key:ungranted"];
 
-/// What most tests let the teacher do.
+/// The policy of most tests.
 pub(crate) const POLICY: &str = r#"[[grants]]
 name = "classroom"
 principals = ["key:teacher"]
@@ -74,13 +74,13 @@ pub(crate) fn watching() -> String {
 /// Settings under which conversions are read often.
 pub(crate) const FAST_WATCHES: &str = "[watch]\npoll_interval = '50ms'";
 
-/// A service that knows callers by API key.
-struct House {
+/// A service that authenticates callers by API key.
+struct TestService {
     directory: Place,
     world: World,
 }
 
-impl House {
+impl TestService {
     async fn start(policy: &str) -> Self {
         Self::with(policy, &CALLERS, None).await
     }
@@ -101,7 +101,7 @@ impl House {
         let setup = Setup {
             rules: rules(policy),
             audit,
-            door: Some(Box::new(move |clock, metrics| {
+            listener: Some(Box::new(move |clock, metrics| {
                 let settings = Settings { api_keys_file, ..Settings::default() };
                 (None, Some(Arc::new(Callers::new(settings.load().unwrap(), clock.clone(), metrics))))
             })),
@@ -118,7 +118,7 @@ impl House {
         self.client("key:teacher").await
     }
 
-    /// The next creation takes its time upstream.
+    /// Delays the next creation upstream.
     async fn delay_a_creation(&self) {
         let slow = json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 500 });
         self.world.upstream.fault(slow).await;
@@ -209,11 +209,11 @@ async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoo
     Ok(client.rooms().create_room(request).await?.into_inner())
 }
 
-/// Waits for what must come, and not for ever.
-pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+/// Waits for a condition, with a timeout.
+pub(crate) async fn until(what: &str, is_true: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_so().await {
-        assert!(Instant::now() < deadline, "it never was so: {what}");
+    while !is_true().await {
+        assert!(Instant::now() < deadline, "it never became true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -1,6 +1,5 @@
 //! `inkpass serve` on real files: a mounted Secret, a policy, API keys; its upstream is an emulator.
-//! Most go on where the disk is too slow for the audit trail, because a failed call means another
-//! thing in the tests that use it.
+//! Most audit with `on_failure = 'allow'`, because in these tests a failed call has another meaning.
 
 use std::{
     fmt::Write,
@@ -43,7 +42,7 @@ impl Program {
         Self::with(policy, whiteboard, "allow", &[Files::of(ACCEPTED[0])]).await
     }
 
-    /// It begins with these keys: the first is active, and the others are retiring.
+    /// With these keys: the first is active, and the others are retiring.
     pub(super) async fn with(policy: &str, whiteboard: &str, on_failure: &str, keys: &[Files]) -> Self {
         let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
@@ -92,12 +91,12 @@ impl Program {
         connect(&self.directory, self.served.server(), caller).await
     }
 
-    /// As the kubelet puts other content into a mounted Secret.
+    /// Replaces a mounted Secret's content as the kubelet does.
     pub(crate) fn mount(&self, version: &str, keys: &[Files]) {
         swap(&self.path("keys"), version, keys);
     }
 
-    /// As a careful writer does: nobody ever sees half of it.
+    /// Replaces the policy file atomically.
     pub(super) fn write_policy(&self, policy: &str) {
         fs::write(self.path("policy/.new"), policy).unwrap();
         fs::rename(self.path("policy/.new"), self.path("policy/policy.toml")).unwrap();
@@ -121,7 +120,7 @@ impl Program {
     }
 }
 
-/// What a Secret holds of a key.
+/// A key's files in a Secret.
 pub(crate) struct Files {
     pub(crate) access: Option<Vec<u8>>,
     pub(crate) secret: Option<Vec<u8>>,
@@ -137,7 +136,7 @@ impl Files {
     }
 }
 
-/// Everything anew in another directory, and then one rename.
+/// Writes all files into another directory, and then swaps them in by one rename.
 fn swap(place: &Path, version: &str, keys: &[Files]) {
     let path = place.join(version);
     fs::create_dir(&path).unwrap();
@@ -159,7 +158,7 @@ fn swap(place: &Path, version: &str, keys: &[Files]) {
     }
 }
 
-/// An emulator that knows the keys of [`ACCEPTED`]; gives its address.
+/// Starts an emulator that accepts the keys of [`ACCEPTED`]; gives its address.
 async fn emulator() -> String {
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -204,7 +203,7 @@ impl Load {
         until("the load goes on", async || self.made.load(Ordering::SeqCst) >= enough).await;
     }
 
-    /// That every call was right.
+    /// Stops, and checks that every call was right.
     pub(super) async fn end(mut self) {
         self.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.calls.join_next().await {

@@ -1,4 +1,4 @@
-//! Quotas, as callers meet them.
+//! Quotas.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use inkpass::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{House, batch, issue, room, until};
+use super::{TestService, batch, issue, room, until};
 use crate::helpers::assert_refused;
 
 /// Everything for two callers, each with a quota for itself.
@@ -31,7 +31,7 @@ fn policy(quota: &str) -> String {
     )
 }
 
-/// That a quota is used up, by which limit, and whether waiting helps.
+/// Checks that a quota is exceeded, by which limit, and whether a retry can help.
 #[track_caller]
 fn assert_exceeded(refused: &Status, limit: &str, passes: bool) {
     assert_refused(refused, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED", &[]);
@@ -45,8 +45,8 @@ fn assert_exceeded(refused: &Status, limit: &str, passes: bool) {
 
 #[tokio::test]
 async fn tokens_beyond_the_burst_are_refused_with_the_time_to_wait() {
-    let house = House::start(&policy("tokens_per_second = 1, burst = 3")).await;
-    let teacher = house.teacher().await;
+    let service = TestService::start(&policy("tokens_per_second = 1, burst = 3")).await;
+    let teacher = service.teacher().await;
     let good = || room("r", Role::Writer);
     let too_many = batch(&teacher, vec![good(); 4]).await.unwrap_err();
     assert_exceeded(&too_many, "burst", false);
@@ -59,7 +59,7 @@ async fn tokens_beyond_the_burst_are_refused_with_the_time_to_wait() {
     // The policy is asked before the quota, and the other caller has one for itself.
     let denied = issue(&teacher, room("r", Role::Admin)).await.unwrap_err();
     assert_refused(&denied, Code::PermissionDenied, "POLICY_DENIED", &[]);
-    batch(&house.client("key:verifier").await, vec![good(); 3]).await.unwrap();
+    batch(&service.client("key:verifier").await, vec![good(); 3]).await.unwrap();
 
     let delay = refused.get_error_details().retry_info().unwrap().retry_delay.unwrap();
     assert!(delay <= Duration::from_secs(1), "{delay:?}");
@@ -69,22 +69,22 @@ async fn tokens_beyond_the_burst_are_refused_with_the_time_to_wait() {
 
 #[tokio::test]
 async fn upstream_calls_beyond_the_quota_are_not_sent() {
-    let house = House::start(&policy("upstream_per_second = 1")).await;
-    let teacher = house.teacher().await;
+    let service = TestService::start(&policy("upstream_per_second = 1")).await;
+    let teacher = service.teacher().await;
     let look = || GetRoomRequest { uuid: "r".into(), ..Default::default() };
     let missing = teacher.rooms().get_room(look()).await.unwrap_err();
     assert_refused(&missing, Code::NotFound, "ROOM_NOT_FOUND", &[]);
     let refused = teacher.rooms().get_room(look()).await.unwrap_err();
     assert_exceeded(&refused, "upstream_per_second", true);
-    assert_eq!(house.sent().await, 1);
+    assert_eq!(service.sent().await, 1);
     // Minting asks nobody.
     issue(&teacher, room("r", Role::Writer)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_watch_counts_for_as_long_as_it_is_open() {
-    let house = House::start(&policy("watches = 2")).await;
-    let (teacher, uuid) = (house.teacher().await, conversion(&house).await);
+    let service = TestService::start(&policy("watches = 2")).await;
+    let (teacher, uuid) = (service.teacher().await, conversion(&service).await);
     let watch = async |client: &Client| {
         let request = WatchConversionRequest { uuid: uuid.clone(), ..Default::default() };
         client.conversions().watch_conversion(request).await.map(tonic::Response::into_inner)
@@ -92,11 +92,11 @@ async fn a_watch_counts_for_as_long_as_it_is_open() {
     let (first, second) = (watch(&teacher).await.unwrap(), watch(&teacher).await.unwrap());
     let refused = watch(&teacher).await.map(|_| ()).unwrap_err();
     assert_exceeded(&refused, "watches", true);
-    let _other = watch(&house.client("key:verifier").await).await.unwrap();
+    let _other = watch(&service.client("key:verifier").await).await.unwrap();
 
     drop(first);
     let third = Mutex::new(None);
-    until("its place is given back", async || {
+    until("its slot is released", async || {
         let stream = watch(&teacher).await;
         if let Err(refused) = &stream {
             assert_exceeded(refused, "watches", true);
@@ -108,7 +108,7 @@ async fn a_watch_counts_for_as_long_as_it_is_open() {
     let third = third.into_inner().unwrap().unwrap();
     let refused = watch(&teacher).await.map(|_| ()).unwrap_err();
     assert_exceeded(&refused, "watches", true);
-    // One that ends by itself gives its place back too.
+    // A watch that ends by itself releases its slot too.
     for mut stream in [second, third] {
         let request = CancelConversionRequest { uuid: uuid.clone(), ..Default::default() };
         let _ = teacher.conversions().cancel_conversion(request).await;
@@ -117,14 +117,14 @@ async fn a_watch_counts_for_as_long_as_it_is_open() {
     watch(&teacher).await.unwrap();
 }
 
-async fn conversion(house: &House) -> String {
+async fn conversion(service: &TestService) -> String {
     let format = Format::DynamicFormat(DynamicFormat::default());
     let request = StartConversionRequest {
         resource: "https://example.com/slides.pptx".into(),
         format: Some(format),
         ..Default::default()
     };
-    let started = house.teacher().await.conversions().start_conversion(request).await.unwrap();
+    let started = service.teacher().await.conversions().start_conversion(request).await.unwrap();
     started.into_inner().conversion.unwrap().uuid
 }
 
@@ -132,14 +132,14 @@ async fn conversion(house: &House) -> String {
 /// floor, because a scheduler's pause is longer than a call.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_caller_s_flood_is_refused_and_does_not_slow_the_other() {
-    let house = House::start(&policy("tokens_per_second = 100, burst = 100")).await;
-    let quiet = p99(&house.client("key:verifier").await).await;
+    let service = TestService::start(&policy("tokens_per_second = 100, burst = 100")).await;
+    let quiet = p99(&service.client("key:verifier").await).await;
     let stop = Arc::new(AtomicBool::new(false));
     let (allowed, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();
     let mut flood = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let (teacher, stop) = (house.teacher().await, stop.clone());
+        let (teacher, stop) = (service.teacher().await, stop.clone());
         let (allowed, refused) = (allowed.clone(), refused.clone());
         flood.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
@@ -154,7 +154,7 @@ async fn one_caller_s_flood_is_refused_and_does_not_slow_the_other() {
         });
     }
     until("the flood is refused", async || refused.load(Ordering::Relaxed) >= 100).await;
-    let flooded = p99(&house.client("key:verifier").await).await;
+    let flooded = p99(&service.client("key:verifier").await).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(ended) = flood.join_next().await {
         ended.unwrap();

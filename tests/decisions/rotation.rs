@@ -30,7 +30,7 @@ const SECONDS: usize = 60;
 /// How often they are sent.
 const TICK: Duration = Duration::from_millis(5);
 
-/// How long a key signs before the next takes its place.
+/// How long a key signs before the next replaces it.
 const PERIOD: Duration = Duration::from_secs(4);
 
 /// How many connections they come by.
@@ -41,7 +41,7 @@ fn access_key(generation: usize) -> &'static str {
     ACCEPTED[generation % ACCEPTED.len()]
 }
 
-/// What a Secret holds in a generation: the key that signs, and two that sign what names them.
+/// The Secret of a generation: an active key and two retiring ones.
 fn secret(generation: usize) -> [Files; 3] {
     [0, 1, 2].map(|age| Files::of(access_key(ACCEPTED.len() + generation - age)))
 }
@@ -72,7 +72,7 @@ async fn call(client: Client, number: usize, newest: Arc<AtomicUsize>) -> Call {
     Call { known, named, answer, took }
 }
 
-/// That it was signed by the one key that it may be signed by.
+/// Checks that the one right key signed it.
 fn check(call: &Call, keys: &[SigningKey]) {
     let token = call.answer.as_ref().unwrap();
     let presented = Presented::parse(&token.value).unwrap();

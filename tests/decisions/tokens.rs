@@ -1,5 +1,5 @@
-//! What of a token a grant decides: its lifetime, its key, whether it is minted beside another
-//! action, and who may have it judged.
+//! What a grant decides of a token: its lifetime, its key, whether a create may mint it, and who may verify
+//! it.
 
 use inkpass::{
     proto::{
@@ -12,7 +12,7 @@ use inkpass::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{House, POLICY, create, issue, room, sdk, ttl};
+use super::{POLICY, TestService, create, issue, room, sdk, ttl};
 use crate::helpers::{NOW, assert_refused, key};
 
 const DENIED: Code = Code::PermissionDenied;
@@ -24,8 +24,8 @@ fn lifetime(token: &Token) -> Option<i64> {
 
 #[tokio::test]
 async fn a_token_lives_as_its_grant_says() {
-    let house = House::start(POLICY).await;
-    let teacher = house.teacher().await;
+    let service = TestService::start(POLICY).await;
+    let teacher = service.teacher().await;
     let with = |validity| IssueTokenRequest { validity: Some(validity), ..room("r", Role::Writer) };
     let token = issue(&teacher, room("r", Role::Writer)).await.unwrap();
     assert_eq!(lifetime(&token), Some(600), "the grant's default");
@@ -50,29 +50,29 @@ async fn a_token_beside_a_room_needs_issue_token_and_lives_as_one_of_it_would() 
         token_grant: Some(TokenGrant { role: role.into(), validity: None }),
         ..Default::default()
     };
-    // BatchIssueTokens alone lets `tokens` stand, and is not enough.
+    // BatchIssueTokens alone makes `tokens` valid, and is not enough.
     let without = POLICY.replace("\"inkpass.v1.TokenService/IssueToken\", ", "");
-    let house = House::start(&without).await;
-    let teacher = house.teacher().await;
+    let service = TestService::start(&without).await;
+    let teacher = service.teacher().await;
     let refused = create(&teacher, grant(Role::Reader)).await.unwrap_err();
     assert_refused(&refused, DENIED, "POLICY_DENIED", &[]);
-    assert_eq!(house.sent().await, 0, "it was decided before the POST");
+    assert_eq!(service.sent().await, 0, "it was decided before the POST");
     assert!(create(&teacher, CreateRoomRequest::default()).await.unwrap().token.is_none());
 
-    let house = House::start(POLICY).await;
-    let token = create(&house.teacher().await, grant(Role::Writer)).await.unwrap().token.unwrap();
+    let service = TestService::start(POLICY).await;
+    let token = create(&service.teacher().await, grant(Role::Writer)).await.unwrap().token.unwrap();
     assert_eq!(lifetime(&token), Some(600));
 }
 
 async fn verify(
-    house: &House,
+    service: &TestService,
     caller: &str,
     token: &str,
     project: &str,
 ) -> Result<VerifyTokenResponse, Status> {
     let request =
         VerifyTokenRequest { token: token.to_owned(), project: project.to_owned(), ..Default::default() };
-    Ok(house.client(caller).await.tokens().verify_token(request).await?.into_inner())
+    Ok(service.client(caller).await.tokens().verify_token(request).await?.into_inner())
 }
 
 fn signed_by(access_key: &str) -> String {
@@ -81,38 +81,38 @@ fn signed_by(access_key: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_who_may_verify_learns_anything_of_a_token() {
-    let house = House::start(POLICY).await;
+async fn only_a_caller_that_may_verify_learns_anything_of_a_token() {
+    let service = TestService::start(POLICY).await;
     let (ours, theirs) = (signed_by("active-key"), signed_by("other-key"));
-    // The teacher may mint such a token, and may not have it judged.
+    // The teacher may mint such a token, but not verify it.
     for (caller, project, reason) in [
         ("key:teacher", "", "POLICY_DENIED"),
         ("key:teacher", "default", "POLICY_DENIED"),
         ("key:teacher", "other", "PROJECT_UNKNOWN"),
-        ("key:stranger", "", "POLICY_DENIED"),
-        ("key:stranger", "default", "PROJECT_UNKNOWN"),
+        ("key:ungranted", "", "POLICY_DENIED"),
+        ("key:ungranted", "default", "PROJECT_UNKNOWN"),
         ("key:verifier", "other", "PROJECT_UNKNOWN"),
         ("key:verifier", "nobody", "PROJECT_UNKNOWN"),
     ] {
         for token in [&*ours, &theirs, "nonsense"] {
-            let refused = verify(&house, caller, token, project).await.unwrap_err();
+            let refused = verify(&service, caller, token, project).await.unwrap_err();
             assert_refused(&refused, DENIED, reason, &[]);
         }
     }
-    let judged = verify(&house, "key:verifier", &ours, "").await.unwrap();
+    let judged = verify(&service, "key:verifier", &ours, "").await.unwrap();
     assert_eq!((judged.valid, &*judged.project), (true, "default"));
     for project in ["", "default"] {
-        let judged = verify(&house, "key:verifier", &theirs, project).await.unwrap();
+        let judged = verify(&service, "key:verifier", &theirs, project).await.unwrap();
         let expected = (false, "token access team forbidden", "");
         assert_eq!((judged.valid, &*judged.error, &*judged.project), expected, "{project:?}");
     }
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_the_project_s_is_unknown_even_to_who_may_use_both_projects() {
+async fn a_key_of_another_project_is_unknown_even_if_the_caller_may_use_both() {
     let both = POLICY.replace(r#"["default"]"#, r#"["default", "other"]"#);
-    let house = House::start(&both).await;
-    let teacher = house.teacher().await;
+    let service = TestService::start(&both).await;
+    let teacher = service.teacher().await;
     let with = |project: &str, access_key: &str| {
         let scope = Scope::Room(RoomScope { uuid: "r".into(), access_key: access_key.into() });
         let role = Role::Reader.into();
@@ -136,7 +136,7 @@ async fn a_key_that_is_not_the_project_s_is_unknown_even_to_who_may_use_both_pro
         let refused = issue(&teacher, too_strong).await.unwrap_err();
         assert_eq!(refused.get_error_details().error_info().unwrap().reason, "POLICY_DENIED");
     }
-    assert_eq!(house.sent().await, 0);
+    assert_eq!(service.sent().await, 0);
     for (project, access_key) in [("default", "retiring-key"), ("other", "other-key")] {
         let token = issue(&teacher, with(project, access_key)).await.unwrap();
         assert_eq!(token.access_key, access_key);

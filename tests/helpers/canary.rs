@@ -1,7 +1,7 @@
-//! A secret that can be found again, in whatever form it got out: row 42 of the fault cases.
+//! A secret that is searched for in every output, in many encodings: row 42 of the fault cases.
 //!
-//! Every secret key of this suite begins with it. Whatever a test reads of a program, and every file
-//! that it leaves, is looked through as it goes by: a place that shows a secret key ends the suite.
+//! Every secret key of this suite begins with it. All that a test reads of a program, and every file that
+//! it leaves, is searched: a secret key in it ends the suite.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use base64::{
     prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
 };
 
-/// A secret key. What it is made of gives `+` or `/` in each base64, and nothing that JSON escapes.
+/// A secret key. It gives `+` or `/` in each base64, and nothing that JSON escapes.
 pub(crate) const CANARY: &str = "CANARY~?>~?>key~~~???>>>5e1f0c7b2a9d48e6b3d1f7a0";
 
-/// How long the pieces are that none may be found of, in bytes.
+/// The length of the pieces that are searched for, in bytes.
 pub(crate) const PIECE: usize = 16;
 
 /// A form of a piece, by its name.
@@ -32,7 +32,7 @@ pub(crate) fn secret_of(access_key: &str) -> String {
     format!("{CANARY}{access_key}")
 }
 
-/// Every piece of the secret in every form: a piece of a secret in the open is one too many.
+/// Every piece of the secret in every form.
 pub(crate) fn forms() -> Vec<Form> {
     let pieces = CANARY.as_bytes().chunks_exact(PIECE).enumerate();
     pieces
@@ -67,7 +67,7 @@ fn forms_of(bytes: &[u8]) -> Vec<Form> {
     forms
 }
 
-/// The names of all forms that are in there.
+/// The names of all forms in `bytes`.
 pub(crate) fn forms_in(bytes: &[u8]) -> Vec<&'static str> {
     let mut begins = [false; 256];
     FORMS.iter().for_each(|(_, form)| begins[usize::from(form[0])] = true);
@@ -79,22 +79,22 @@ pub(crate) fn forms_in(bytes: &[u8]) -> Vec<&'static str> {
     found
 }
 
-/// Ends the suite if a secret key is in there. Not by a panic, which a server's task would survive.
+/// Aborts the suite if a secret key is in `bytes`. A server would survive a panic.
 pub(crate) fn look_through(what: &str, bytes: &[u8]) {
     let found = forms_in(bytes);
     if found.is_empty() {
         return;
     }
-    // By itself, because what a test prints is kept until it ends.
+    // Directly, because a test's output is captured until it ends.
     let _ = writeln!(stderr(), "A SECRET KEY IS IN {what}: {found:?}");
     abort();
 }
 
-/// Looks through every file beneath a directory but those that hold a secret key and nothing else.
+/// Searches every file under a directory, except key files.
 pub(crate) fn look_through_files(directory: &Path) {
     let mut places = vec![directory.to_owned()];
     while let Some(place) = places.pop() {
-        // As it is, and not what it links to: that is looked through where it is.
+        // Symlinks are not followed: their targets are searched where they are.
         let Ok(metadata) = fs::symlink_metadata(&place) else { continue };
         if metadata.is_dir() {
             places.extend(fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()));
@@ -107,7 +107,7 @@ pub(crate) fn look_through_files(directory: &Path) {
     }
 }
 
-/// What a test itself writes as a key, or as the beginning of one.
+/// Whether a test wrote it as a key, or as the beginning of one.
 fn is_key_file(bytes: &[u8]) -> bool {
     let key = bytes.trim_ascii();
     let canary = CANARY.as_bytes();

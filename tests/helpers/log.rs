@@ -1,8 +1,6 @@
-//! What is logged: everything, at the finest level, is looked through for secret keys, and a thread
-//! can keep what it logs itself.
+//! The log: all lines, of every level, are searched for secret keys, and a thread can keep its own.
 //!
-//! There is one subscriber for all threads, because a thread's own is not told of what another
-//! thread without one logged first.
+//! There is one subscriber for all threads: `tracing` caches for all that a call site has no subscriber.
 
 use std::{
     cell::RefCell,
@@ -29,7 +27,7 @@ thread_local! {
     static KEPT: RefCell<Option<Lines>> = const { RefCell::new(None) };
 }
 
-/// From here on.
+/// Searches all later log lines.
 pub(crate) fn look_through_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -63,7 +61,7 @@ impl Drop for Log {
     }
 }
 
-/// Looks a line through, and writes it to whatever the thread keeps.
+/// Searches a line, and adds it to those that the thread keeps.
 struct ToThread;
 
 impl io::Write for ToThread {

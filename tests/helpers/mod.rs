@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) admin: SocketAddr,
     /// Asks the server to stop.
     pub(crate) stop: oneshot::Sender<()>,
-    /// What the server ended with.
+    /// The server's result.
     pub(crate) ended: JoinHandle<Result<(), Error>>,
 }
 
@@ -79,30 +79,31 @@ pub(crate) fn keyring() -> Keyring {
     Keyring::new(projects, Some("default".to_owned()))
 }
 
-/// The key of a name that [`keyring`] knows.
+/// A key of [`keyring`].
 pub(crate) fn key(access_key: &str) -> SigningKey {
     SigningKey::new(access_key, canary::secret_of(access_key).as_bytes()).unwrap()
 }
 
-/// What may differ from world to world.
+/// The options of a world.
 pub(crate) struct Setup {
     pub(crate) now: UnixMillis,
     pub(crate) rules: Rules,
-    /// Where decisions are written; `None`: nowhere.
+    /// The audit trail; `None`: none.
     pub(crate) audit: Option<audit::Settings>,
     pub(crate) watch: watcher::Settings,
     pub(crate) emulator: emulator::Settings,
     pub(crate) switch_scene_role: Role,
     pub(crate) keyring: fn() -> Keyring,
     pub(crate) timeouts: Timeouts,
-    /// How callers come in; `None`: everyone does, in plaintext.
-    pub(crate) door: Option<Door>,
-    /// How the world's own client comes in; `None`: in plaintext, showing nothing.
+    /// TLS and authentication; `None`: neither.
+    pub(crate) listener: Option<Listener>,
+    /// The options of the world's own client; `None`: plaintext, without a credential.
     pub(crate) connect: Option<Connect>,
 }
 
 type Connect = Box<dyn FnOnce(SocketAddr) -> client::Options + Send>;
-type Door = Box<dyn FnOnce(&Arc<ManualClock>, &Metrics) -> (Option<Arc<Tls>>, Option<Arc<Callers>>) + Send>;
+type Listener =
+    Box<dyn FnOnce(&Arc<ManualClock>, &Metrics) -> (Option<Arc<Tls>>, Option<Arc<Callers>>) + Send>;
 
 impl Default for Setup {
     fn default() -> Self {
@@ -115,7 +116,7 @@ impl Default for Setup {
             switch_scene_role: Role::Writer,
             keyring,
             timeouts: Timeouts::default(),
-            door: None,
+            listener: None,
             connect: None,
         }
     }
@@ -137,7 +138,7 @@ impl Setup {
         self.in_front_of(upstream, clock).await
     }
 
-    /// A service whose upstream is already there, or is not.
+    /// A service with an upstream that the caller provides, running or not.
     pub(crate) async fn in_front_of(self, upstream: Upstream, clock: Arc<ManualClock>) -> World {
         log::look_through_logs();
         let settings = Settings {
@@ -148,8 +149,8 @@ impl Setup {
         let environment = Environment { clock: clock.clone(), entropy };
         let open = Components::open((self.keyring)(), &settings, self.watch, environment).unwrap();
         let audit = self.audit.map(|settings| Audit::start(&settings, open.metrics.audit().clone()).unwrap());
-        let (tls, callers) = match self.door {
-            Some(door) => door(&clock, &open.metrics),
+        let (tls, callers) = match self.listener {
+            Some(listener) => listener(&clock, &open.metrics),
             None => (None, None),
         };
         let mut files: Vec<Arc<dyn Reload>> = Vec::new();
@@ -195,12 +196,12 @@ impl World {
         Setup { rules, ..Setup::default() }.start().await
     }
 
-    /// For programs of their own that use the emulator.
+    /// With the system's clock, for other processes that use the emulator.
     pub(crate) async fn on_the_system_s_clock() -> Self {
         Setup { now: SystemClock.now(), ..Setup::default() }.start().await
     }
 
-    /// What `/metrics` says.
+    /// The response of `/metrics`.
     pub(crate) async fn metrics(&self) -> String {
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let answer = http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();
@@ -224,7 +225,7 @@ impl World {
     }
 }
 
-/// Waits for something that must become true soon.
+/// Waits for a condition, with a timeout.
 pub(crate) async fn until(is_true: impl AsyncFn() -> bool) {
     let becomes = async {
         while !is_true().await {
@@ -234,7 +235,7 @@ pub(crate) async fn until(is_true: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(20), becomes).await.expect("it becomes true");
 }
 
-/// Code, reason, and the fields of all violations.
+/// Checks the code, the reason, and the fields of all violations.
 #[track_caller]
 pub(crate) fn assert_refused(status: &Status, code: Code, reason: &str, fields: &[&str]) {
     canary::look_through("a refusal", format!("{status:?}").as_bytes());

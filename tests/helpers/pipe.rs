@@ -11,14 +11,14 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// Writes into a pipe without waiting. A description of its own: whoever else writes goes on to wait.
+/// A non-blocking writer of a pipe, with its own file description: other writers still block.
 pub(crate) fn filler(pipe: &impl AsFd) -> File {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let path = format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd());
     OpenOptions::new().write(true).custom_flags(flags).open(path).unwrap()
 }
 
-/// Until there is no room for another byte.
+/// Fills a pipe until no byte more fits.
 pub(crate) fn fill(filler: &mut File) {
     for size in [4096, 1] {
         loop {

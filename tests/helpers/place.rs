@@ -6,8 +6,7 @@ use tempfile::TempDir;
 
 use super::canary;
 
-/// A directory that is gone at the test's end, when every file in it is looked through for secret
-/// keys.
+/// A directory that is deleted at the test's end, after every file in it is searched for secret keys.
 pub(crate) struct Place(TempDir);
 
 impl Place {

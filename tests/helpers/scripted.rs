@@ -1,4 +1,4 @@
-//! An upstream that says what it is told to.
+//! An upstream with scripted responses.
 
 use std::sync::{Arc, Mutex};
 

@@ -8,7 +8,7 @@ use std::{
 
 /// This machine does not let it run, and no program would change that.
 pub(crate) fn not_possible(why: &str) {
-    // By itself, because what a passing test prints is not shown.
+    // Directly, because a passing test's output is not shown.
     let _ = writeln!(stderr(), "skipped: {why}");
 }
 

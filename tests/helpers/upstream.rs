@@ -1,4 +1,4 @@
-//! The emulator as its controls show it.
+//! The emulator's controls.
 
 use std::net::SocketAddr;
 
@@ -42,13 +42,13 @@ impl Upstream {
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
-    /// One of the emulator's deeds.
+    /// Triggers one of the emulator's actions.
     pub(crate) async fn post(&self, control: &str) {
         let answer = self.http.post(format!("{}/_emulator/{control}", self.base_url())).send().await.unwrap();
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
-    /// Takes back one of the emulator's deeds.
+    /// Reverts one of the emulator's actions.
     pub(crate) async fn delete(&self, control: &str) {
         let url = format!("{}/_emulator/{control}", self.base_url());
         assert!(self.http.delete(url).send().await.unwrap().status().is_success());

@@ -14,31 +14,31 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Ca, House, ID, call, issue};
+use super::{Ca, ID, TlsService, call, issue};
 
 #[tokio::test]
 async fn certificates_are_swapped_under_load_without_a_failed_call() {
-    let house = Arc::new(House::start().await);
+    let service = Arc::new(TlsService::start().await);
     let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let kept = Client::connect_with(house.by_certificate(house.ca.sign_caller(ID))).await.unwrap();
+    let kept = Client::connect_with(service.by_certificate(service.ca.sign_caller(ID))).await.unwrap();
     let load = tokio::spawn({
-        let (house, stop, calls, kept) = (house.clone(), stop.clone(), calls.clone(), kept.clone());
+        let (service, stop, calls, kept) = (service.clone(), stop.clone(), calls.clone(), kept.clone());
         async move {
             while !stop.load(Ordering::Relaxed) {
                 issue(&kept).await.unwrap();
-                call(house.by_api_key()).await.unwrap();
+                call(service.by_api_key()).await.unwrap();
                 calls.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
-    let before = presented(&house).await;
+    let before = presented(&service).await;
     for _ in 0..3 {
-        house.ca.sign_server();
+        service.ca.sign_server();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let mut now = presented(&house).await;
+        let mut now = presented(&service).await;
         while now == before {
             assert!(Instant::now() < deadline, "the new certificate is not presented");
-            now = presented(&house).await;
+            now = presented(&service).await;
         }
         let seen = calls.load(Ordering::Relaxed);
         while calls.load(Ordering::Relaxed) < seen + 5 {
@@ -51,14 +51,14 @@ async fn certificates_are_swapped_under_load_without_a_failed_call() {
 }
 
 /// The certificate that a new connection is shown.
-async fn presented(house: &House) -> Vec<u8> {
+async fn presented(service: &TlsService) -> Vec<u8> {
     use tokio_rustls::{TlsConnector, rustls};
     let mut roots = rustls::RootCertStore::empty();
-    let pem = std::fs::read(house.ca.path("ca.crt")).unwrap();
+    let pem = std::fs::read(service.ca.path("ca.crt")).unwrap();
     let ca = <rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem);
     roots.add(ca.unwrap()).unwrap();
     let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(house.grpc).await.unwrap();
+    let stream = TcpStream::connect(service.grpc).await.unwrap();
     let name = "localhost".try_into().unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
@@ -66,17 +66,17 @@ async fn presented(house: &House) -> Vec<u8> {
 
 #[tokio::test]
 async fn callers_of_a_ca_that_was_added_are_let_in_without_a_restart() {
-    let house = House::start().await;
+    let service = TlsService::start().await;
     let two = Ca::new("two");
-    let both = ["ca.crt"].map(|name| std::fs::read_to_string(house.ca.path(name)).unwrap()).concat()
+    let both = ["ca.crt"].map(|name| std::fs::read_to_string(service.ca.path(name)).unwrap()).concat()
         + &std::fs::read_to_string(two.path("ca.crt")).unwrap();
     let caller = two.sign_caller(ID);
     // The client's trust in the server stays with the first CA alone.
-    house.ca.write("trusted.crt", &std::fs::read_to_string(house.ca.path("ca.crt")).unwrap());
-    house.ca.write("ca.crt", &both);
+    service.ca.write("trusted.crt", &std::fs::read_to_string(service.ca.path("ca.crt")).unwrap());
+    service.ca.write("ca.crt", &both);
     let options = inkpass::client::Options {
-        tls_ca_file: Some(house.ca.path("trusted.crt")),
-        ..house.by_certificate(caller)
+        tls_ca_file: Some(service.ca.path("trusted.crt")),
+        ..service.by_certificate(caller)
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -91,18 +91,18 @@ async fn callers_of_a_ca_that_was_added_are_let_in_without_a_restart() {
 
 #[tokio::test]
 async fn five_hundred_handshakes_that_stop_are_closed_and_hold_up_nobody() {
-    let house = House::start().await;
+    let service = TlsService::start().await;
     let began = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..500 {
-        let mut stream = TcpStream::connect(house.grpc).await.unwrap();
+        let mut stream = TcpStream::connect(service.grpc).await.unwrap();
         // The beginning of a ClientHello, and nothing more.
         stream.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]).await.unwrap();
         silent.push(stream);
     }
     for _ in 0..20 {
         let quick = Instant::now();
-        call(house.by_api_key()).await.unwrap();
+        call(service.by_api_key()).await.unwrap();
         assert!(quick.elapsed() < Duration::from_secs(2), "{:?}", quick.elapsed());
     }
     for stream in &mut silent {

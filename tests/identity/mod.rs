@@ -21,21 +21,21 @@ use crate::helpers::{Setup, World, assert_refused};
 
 const ID: &str = "spiffe://example.org/ns/classroom/sa/api";
 
-/// A service behind TLS that knows callers by certificate and by API key.
-struct House {
+/// A service behind TLS that authenticates callers by certificate and by API key.
+struct TlsService {
     ca: Ca,
     world: World,
     grpc: SocketAddr,
 }
 
-impl House {
+impl TlsService {
     async fn start() -> Self {
         let ca = Ca::new("one");
         let (tls, callers) =
             (ca.settings(), Settings { api_keys_file: Some(Self::keys(&ca)), ..by_spiffe() });
         let (tls_ca_file, api_key) = (Some(ca.path("ca.crt")), ca.path("api-key"));
         let setup = Setup {
-            door: Some(Box::new(move |clock, metrics| {
+            listener: Some(Box::new(move |clock, metrics| {
                 let callers = Callers::new(callers.load().unwrap(), clock.clone(), metrics);
                 (Some(Arc::new(Tls::load(tls).unwrap())), Some(Arc::new(callers)))
             })),
@@ -91,26 +91,27 @@ async fn call(options: Options) -> Result<(), Status> {
 
 #[tokio::test]
 async fn a_caller_is_known_by_its_certificate_or_its_api_key() {
-    let house = House::start().await;
-    call(house.by_api_key()).await.unwrap();
-    call(house.by_certificate(house.ca.sign_caller(ID))).await.unwrap();
+    let service = TlsService::start().await;
+    call(service.by_api_key()).await.unwrap();
+    call(service.by_certificate(service.ca.sign_caller(ID))).await.unwrap();
 }
 
 #[tokio::test]
 async fn everyone_else_is_told_the_same_and_health_stays_open() {
-    let house = House::start().await;
-    let foreign = house.ca.sign("foreign", vec![SanType::URI("spiffe://example.com/a".try_into().unwrap())]);
+    let service = TlsService::start().await;
+    let foreign =
+        service.ca.sign("foreign", vec![SanType::URI("spiffe://example.com/a".try_into().unwrap())]);
     let mut messages = Vec::new();
-    house.ca.write("wrong", "ik_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    service.ca.write("wrong", "ik_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     for options in [
-        house.options(),
-        house.by_certificate(foreign),
-        Options { credential: Some(CredentialFile::ApiKey(house.ca.path("wrong"))), ..house.options() },
-        Options { credential: Some(CredentialFile::Token(house.ca.path("wrong"))), ..house.options() },
-        // What the headers hold goes before a certificate that is good.
+        service.options(),
+        service.by_certificate(foreign),
+        Options { credential: Some(CredentialFile::ApiKey(service.ca.path("wrong"))), ..service.options() },
+        Options { credential: Some(CredentialFile::Token(service.ca.path("wrong"))), ..service.options() },
+        // A credential in the headers takes precedence over a valid certificate.
         Options {
-            credential: Some(CredentialFile::ApiKey(house.ca.path("wrong"))),
-            ..house.by_certificate(house.ca.sign_caller(ID))
+            credential: Some(CredentialFile::ApiKey(service.ca.path("wrong"))),
+            ..service.by_certificate(service.ca.sign_caller(ID))
         },
     ] {
         let client = Client::connect_with(options).await.unwrap();
@@ -124,41 +125,41 @@ async fn everyone_else_is_told_the_same_and_health_stays_open() {
     }
     messages.dedup();
     assert_eq!(messages.len(), 1, "{messages:?}");
-    assert!(house.world.upstream.requests().await.is_empty(), "nothing was sent for them");
+    assert!(service.world.upstream.requests().await.is_empty(), "nothing was sent for them");
 }
 
 #[tokio::test]
 async fn a_certificate_of_another_ca_does_not_even_connect() {
-    let house = House::start().await;
-    let stranger = Ca::new("two");
-    let options = house.by_certificate(stranger.sign_caller(ID));
+    let service = TlsService::start().await;
+    let other_ca = Ca::new("two");
+    let options = service.by_certificate(other_ca.sign_caller(ID));
     // TLS 1.3 lets a client believe in a connection until it reads from it.
     match Client::connect_with(options).await {
         Err(ConnectError::Unreachable(_)) => {}
         Ok(client) => assert!(issue(&client).await.is_err()),
         Err(error) => panic!("{error}"),
     }
-    let untrusting = Options { tls_ca_file: Some(stranger.path("ca.crt")), ..house.by_api_key() };
+    let untrusting = Options { tls_ca_file: Some(other_ca.path("ca.crt")), ..service.by_api_key() };
     assert!(matches!(Client::connect_with(untrusting).await, Err(ConnectError::Unreachable(_))));
 }
 
 #[tokio::test]
 async fn a_credential_s_file_is_read_again_as_it_changes() {
-    let house = House::start().await;
-    let client = Client::connect_with(house.by_api_key()).await.unwrap();
+    let service = TlsService::start().await;
+    let client = Client::connect_with(service.by_api_key()).await.unwrap();
     issue(&client).await.unwrap();
-    let old = fs::read_to_string(house.ca.path("api-key")).unwrap();
-    House::keys(&house.ca);
-    // The server forgets the old key and the client shows the new one; neither is started anew.
+    let old = fs::read_to_string(service.ca.path("api-key")).unwrap();
+    TlsService::keys(&service.ca);
+    // The server drops the old key and the client presents the new one; neither is restarted.
     let shows = async |options: Options, expected: Option<Code>| {
         while call(options.clone()).await.err().map(|status| status.code()) != expected {
             tokio::task::yield_now().await;
         }
     };
-    shows(house.by_api_key(), None).await;
-    house.ca.write("old", &old);
+    shows(service.by_api_key(), None).await;
+    service.ca.write("old", &old);
     let with_old =
-        Options { credential: Some(CredentialFile::ApiKey(house.ca.path("old"))), ..house.options() };
+        Options { credential: Some(CredentialFile::ApiKey(service.ca.path("old"))), ..service.options() };
     shows(with_old, Some(Code::Unauthenticated)).await;
     while issue(&client).await.is_err() {
         tokio::task::yield_now().await;
@@ -167,11 +168,13 @@ async fn a_credential_s_file_is_read_again_as_it_changes() {
 
 #[tokio::test]
 async fn request_ids_of_different_callers_are_different_requests() {
-    let house = House::start().await;
+    let service = TlsService::start().await;
     let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
     let request = CreateRoomRequest { request_id, ..Default::default() };
     let mut rooms = Vec::new();
-    for options in [house.by_api_key(), house.by_certificate(house.ca.sign_caller(ID)), house.by_api_key()] {
+    for options in
+        [service.by_api_key(), service.by_certificate(service.ca.sign_caller(ID)), service.by_api_key()]
+    {
         let client = Client::connect_with(options).await.unwrap();
         let room = client.rooms().create_room(request.clone()).await.unwrap().into_inner().room.unwrap();
         rooms.push(room.uuid);

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, process::Command};
 
-use super::{House, ID};
+use super::{ID, TlsService};
 use crate::helpers::skipped::not_installed;
 
 /// Speaks gRPC without generated code: an `IssueTokenRequest` is made by hand.
@@ -38,10 +38,10 @@ async fn python_s_grpcio_is_let_in_by_certificate_and_by_api_key_and_not_without
         not_installed("Python with grpcio, as INKPASS_PYTHON or python3");
         return;
     }
-    let house = House::start().await;
-    let (certificate, key) = house.ca.sign_caller(ID);
-    let path = |name: &str| house.ca.path(name).to_str().unwrap().to_owned();
-    let server = format!("localhost:{}", house.grpc.port());
+    let service = TlsService::start().await;
+    let (certificate, key) = service.ca.sign_caller(ID);
+    let path = |name: &str| service.ca.path(name).to_str().unwrap().to_owned();
+    let server = format!("localhost:{}", service.grpc.port());
     let (certificate, key) = (certificate.to_str().unwrap().to_owned(), key.to_str().unwrap().to_owned());
     for (arguments, expected) in [
         (vec!["certificate".to_owned(), certificate, key], "OK"),

@@ -1,4 +1,4 @@
-//! The authentication layer: who calls, before a handler sees the call.
+//! The authentication layer: identifies the caller before a handler sees the call.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tonic::{Status, body::Body};
 use super::{next::Next, observe::CallerTrace, request_id::RequestId};
 use crate::{call::CallContext, caller::Callers, error::Error, principal::Principal, server::Peer};
 
-/// What anyone may call without a credential.
+/// Services that need no credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
-/// Makes the call's [`CallContext`] an extension of the request. `None`: everyone is let in.
+/// Makes the call's [`CallContext`] an extension of the request. `None`: every caller is anonymous.
 pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
 
 impl Authenticate {

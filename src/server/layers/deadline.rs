@@ -1,4 +1,4 @@
-//! The deadline of a call: its caller's, and the server's own.
+//! The deadline of a call: the earlier of its caller's and the server's.
 //!
 //! tonic reports a deadline that has passed as `CANCELLED`. This layer is inside tonic's own, its timer
 //! starts first, and it reports `DEADLINE_EXCEEDED`.
@@ -14,9 +14,9 @@ use tonic::{Status, body::Body};
 use super::next::Next;
 use crate::{call::Deadline, error::Error};
 
-/// Ends a call whose answer has not begun in time.
+/// Ends a call whose response has not begun in time.
 pub(super) struct EnforceDeadline {
-    /// The longest that a call may take, whatever its caller allows.
+    /// Caps the caller's deadline.
     pub(super) longest: Duration,
 }
 

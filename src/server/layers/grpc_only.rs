@@ -1,4 +1,4 @@
-//! Refuses what is not gRPC; tonic would take it for gRPC.
+//! Refuses requests that are not gRPC, which tonic would treat as gRPC.
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use tonic::body::Body;

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{caller::Callers, entropy::Entropy, telemetry::Metrics};
 
-/// All layers. Each calls the next one, or answers by itself.
+/// All layers. Each calls the next one, or responds itself.
 pub(super) struct Layers {
     assign_request_id: AssignRequestId,
     grpc_only: GrpcOnly,
@@ -36,8 +36,8 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// `callers`: who may call; `None`: everyone. `longest_call`: the longest that a call may take until
-    /// its answer begins.
+    /// `callers`: authenticates; `None`: nobody is authenticated. `longest_call`: caps the time until a
+    /// response begins.
     pub(super) fn new(
         entropy: Arc<dyn Entropy>,
         metrics: Arc<Metrics>,
@@ -100,7 +100,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The one that is ready is used; its clone becomes ready for the next call.
+        // The ready service takes this call; its clone is polled ready for the next.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let layers = self.layers.clone();

@@ -1,6 +1,6 @@
-//! What is seen of a call: its span, its code and its duration.
+//! Observes each call: its span, its code and its duration.
 //!
-//! A call ends when its answer's last byte is handed over; one that is dropped before was
+//! A call ends when its response's last byte is handed over; one that is dropped before that was
 //! cancelled. Names follow OpenTelemetry's conventions for RPC.
 
 use std::{
@@ -28,7 +28,7 @@ use crate::{server::Peer, telemetry::Metrics};
 /// Observes calls.
 pub(super) struct Observe(pub(super) Arc<Metrics>);
 
-/// The trace that the caller sent along; an extension of the request.
+/// The caller's trace id; an extension of the request.
 #[derive(Clone, Copy)]
 pub(super) struct CallerTrace(pub(super) TraceId);
 
@@ -43,7 +43,7 @@ impl Observe {
     }
 }
 
-/// A call under way. One that is dropped before it has ended was cancelled.
+/// A call in flight. Dropped before its end, it was cancelled.
 struct Observed {
     span: Span,
     metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ impl Observed {
     /// Begins a call's span, within its caller's.
     fn begin(request: &Request<Body>, metrics: Arc<Metrics>) -> (Self, Option<CallerTrace>) {
         let method = metrics.of(request.uri().path()).method();
-        // Of the highest level, so that it names the call in the log whatever `log_level` is.
+        // Of the highest level, so that the log names the call at any `log_level`.
         let span = tracing::error_span!(
             "call",
             otel.name = if method == "_OTHER" { "grpc" } else { method },
@@ -78,7 +78,7 @@ impl Observed {
         (Self { span, metrics, path, began: Instant::now(), code: Code::Cancelled }, trace)
     }
 
-    /// Goes with the answer to its end.
+    /// Follows the response to its end.
     fn follow(mut self, response: Response<Body>) -> Response<Body> {
         if let Some(status) = Status::from_header_map(response.headers()) {
             // There is no body to wait for.
@@ -89,7 +89,7 @@ impl Observed {
     }
 }
 
-/// Makes the span a child of the caller's, where the caller has one.
+/// Makes the span a child of the caller's, if there is one.
 fn follow_trace(span: &Span, headers: &HeaderMap) -> Option<CallerTrace> {
     if !headers.contains_key("traceparent") {
         return None;
@@ -100,7 +100,7 @@ fn follow_trace(span: &Span, headers: &HeaderMap) -> Option<CallerTrace> {
         return None;
     }
     if span.set_parent(caller).is_err() {
-        // No traces are exported: the log names the caller's all the same.
+        // No traces are exported; the log still names the caller's trace.
         span.record("trace_id", tracing::field::display(context.trace_id()));
     }
     Some(CallerTrace(context.trace_id()))
@@ -122,7 +122,7 @@ impl Drop for Observed {
     }
 }
 
-/// The codes that make a server's span an error.
+/// The codes for which a server's span is an error.
 const fn is_server_fault(code: Code) -> bool {
     matches!(
         code,
@@ -148,7 +148,7 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// An answer that tells its call how it ended.
+/// A response body that records how its call ended.
 struct ObservedBody {
     body: Body,
     call: Observed,

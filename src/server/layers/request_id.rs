@@ -1,4 +1,4 @@
-//! `x-request-id`: names a call in its answer, in the log and in the audit trail.
+//! `x-request-id`: a call's id in its response, the log and the audit trail.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl RequestId {
     }
 }
 
-/// Gives the call an id, and the answer the same.
+/// Gives the call an id, and puts it into the response.
 pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
 
 impl AssignRequestId {
@@ -33,7 +33,7 @@ impl AssignRequestId {
         response
     }
 
-    /// The caller's own id, if it is one that a log can hold, or a new one.
+    /// The caller's own id, if it is safe to log, or a new one.
     fn id(&self, headers: &HeaderMap) -> HeaderValue {
         let fits = |id: &&HeaderValue| {
             let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);

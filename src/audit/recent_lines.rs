@@ -1,47 +1,47 @@
-//! The lines written last, for a file that is copied and then truncated: what was written between
-//! the two is in neither, and nobody tells.
+//! The lines written last. Where a file is rotated by copying and truncating it, lines written between
+//! the two are in neither file and must be repeated.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// How long after a line the file may be truncated without losing it.
-const KEPT: Duration = Duration::from_secs(10);
+/// How long a line is kept.
+const RETENTION: Duration = Duration::from_secs(10);
 
-/// How many bytes of lines may be written between the copy's end and the truncation.
+/// How many bytes of lines are kept.
 const CAPACITY: usize = 4 * 1024 * 1024;
 
 /// Lines, the oldest first.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct RecentLines {
     lines: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
 }
 
-impl Recent {
+impl RecentLines {
     /// Keeps a line that was written at `now`.
     pub(super) fn push(&mut self, now: Instant, line: Vec<u8>) {
         self.bytes += line.len();
         self.lines.push_back((now, line));
-        self.forget(now);
+        self.drop_old(now);
     }
 
     /// Whether a truncation could lose any.
     pub(super) fn is_empty(&mut self, now: Instant) -> bool {
-        self.forget(now);
+        self.drop_old(now);
         self.lines.is_empty()
     }
 
-    /// Gives all of them away.
+    /// Gives all of them, and keeps none.
     pub(super) fn take(&mut self, now: Instant) -> impl Iterator<Item = Vec<u8>> + use<> {
-        self.forget(now);
+        self.drop_old(now);
         std::mem::take(self).lines.into_iter().map(|(_, line)| line)
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn drop_old(&mut self, now: Instant) {
         while let Some((written, line)) = self.lines.front() {
-            if self.bytes <= CAPACITY && now.duration_since(*written) < KEPT {
+            if self.bytes <= CAPACITY && now.duration_since(*written) < RETENTION {
                 return;
             }
             self.bytes -= line.len();
@@ -56,11 +56,11 @@ mod tests {
 
     #[test]
     fn lines_are_kept_for_their_time_and_within_bounds() {
-        let (mut recent, start) = (Recent::default(), Instant::now());
+        let (mut recent, start) = (RecentLines::default(), Instant::now());
         recent.push(start, vec![1]);
-        recent.push(start + KEPT / 2, vec![2]);
-        assert!(!recent.is_empty(start + KEPT));
-        assert_eq!(recent.take(start + KEPT).collect::<Vec<_>>(), [[2]]);
+        recent.push(start + RETENTION / 2, vec![2]);
+        assert!(!recent.is_empty(start + RETENTION));
+        assert_eq!(recent.take(start + RETENTION).collect::<Vec<_>>(), [[2]]);
         assert!(recent.is_empty(start));
 
         for index in 0..3 {

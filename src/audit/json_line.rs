@@ -1,4 +1,4 @@
-//! A JSON object of printable ASCII, field by field, within a limit.
+//! Writes a JSON object of printable ASCII, field by field, within a limit.
 
 use std::{
     fmt::Write,
@@ -7,48 +7,52 @@ use std::{
 
 use crate::{clock::UnixMillis, json_text::push_escaped, token::Fingerprint};
 
-/// How much a line may hold, from generous to what always fits.
-struct Fit {
+/// How long a line's values may be.
+struct TextLimits {
     /// The most bytes of a text, escaped; a principal has twice as many.
     text: usize,
     /// The first digits of each fingerprint.
     digits: usize,
 }
 
-static FITS: [Fit; 3] =
-    [Fit { text: 1024, digits: 32 }, Fit { text: 1024, digits: 11 }, Fit { text: 96, digits: 11 }];
+/// From generous to those with which any line fits.
+static LIMITS: [TextLimits; 3] = [
+    TextLimits { text: 1024, digits: 32 },
+    TextLimits { text: 1024, digits: 11 },
+    TextLimits { text: 96, digits: 11 },
+];
 
 /// The most tokens that one line can name: those of the longest batch.
 const MOST_TOKENS: usize = 1000;
 
 /// A JSON object that is being written.
-pub(super) struct Object {
+pub(super) struct JsonLine {
     out: String,
-    fit: &'static Fit,
-    /// What had to be cut.
+    limits: &'static TextLimits,
+    /// The fields that were cut.
     cut: Vec<&'static str>,
 }
 
-/// What `write` writes, with a line break; in at most `longest` bytes, for which it is shortened and
-/// says so.
-pub(super) fn render(longest: usize, write: impl Fn(&mut Object)) -> Vec<u8> {
-    let mut object = Object { out: String::with_capacity(768), fit: &FITS[0], cut: Vec::new() };
-    for fit in &FITS {
-        object.begin(fit);
-        write(&mut object);
-        object.end();
-        if object.out.len() <= longest {
+/// What `write` writes, with a line break, in at most `longest` bytes: values are cut to fit, and the
+/// field `cut` names them.
+pub(super) fn render(longest: usize, write: impl Fn(&mut JsonLine)) -> Vec<u8> {
+    let mut line = JsonLine { out: String::with_capacity(768), limits: &LIMITS[0], cut: Vec::new() };
+    for limits in &LIMITS {
+        line.begin(limits);
+        write(&mut line);
+        line.end();
+        if line.out.len() <= longest {
             break;
         }
     }
-    object.out.into_bytes()
+    line.out.into_bytes()
 }
 
-impl Object {
-    fn begin(&mut self, fit: &'static Fit) {
+impl JsonLine {
+    fn begin(&mut self, limits: &'static TextLimits) {
         self.out.clear();
         self.cut.clear();
-        self.fit = fit;
+        self.limits = limits;
     }
 
     fn key(&mut self, name: &'static str) {
@@ -57,14 +61,14 @@ impl Object {
         self.out.push_str("\":");
     }
 
-    /// A text that may hold anything.
+    /// Any text.
     pub(super) fn text(&mut self, name: &'static str, text: &str) {
-        self.escaped(name, text, self.fit.text);
+        self.escaped(name, text, self.limits.text);
     }
 
     /// A SPIFFE ID has up to 2,048 bytes.
     pub(super) fn wide_text(&mut self, name: &'static str, text: &str) {
-        self.escaped(name, text, 2 * self.fit.text);
+        self.escaped(name, text, 2 * self.limits.text);
     }
 
     fn escaped(&mut self, name: &'static str, text: &str, most: usize) {
@@ -79,7 +83,7 @@ impl Object {
         self.out.push('"');
     }
 
-    /// One of our own names: nothing in it needs an escape.
+    /// One of our own names, which needs no escape.
     pub(super) fn name(&mut self, name: &'static str, value: &'static str) {
         if !value.is_empty() {
             self.raw(name, format_args!("\"{value}\""));
@@ -93,12 +97,12 @@ impl Object {
 
     pub(super) fn raw(&mut self, name: &'static str, value: std::fmt::Arguments<'_>) {
         self.key(name);
-        // A string takes whatever is written to it.
+        // Writing to a string cannot fail.
         let _ = self.out.write_fmt(value);
     }
 
     pub(super) fn fingerprints(&mut self, fingerprints: &[Fingerprint]) {
-        let digits = self.fit.digits;
+        let digits = self.limits.digits;
         match fingerprints {
             [] => {}
             [one] => self.raw("fingerprint", format_args!("\"{one}\"")),
