@@ -51,10 +51,12 @@ impl MacKey {
     }
 
     fn tag(&self, message: &[u8]) -> CtOutput<Core> {
-        let (mut core, mut buffer) = (Core::clone(&self.0), Buffer::<Core>::default());
-        let mut tag = Output::<Core>::default();
-        buffer.digest_blocks(message, |blocks| core.update_blocks(blocks));
-        core.finalize_fixed_core(&mut buffer, &mut tag);
-        CtOutput::new(tag)
+        wiping_stack(|| {
+            let (mut core, mut buffer) = (Core::clone(&self.0), Buffer::<Core>::default());
+            let mut tag = Output::<Core>::default();
+            buffer.digest_blocks(message, |blocks| core.update_blocks(blocks));
+            core.finalize_fixed_core(&mut buffer, &mut tag);
+            CtOutput::new(tag)
+        })
     }
 }

@@ -26,7 +26,8 @@ fn apart<T>(work: impl FnOnce() -> T) -> T {
 
 #[inline(never)]
 fn wipe() {
-    let mut stack = [0xff_u8; DEPTH];
+    // Words are wiped eight times as fast as bytes.
+    let mut stack = [u64::MAX; DEPTH / 8];
     black_box(&mut stack);
     stack.zeroize();
     black_box(&mut stack);
