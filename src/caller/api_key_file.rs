@@ -19,24 +19,20 @@ use crate::document::{Document, Fields, Mistake, Node};
 /// The longest file, in bytes: as much as a Kubernetes Secret can hold.
 const LONGEST_FILE: u64 = 1024 * 1024;
 
-/// What is said of any other key.
-const UNKNOWN: &str = "is not known here; there are [[api_keys]] with principal and sha256 only";
-
 pub(super) type Keys = HashMap<Digest, Principal>;
 
 /// # Errors
 /// Every mistake.
 pub(super) fn read(path: &Path) -> Result<Keys, Vec<Mistake>> {
-    let document = Document::read(path, LONGEST_FILE, UNKNOWN)?;
+    let document = Document::read(path, LONGEST_FILE, "is not known here")?;
     let keys = document.root().and_then(read_root);
     document.finish(keys)
 }
 
 fn read_root(mut root: Fields<'_>) -> Option<Keys> {
-    let tables = match root.take("api_keys") {
-        Some(list) => list.items("tables, [[api_keys]]")?,
-        None => Vec::new(),
-    };
+    let list = root.take("api_keys");
+    root.refuse_rest("is not known here; there is [[api_keys]] only");
+    let tables = list.map_or(Some(Vec::new()), |list| list.items("tables, [[api_keys]]"))?;
     if tables.is_empty() {
         root.wrong("there is no key");
     }
@@ -47,6 +43,7 @@ fn read_root(mut root: Fields<'_>) -> Option<Keys> {
             node.name(parse, "key: and 1 to 63 of 0-9 A-Z a-z . _ and -")
         });
         let digest = fields.need("sha256").and_then(|node| read_digest(&node, &mut lines));
+        fields.refuse_rest("is not known here; there are principal and sha256 only");
         if let (Some(principal), Some(digest)) = (principal, digest) {
             keys.insert(digest, principal);
         }

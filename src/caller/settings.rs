@@ -1,6 +1,6 @@
 //! `[identity]`: which callers are authenticated, and how.
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use url::Url;
 
@@ -80,13 +80,11 @@ impl Settings {
                 ));
             }
         }
-        let about = |index: usize, (setting, what): Wrong| {
-            Mistake::in_setting(format_args!("identity.issuers[{index}].{setting}"), what)
-        };
         for (index, issuer) in self.issuers.iter().enumerate() {
-            mistakes.extend(issuer.mistakes().into_iter().map(|wrong| about(index, wrong)));
+            mistakes.extend(issuer.mistakes(&self.issuers[..index]).into_iter().map(|(setting, what)| {
+                Mistake::in_setting(format_args!("identity.issuers[{index}].{setting}"), what)
+            }));
         }
-        mistakes.extend(repeated(&self.issuers).into_iter().map(|(index, wrong)| about(index, wrong)));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -96,31 +94,9 @@ impl Settings {
     }
 }
 
-/// A setting of an issuer's, and what is wrong with it.
-type Wrong = (&'static str, String);
-
-/// What must differ from issuer to issuer, each with the issuer's index.
-fn repeated(issuers: &[IssuerSettings]) -> Vec<(usize, Wrong)> {
-    let (mut names, mut urls, mut clusters) = (HashSet::new(), HashSet::new(), 0);
-    let mut wrong = Vec::new();
-    for (index, issuer) in issuers.iter().enumerate() {
-        if !names.insert(&issuer.name) {
-            wrong.push((index, ("name", "another issuer has the same".to_owned())));
-        }
-        if !urls.insert(&issuer.issuer) {
-            wrong.push((index, ("issuer", "another issuer has the same".to_owned())));
-        }
-        clusters += usize::from(issuer.kubernetes);
-        if issuer.kubernetes && clusters > 1 {
-            let what = "only one issuer can be: accounts of two clusters could not be told apart";
-            wrong.push((index, ("kubernetes", what.to_owned())));
-        }
-    }
-    wrong
-}
-
 impl IssuerSettings {
-    fn mistakes(&self) -> Vec<Wrong> {
+    /// What is wrong, each with its setting. `before`: the issuers before this one.
+    fn mistakes(&self, before: &[Self]) -> Vec<(&'static str, String)> {
         let is_plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic());
         let is_plaintext = self.jwks_url.scheme() == "http";
         let is_http = matches!(self.jwks_url.scheme(), "http" | "https") && self.jwks_url.host().is_some();
@@ -148,6 +124,13 @@ impl IssuerSettings {
                 !has_user && self.jwks_url.fragment().is_none(),
                 "jwks_url",
                 "must have no user and no fragment",
+            ),
+            (before.iter().all(|other| other.name != self.name), "name", "another issuer has the same"),
+            (before.iter().all(|other| other.issuer != self.issuer), "issuer", "another issuer has the same"),
+            (
+                !self.kubernetes || before.iter().all(|other| !other.kubernetes),
+                "kubernetes",
+                "only one issuer can be: accounts of two clusters could not be told apart",
             ),
         ];
         let broken = rules.into_iter().filter(|(holds, ..)| !holds);

@@ -53,25 +53,18 @@ pub(super) fn read_tls(server: &mut Section<'_>, file: &SettingsFile) -> Option<
     let (cert_file, key_file) = (server.take("tls_cert_file"), server.take("tls_key_file"));
     let client_ca_file = server.take("client_ca_file");
     match (cert_file, key_file) {
-        (Some(cert_file), Some(key_file)) => Some(TlsSettings { cert_file, key_file, client_ca_file }),
-        (Some(_), None) => {
-            file.wrong("server.tls_key_file", "is missing; it goes with server.tls_cert_file");
-            None
+        (Some(cert_file), Some(key_file)) => {
+            return Some(TlsSettings { cert_file, key_file, client_ca_file });
         }
-        (None, Some(_)) => {
-            file.wrong("server.tls_cert_file", "is missing; it goes with server.tls_key_file");
-            None
-        }
-        (None, None) => {
-            if client_ca_file.is_some() {
-                file.wrong(
-                    "server.client_ca_file",
-                    "asks for certificates, so it needs server.tls_cert_file and server.tls_key_file",
-                );
-            }
-            None
-        }
+        (Some(_), None) => file.wrong("server.tls_key_file", "is missing; it goes with server.tls_cert_file"),
+        (None, Some(_)) => file.wrong("server.tls_cert_file", "is missing; it goes with server.tls_key_file"),
+        (None, None) if client_ca_file.is_some() => file.wrong(
+            "server.client_ca_file",
+            "asks for certificates, so it needs server.tls_cert_file and server.tls_key_file",
+        ),
+        (None, None) => {}
     }
+    None
 }
 
 /// What must hold of the two together. `everyone`: `--insecure-allow-all`.

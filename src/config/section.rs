@@ -15,7 +15,7 @@ const UNKNOWN: &str = "is not a known setting";
 pub(super) struct SettingsFile {
     document: Document,
     variables: Vec<Variable>,
-    /// How the paths of items begin whose list misses some: their indices are not those in the file.
+    /// The lists that miss an item which could not be read, as `path[`: indices in them have moved.
     incomplete: RefCell<Vec<String>>,
 }
 
@@ -24,7 +24,7 @@ struct Variable {
     name: String,
     section: String,
     setting: String,
-    text: String,
+    text: OsString,
 }
 
 impl SettingsFile {
@@ -37,10 +37,7 @@ impl SettingsFile {
         if document.is_blank() {
             return Err(vec![Mistake::in_file(path, "is empty")]);
         }
-        let (variables, wrong): (Vec<_>, Vec<_>) =
-            sources.environment.iter().filter_map(read_variable).partition(Result::is_ok);
-        wrong.into_iter().filter_map(Result::err).for_each(|mistake| document.add(mistake));
-        let variables = variables.into_iter().flatten().collect();
+        let variables = sources.environment.iter().filter_map(Variable::new).collect();
         Ok(Self { document, variables, incomplete: RefCell::default() })
     }
 
@@ -76,6 +73,18 @@ impl SettingsFile {
 }
 
 impl Variable {
+    /// `None`: it is none of ours, which have `__` in their names.
+    fn new((name, text): &(OsString, OsString)) -> Option<Self> {
+        let name = name.to_str()?;
+        let (section, setting) = name.strip_prefix("INKPASS_")?.split_once("__")?;
+        Some(Self {
+            name: name.to_owned(),
+            section: section.to_ascii_lowercase(),
+            setting: setting.to_ascii_lowercase(),
+            text: text.clone(),
+        })
+    }
+
     fn path(&self) -> String {
         join(&self.section, &self.setting)
     }
@@ -84,21 +93,6 @@ impl Variable {
         let what = "names no known setting; projects and lists are set in the file only";
         Mistake::in_variable(&self.name, "", what)
     }
-}
-
-/// `None`: it is none of ours, which have `__` in their names.
-fn read_variable((name, text): &(OsString, OsString)) -> Option<Result<Variable, Mistake>> {
-    let name = name.to_str()?;
-    let (section, setting) = name.strip_prefix("INKPASS_")?.split_once("__")?;
-    let Some(text) = text.to_str() else {
-        return Some(Err(Mistake::in_variable(name, "", "is not UTF-8")));
-    };
-    Some(Ok(Variable {
-        name: name.to_owned(),
-        section: section.to_ascii_lowercase(),
-        setting: setting.to_ascii_lowercase(),
-        text: text.to_owned(),
-    }))
 }
 
 /// One table of the settings. What was not taken when it is dropped is unknown, and a mistake.
@@ -141,7 +135,7 @@ impl<'s> Section<'s> {
     pub(super) fn take<T: Setting>(&mut self, name: &str) -> Option<T> {
         let node = self.fields.take(name);
         let Some(variable) = self.variables.remove(name) else { return read(&node?) };
-        let value = T::from_text(&variable.text);
+        let value = variable.text.to_str().and_then(T::from_text);
         if value.is_none() {
             self.file.wrong(&variable.path(), format_args!("must be {}", T::EXPECTED));
         }
@@ -160,18 +154,24 @@ impl<'s> Section<'s> {
 
     /// A list of single values; empty if it is missing.
     pub(super) fn values<T: Setting>(&mut self, name: &str) -> Vec<T> {
-        let items =
-            self.fields.take(name).and_then(|node| node.items(format_args!("a list, each {}", T::EXPECTED)));
-        items.iter().flatten().filter_map(read).collect()
+        self.each(name, format_args!("a list, each {}", T::EXPECTED), |node| read(&node))
     }
 
     /// What is read from each of an array of tables; empty if it is missing.
     pub(super) fn list<T>(&mut self, name: &str, read: impl Fn(&mut Self) -> Option<T>) -> Vec<T> {
-        let items = self.fields.take(name).and_then(|node| node.items("a list of tables"));
-        let items: Vec<_> = items.into_iter().flatten().map(Node::fields).collect();
+        let file = self.file;
+        self.each(name, "a list of tables", |node| read(&mut Self::new(file, node.fields()?)))
+    }
+
+    fn each<T>(
+        &mut self,
+        name: &str,
+        expected: impl Display,
+        read: impl Fn(Node<'s>) -> Option<T>,
+    ) -> Vec<T> {
+        let items = self.fields.take(name).and_then(|node| node.items(expected)).unwrap_or_default();
         let count = items.len();
-        let tables = items.into_iter().flatten().map(|fields| Self::new(self.file, fields));
-        let list: Vec<_> = tables.filter_map(|mut table| read(&mut table)).collect();
+        let list: Vec<_> = items.into_iter().filter_map(read).collect();
         if list.len() < count {
             self.file.incomplete.borrow_mut().push(format!("{}[", self.fields.path_of(name)));
         }

@@ -1,7 +1,8 @@
 //! The types that a single setting can have, each with its form as text and in TOML.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
+use humantime::Duration;
 use toml::de::DeValue;
 use url::Url;
 
@@ -14,11 +15,13 @@ use crate::{
 };
 
 /// A type that a single setting can have.
-pub(super) trait Setting: Sized {
+pub(super) trait Setting: FromStr {
     /// What is expected, to follow "must be".
     const EXPECTED: &'static str;
 
-    fn from_text(text: &str) -> Option<Self>;
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         Self::from_text(value.as_str()?)
@@ -27,10 +30,6 @@ pub(super) trait Setting: Sized {
 
 impl Setting for bool {
     const EXPECTED: &'static str = "true or false";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         value.as_bool()
@@ -48,10 +47,6 @@ impl Setting for String {
 impl Setting for f64 {
     const EXPECTED: &'static str = "a number";
 
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         match value {
             DeValue::Float(number) => number.as_str().parse().ok(),
@@ -65,10 +60,6 @@ impl Setting for f64 {
 
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an address with a port, such as \"0.0.0.0:50051\"";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }
 
 impl Setting for PathBuf {
@@ -81,18 +72,10 @@ impl Setting for PathBuf {
 
 impl Setting for Duration {
     const EXPECTED: &'static str = "a duration with its unit, such as \"10m\"";
-
-    fn from_text(text: &str) -> Option<Self> {
-        humantime::parse_duration(text).ok()
-    }
 }
 
 impl Setting for Region {
     const EXPECTED: &'static str = "one of us-sv, sg, in-mum, eu, gb-lon, cn-hz";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }
 
 impl Setting for Url {
@@ -114,18 +97,10 @@ impl Setting for Role {
 
 impl Setting for LogFormat {
     const EXPECTED: &'static str = "json or text";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }
 
 impl Setting for LogLevel {
     const EXPECTED: &'static str = "one of error, warn, info, debug, trace";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }
 
 impl Setting for Output {
@@ -138,16 +113,8 @@ impl Setting for Output {
 
 impl Setting for OnFailure {
     const EXPECTED: &'static str = "deny or allow";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }
 
 impl Setting for KeyState {
     const EXPECTED: &'static str = "one of active, retiring, verify-only";
-
-    fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
 }

@@ -61,8 +61,9 @@ pub(super) fn read_watch(
     file: &SettingsFile,
 ) -> watcher::Settings {
     let defaults = watcher::Settings::default();
-    let max_duration = section.take("max_duration").unwrap_or(defaults.max_duration);
-    let poll_interval = section.take("poll_interval").unwrap_or(defaults.poll_interval);
+    let mut take = |name| section.take::<humantime::Duration>(name).map(Duration::from);
+    let max_duration = take("max_duration").unwrap_or(defaults.max_duration);
+    let poll_interval = take("poll_interval").unwrap_or(defaults.poll_interval);
     let is_emulator = whiteboard.is_some_and(|whiteboard| whiteboard.base_url.scheme() == "http");
     if poll_interval.is_zero() || (poll_interval < defaults.poll_interval && !is_emulator) {
         file.wrong("watch.poll_interval", "must be 3s or more; less is for an http:// base_url, an emulator");

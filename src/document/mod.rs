@@ -23,13 +23,13 @@ pub(crate) struct Document {
     source: String,
     text: Zeroizing<String>,
     line_starts: Vec<usize>,
-    /// What is said of a key that no reader asks for.
+    /// What is said of a key that no reader takes.
     unknown: &'static str,
     mistakes: RefCell<Vec<Mistake>>,
 }
 
 impl Document {
-    /// `unknown`: what is said of a key that no reader asks for.
+    /// `unknown`: what is said of a key that no reader takes.
     pub(crate) fn new(source: impl Display, text: Zeroizing<String>, unknown: &'static str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { source: source.to_string(), text, line_starts, unknown, mistakes: RefCell::default() }

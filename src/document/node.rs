@@ -159,6 +159,13 @@ impl<'d> Fields<'d> {
         self.left.clear();
     }
 
+    /// Notes that all fields that were not taken yet are wrong, without their names: one may be a secret.
+    pub(crate) fn refuse_rest(&mut self, what: &str) {
+        for (at, _) in std::mem::take(&mut self.left).into_values() {
+            self.document.wrong_at(at, &self.path, what);
+        }
+    }
+
     /// Notes that something about the table as a whole is wrong.
     pub(crate) fn wrong(&self, what: impl Display) {
         self.document.wrong_at(self.at, &self.path, what);

@@ -74,23 +74,23 @@ fn every_mistake_is_told_by_its_setting() {
         "identity.issuers[1].audience: must be the aud",
         "identity.issuers[1].jwks_url: must be https://, or on loopback",
         "identity.issuers[1].jwks_url: must have no user",
+        "identity.issuers[1].kubernetes: only one issuer can be",
         "identity.issuers[1].ca_file: ",
         "identity.issuers[1].jwks_token_file: ",
         "identity.issuers[2].audience: is the API server's own",
         "identity.issuers[2].jwks_url: must be an https URL",
-        "identity.issuers[2].ca_file: ",
-        "identity.issuers[1].kubernetes: only one issuer can be",
         "identity.issuers[2].name: another issuer has the same",
         "identity.issuers[2].issuer: another issuer has the same",
         "identity.issuers[2].kubernetes: only one issuer can be",
+        "identity.issuers[2].ca_file: ",
     ];
     let mistakes = mistakes(&settings);
     assert_eq!(mistakes.len(), expected.len(), "{mistakes:#?}");
     for (mistake, expected) in mistakes.iter().zip(expected) {
         assert!(mistake.starts_with(expected), "{mistake} is not {expected}");
     }
-    assert!(mistakes[9].ends_with("holds no certificate in PEM form"), "{}", mistakes[9]);
-    assert!(mistakes[13].contains("cannot be read"), "{}", mistakes[13]);
+    assert!(mistakes[10].ends_with("holds no certificate in PEM form"), "{}", mistakes[10]);
+    assert!(mistakes[17].contains("cannot be read"), "{}", mistakes[17]);
 }
 
 #[test]
