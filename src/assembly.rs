@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::async_trait;
 
@@ -14,9 +15,9 @@ use crate::{
     entropy::{Entropy, SystemEntropy},
     idempotency::InMemory,
     issuing::{Authorizer, Trail},
-    keyring::{Keyring, LiveKeyring, Probe, Trial},
+    keyring::{KeyFiles, Keyring, Probe, Trial},
     methods::all_methods,
-    policy::{Everyone, LiveRules, PolicyFile, Rules},
+    policy::{Everyone, PolicyFile, Rules},
     region::Region,
     reload::Reload,
     rpc::Services,
@@ -51,9 +52,11 @@ pub struct Components {
     /// Time and randomness.
     pub environment: Environment,
     /// The keys.
-    pub keyring: Arc<LiveKeyring>,
+    pub keyring: Arc<ArcSwap<Keyring>>,
+    /// The files that the keys come from; `None`: they never change.
+    pub key_files: Option<Arc<KeyFiles>>,
     /// The policy.
-    pub rules: Arc<LiveRules>,
+    pub rules: Arc<ArcSwap<Rules>>,
     /// The upstream.
     pub whiteboard: Whiteboard,
     /// How conversions are followed.
@@ -102,12 +105,13 @@ impl Components {
         let tls = config.server.tls.map(Arc::new);
         let callers = |identity| Arc::new(Callers::new(identity, clock.clone(), metrics));
         let callers = config.identity.map(callers);
-        let rules = Arc::new(LiveRules::new(config.rules));
+        let rules = Arc::new(ArcSwap::from_pointee(config.rules));
         let projects = known(&config.projects);
         let policy = config.policy_file.map(|path| PolicyFile { rules: rules.clone(), path, projects });
         let probe = || Arc::new(ProbeByListing(open.whiteboard.clone())) as Arc<dyn Probe>;
         let probe = config.whiteboard.try_new_keys.then(probe);
-        let keyring = Arc::new(open.keyring.reloading(config.projects, probe));
+        let (keyring, settings) = (open.keyring.clone(), config.projects.into());
+        let key_files = Arc::new(KeyFiles { keyring, settings, probe });
         let audit = Audit::start(&config.audit, metrics.audit().clone())
             .map_err(|error| format!("audit.output: {} cannot be opened: {error}", config.audit.output))?;
 
@@ -115,9 +119,9 @@ impl Components {
         files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
         files.extend(callers.iter().flat_map(|callers| callers.reloads()));
         files.extend(policy.map(|file| Arc::new(file) as Arc<dyn Reload>));
-        files.push(keyring.clone());
+        files.push(key_files.clone());
         Ok(Self {
-            keyring,
+            key_files: Some(key_files),
             rules,
             tls,
             callers,
@@ -147,8 +151,9 @@ impl Components {
             .map_err(|error| format!("cannot make an HTTP client: {error}; are CA roots installed?"))?;
         Ok(Self {
             environment,
-            keyring: Arc::new(LiveKeyring::fixed(keyring)),
-            rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Permissive))),
+            keyring: Arc::new(ArcSwap::from_pointee(keyring)),
+            key_files: None,
+            rules: Arc::new(ArcSwap::from_pointee(Rules::for_everyone(Everyone::Permissive))),
             whiteboard,
             watch,
             tls: None,
@@ -208,8 +213,8 @@ pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
     let Environment { clock, entropy } = environment;
     let stability = Arc::new(Stability::new(clock));
     Authorizer {
-        keyring: Arc::new(LiveKeyring::fixed(keyring)),
-        rules: Arc::new(LiveRules::new(Rules::for_everyone(Everyone::Offline))),
+        keyring: Arc::new(ArcSwap::from_pointee(keyring)),
+        rules: Arc::new(ArcSwap::from_pointee(Rules::for_everyone(Everyone::Offline))),
         stability: stability.clone(),
         fingerprinter: ephemeral_fingerprinter(&*entropy),
         entropy,

@@ -10,15 +10,14 @@
 //! release.
 
 pub mod clock;
-mod hex;
+pub mod hex;
 pub mod region;
 pub mod token;
-pub mod uuid4;
 
 #[cfg(any(feature = "client", feature = "server"))]
 mod error_chain;
 #[cfg(feature = "server")]
-mod json_text;
+mod json_line;
 #[cfg(any(feature = "client", feature = "server"))]
 mod loopback;
 

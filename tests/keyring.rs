@@ -6,8 +6,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use arc_swap::ArcSwap;
 use inkpass::{
-    keyring::{KeySettings, KeyState, Keyring, LiveKeyring, Probe, ProjectSettings, Trial},
+    keyring::{KeyFiles, KeySettings, KeyState, Keyring, Probe, ProjectSettings, Trial},
     region::Region,
     reload::Reload,
     token::SigningKey,
@@ -42,7 +43,7 @@ impl Probe for Upstream {
 /// Projects, each with an active key and one that only verifies: `a1` and `a0` of `a`.
 struct World {
     place: Place,
-    keys: LiveKeyring,
+    keys: KeyFiles,
 }
 
 impl World {
@@ -73,7 +74,8 @@ impl World {
         }
         let keyring = Keyring::load(&settings).unwrap();
         let probe = probe.map(|probe| probe as Arc<dyn Probe>);
-        Self { keys: LiveKeyring::fixed(keyring).reloading(settings, probe), place }
+        let keyring = Arc::new(ArcSwap::from_pointee(keyring));
+        Self { keys: KeyFiles { keyring, settings: settings.into(), probe }, place }
     }
 
     fn put(&self, slot: &str, name: &str) {
@@ -93,7 +95,7 @@ impl World {
 
     /// The access key that signs for a project.
     fn signs(&self, project: &str) -> String {
-        self.keys.now().project(project).unwrap().signing_key("").unwrap().access_key().to_owned()
+        self.keys.keyring.load().project(project).unwrap().signing_key("").unwrap().access_key().to_owned()
     }
 }
 

@@ -1,8 +1,8 @@
 //! One line of the audit trail: a JSON object of printable ASCII, at most [`LONGEST_LINE`] bytes.
 
-use super::json_line::{JsonLine, render};
 use crate::{
     clock::UnixMillis,
+    json_line::{JsonLine, render},
     region::Region,
     token::{Fingerprint, Kind, Lifetime, Role},
 };

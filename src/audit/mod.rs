@@ -6,7 +6,6 @@
 
 mod error;
 mod failures;
-mod json_line;
 mod line;
 mod pending;
 mod recent_lines;

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use super::{Principal, digest::Digest};
+use super::{Principal, api_keys::Digest};
 use crate::document::{Document, Fields, Mistake, Node};
 
 /// The longest file, in bytes: as much as a Kubernetes Secret can hold.

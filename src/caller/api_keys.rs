@@ -5,17 +5,27 @@
 //! digests at most, which nobody can choose or turn into a key; and two digests are compared in
 //! constant time anyway.
 
-use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{Hash, Hasher},
+    path::PathBuf,
+    str::FromStr,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
 use tonic::async_trait;
 use zeroize::Zeroizing;
 
-use super::{Principal, api_key_file, digest::Digest};
+use super::{Principal, api_key_file};
 use crate::{
     document::Mistake,
     entropy::Entropy,
+    hex,
     reload::{Reload, on_a_thread},
 };
 
@@ -89,5 +99,44 @@ impl NewKey {
         BASE64_URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut key);
         let digest = Digest::of(key.as_bytes());
         Self { key, digest }
+    }
+}
+
+/// SHA-256 of an API key; no secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub(super) fn of(key: &[u8]) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+}
+
+/// From 64 hexadecimal digits.
+impl FromStr for Digest {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        hex::decode(text).map(Self).ok_or(())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }

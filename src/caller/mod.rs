@@ -8,8 +8,6 @@ mod api_key_file;
 mod api_keys;
 mod cause;
 mod certificate;
-mod credential;
-mod digest;
 mod fetch;
 mod jwk;
 mod jwks;
@@ -20,25 +18,29 @@ mod unauthenticated;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::settings::is_loopback;
 pub use self::{
-    api_keys::{ApiKeys, NewKey},
-    digest::Digest,
+    api_keys::{ApiKeys, Digest, NewKey},
     settings::{Identity, IssuerSettings, Settings},
 };
 use self::{
-    cause::Cause, certificate::Certificates, credential::Credential, jwks::Jwks, jwt::Token,
-    unauthenticated::Unauthenticated,
+    cause::Cause, certificate::Certificates, jwks::Jwks, jwt::Token, unauthenticated::Unauthenticated,
 };
 pub use crate::principal::Principal;
 use crate::{clock::Clock, reload::Reload, telemetry::Metrics};
 
 /// How often issuers' keys are fetched.
 pub const JWKS_INTERVAL: Duration = Duration::from_mins(5);
+
+/// Where an API key is.
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// The longest credential, in bytes.
+const LONGEST_CREDENTIAL: usize = 8 * 1024;
 
 /// A caller cannot be identified: by no credential, or by one that is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,5 +164,37 @@ impl IssuerSettings {
             format!("oidc:{}/{subject}", self.name)
         };
         text.parse().map_err(|_| Cause::Subject)
+    }
+}
+
+/// What a caller presents. It is a secret.
+enum Credential<'a> {
+    Jwt(&'a str),
+    ApiKey(&'a [u8]),
+}
+
+impl<'a> Credential<'a> {
+    /// The one credential; `None` if there is none. Of several nobody could say which is meant.
+    fn of(headers: &'a HeaderMap) -> Result<Option<Self>, Cause> {
+        let mut tokens = headers.get_all(AUTHORIZATION).iter();
+        let mut keys = headers.get_all(API_KEY).iter();
+        match (tokens.next(), keys.next()) {
+            (None, None) => Ok(None),
+            (Some(token), None) if tokens.next().is_none() => bearer(token.as_bytes()).map(Some),
+            (None, Some(key)) if keys.next().is_none() => match key.as_bytes() {
+                key if (1..=LONGEST_CREDENTIAL).contains(&key.len()) => Ok(Some(Self::ApiKey(key))),
+                _ => Err(Cause::Malformed),
+            },
+            _ => Err(Cause::SeveralCredentials),
+        }
+    }
+}
+
+/// The token of `Bearer …`; the scheme is written in any case, RFC 9110, section 11.1.
+fn bearer(header: &[u8]) -> Result<Credential<'_>, Cause> {
+    let text = std::str::from_utf8(header).ok().filter(|text| text.len() <= LONGEST_CREDENTIAL);
+    match text.and_then(|text| text.split_once(' ')) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Credential::Jwt(token.trim())),
+        _ => Err(Cause::Malformed),
     }
 }

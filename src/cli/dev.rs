@@ -17,12 +17,11 @@ use crate::{
     assembly::{Components, Environment},
     emulator::Settings,
     entropy::{Entropy, SystemEntropy},
+    hex::Uuid4,
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
     region::Region,
     server::Server,
-    telemetry,
-    uuid4::Uuid4,
-    watcher, whiteboard,
+    telemetry, watcher, whiteboard,
 };
 
 #[derive(Args)]

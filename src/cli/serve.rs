@@ -58,7 +58,9 @@ async fn serve(
     let server = Server::bind(config.server.listen, config.admin_listen).await?;
     let components = Components::from_config(config, everyone, Environment::system())?;
     components.metrics.export(telemetry.log_lines_dropped());
-    components.keyring.try_at_start().await.map_err(Failure::Usage)?;
+    if let Some(keys) = &components.key_files {
+        keys.try_at_start().await.map_err(Failure::Usage)?;
+    }
     let audit = components.audit.clone();
     let parts = components.assemble();
     let (grpc, admin) = server.addresses()?;

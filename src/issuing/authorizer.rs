@@ -6,14 +6,16 @@ use super::{
     IssueParams, Issued, MintPermit, Minting, Record, Trail, UpstreamParams, UpstreamPermit,
     record::{Refused, same},
 };
+use arc_swap::ArcSwap;
+
 use crate::{
     call::CallContext,
     clock::UnixMillis,
     entropy::Entropy,
     error::Error,
-    keyring::{Keyring, LiveKeyring},
+    keyring::Keyring,
     methods::Rpc,
-    policy::{Denial, LiveRules, Rules, WatchSlot, charge_batch},
+    policy::{Denial, Rules, WatchSlot, charge_batch},
     principal::Principal,
     stability::Stability,
     token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
@@ -23,9 +25,9 @@ use crate::{
 /// Decides what may be done, mints, verifies and records. Nothing here leaves the process.
 pub struct Authorizer {
     /// The keys that sign.
-    pub keyring: Arc<LiveKeyring>,
+    pub keyring: Arc<ArcSwap<Keyring>>,
     /// The policy.
-    pub rules: Arc<LiveRules>,
+    pub rules: Arc<ArcSwap<Rules>>,
     /// The time, and whether it can be signed by.
     pub stability: Arc<Stability>,
     /// Makes nonces.
@@ -92,13 +94,13 @@ impl Authorizer {
         params: &UpstreamParams<'_>,
     ) -> Result<(UpstreamPermit, WatchSlot), Error> {
         let Record { call: CallContext { principal, .. }, rpc, .. } = *record;
-        let decided = decide_upstream(&self.keyring.now(), &self.rules.now(), principal, rpc, params);
+        let decided = decide_upstream(&self.keyring.load(), &self.rules.load(), principal, rpc, params);
         let permit = match decided {
             Ok(permit) => permit,
             Err(error) => {
                 let UpstreamParams { project, access_key, region, token_grant: mint } = *params;
                 let refused = Refused { project, access_key, region, mint };
-                let known = self.keyring.now().project(project).cloned();
+                let known = self.keyring.load().project(project).cloned();
                 return Err(self.trail.deny(record, &refused, known.as_deref(), error).await);
             }
         };
@@ -119,7 +121,7 @@ impl Authorizer {
     ) -> Result<Vec<MintPermit>, Error> {
         let principal = &record.call.principal;
         let permits = {
-            let (keyring, rules) = (self.keyring.now(), self.rules.now());
+            let (keyring, rules) = (self.keyring.load(), self.rules.load());
             let decide = |(index, params)| {
                 decide_mint(&keyring, &rules, principal, record.rpc, params).map_err(|error| (index, error))
             };
@@ -133,7 +135,7 @@ impl Authorizer {
                 let error = if record.batch.is_some() { Error::InBatch(index, error.into()) } else { error };
                 let IssueParams { project, access_key, .. } = *params;
                 let refused = Refused { project, access_key, region: None, mint: Some(params.mint()) };
-                let known = self.keyring.now().project(project).cloned();
+                let known = self.keyring.load().project(project).cloned();
                 return Err(self.trail.deny(&record, &refused, known.as_deref(), error).await);
             }
         };
@@ -149,7 +151,7 @@ impl Authorizer {
     /// # Errors
     /// The access key of the first that does not verify what it signed.
     pub fn self_check(&self) -> Result<(), String> {
-        let keyring = self.keyring.now();
+        let keyring = self.keyring.load();
         let bad = keyring.projects().flat_map(|project| project.keys()).find(|key| !key.verifies_itself());
         bad.map_or(Ok(()), |key| Err(key.access_key().to_owned()))
     }

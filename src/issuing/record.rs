@@ -40,6 +40,7 @@ pub trait Made {
 
 impl<'a> Record<'a> {
     /// Of a call. `uuid`: the room or task that it names; empty: none.
+    #[must_use]
     pub fn new(call: &'a CallContext, rpc: Rpc, uuid: &'a str) -> Self {
         let peer = call.peer.map(|peer| peer.to_string()).unwrap_or_default();
         Self { call, rpc, uuid, batch: None, peer, trace_id: call.trace_id() }

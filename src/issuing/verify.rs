@@ -35,7 +35,7 @@ impl Authorizer {
         project: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Verdict, Error> {
-        let (keyring, rules) = (self.keyring.now(), self.rules.now());
+        let (keyring, rules) = (self.keyring.load(), self.rules.load());
         let verifiable = rules.may_verify(principal.as_str());
         let meant = match project {
             "" if verifiable.is_empty() => return Err(Denial::PolicyDenied(MissingRight::Rpc).into()),

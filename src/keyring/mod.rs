@@ -1,16 +1,16 @@
 //! Projects and their access keys. Keys come from files only.
 
 mod file;
-mod live;
 mod load;
 mod project;
+mod reload;
 mod settings;
 mod trial;
 
 pub use self::{
     file::{KeyFileError, SHORTEST_SECRET, Strictness, read_key_file},
-    live::LiveKeyring,
     project::{Keyring, Project},
+    reload::KeyFiles,
     settings::{KeySettings, KeyState, ProjectSettings, default_project},
     trial::{Probe, Trial},
 };

@@ -1,13 +1,19 @@
-//! The policy as a service holds it: a file's grants, or one for everyone.
+//! The policy as a service holds it: a file's grants, or one for everyone. The grant that allows a call
+//! is charged for it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
     file::Example,
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, Requirements},
     index::{Index, Lists},
+    quota::{QuotaExceeded, WatchSlot},
 };
-use crate::{methods::Rpc, region::Region, token::Lifetime};
+use crate::{
+    methods::{Cost, Rpc},
+    region::Region,
+    token::Lifetime,
+};
 
 /// Who may do what. It never changes: a new file makes a new one.
 #[derive(Debug)]
@@ -158,4 +164,41 @@ impl Verifiable<'_> {
         let request = AccessRequest { rpc: Rpc::VerifyToken, project, region: None, mint: None };
         self.rules.decide(self.principal, &request).is_ok()
     }
+}
+
+impl Grant {
+    /// Counts a call against this grant's quota, all of it or nothing. The slot is to be kept for as
+    /// long as the call watches.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`], and then nothing is counted.
+    pub fn charge(&self, principal: &str, cost: Cost, now: Instant) -> Result<WatchSlot, QuotaExceeded> {
+        match &self.meter {
+            Some(meter) => meter.charge(principal, cost, now),
+            None => Ok(WatchSlot::UNLIMITED),
+        }
+    }
+}
+
+/// Counts a batch: for each token the grant that allowed it, in any order. All of it or nothing.
+///
+/// # Errors
+/// [`QuotaExceeded`], of the first grant in file order whose quota is too small.
+pub fn charge_batch(principal: &str, grants: &[&Grant], now: Instant) -> Result<(), QuotaExceeded> {
+    let mut grants = grants.to_vec();
+    grants.sort_unstable_by_key(|grant| grant.line);
+    let mut charged: Vec<(&Grant, u32)> = Vec::new();
+    for same in grants.chunk_by(|a, b| std::ptr::eq(*a, *b)) {
+        let tokens = u32::try_from(same.len()).unwrap_or(u32::MAX);
+        if let Err(exceeded) = same[0].charge(principal, Cost { tokens, ..Cost::default() }, now) {
+            for (grant, tokens) in charged {
+                if let Some(meter) = &grant.meter {
+                    meter.refund(principal, tokens);
+                }
+            }
+            return Err(exceeded);
+        }
+        charged.push((same[0], tokens));
+    }
+    Ok(())
 }

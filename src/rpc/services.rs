@@ -131,6 +131,7 @@ impl Services {
 }
 
 /// For requests that say nothing else.
+#[expect(clippy::unnecessary_wraps, reason = "other requests can have violations")]
 pub(super) fn nothing_more<M>(_: &M, _: &mut Violations) -> Option<()> {
     Some(())
 }

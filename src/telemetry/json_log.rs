@@ -19,7 +19,7 @@ use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 use super::stderr::Stderr;
 use crate::{
     clock::{Clock, SystemClock},
-    json_text::push_ascii,
+    json_line::push_ascii,
 };
 
 /// The longest line, in bytes: container runtimes cut what is longer.

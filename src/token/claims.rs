@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::{clock::UnixMillis, uuid4::Uuid4};
+use crate::{clock::UnixMillis, hex::Uuid4};
 
 /// What a token's holder may do. Stronger roles order before weaker ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,7 @@
-//! HMAC-SHA256 under a key that is not kept.
+//! HMAC-SHA256 under a key that is not kept, the fingerprints made by it, and what is wiped after each use: nothing else wipes where
+//! a value was on the stack before it was moved.
+
+use std::{fmt, hint::black_box};
 
 use hmac::{
     KeyInit,
@@ -9,13 +12,17 @@ use hmac::{
     },
 };
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
-use super::wipe::wiping_stack;
+use crate::hex;
 
 type Core = HmacCore<Sha256>;
 
 /// The block of SHA-256, in bytes.
 const BLOCK: usize = 64;
+
+/// How much of the stack is wiped, in bytes: more than anything that handles keys takes.
+const DEPTH: usize = 8 * 1024;
 
 /// The state of an HMAC that has taken in its key and nothing else. It is computed once, is as secret
 /// as the key, and is wiped on drop.
@@ -59,4 +66,73 @@ impl MacKey {
             CtOutput::new(tag)
         })
     }
+}
+
+/// Makes fingerprints under one salt. Without the salt a fingerprint cannot be matched to a token.
+#[derive(Clone)]
+pub struct Fingerprinter(MacKey);
+
+/// The first 16 bytes of HMAC-SHA256(salt, token), shown as 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprinter {
+    /// Takes a salt of any length: random, and the same everywhere that fingerprints are compared.
+    #[must_use]
+    pub fn new(salt: &[u8]) -> Self {
+        Self(MacKey::new(salt))
+    }
+
+    /// The fingerprint of a token.
+    #[must_use]
+    pub fn of(&self, token: &str) -> Fingerprint {
+        let mut first = [0; 16];
+        first.copy_from_slice(&self.0.of(token.as_bytes())[..16]);
+        Fingerprint(first)
+    }
+}
+
+impl fmt::Debug for Fingerprinter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprinter(***)")
+    }
+}
+
+/// A precision gives the first digits alone.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&hex::encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+/// Does something with a secret, and wipes the stack beneath it.
+///
+/// This is best effort, as all wiping in a language that moves values: a compiler may keep copies
+/// elsewhere. The result of `work` should hold its secrets on the heap only.
+#[inline(never)]
+pub(crate) fn wiping_stack<T>(work: impl FnOnce() -> T) -> T {
+    let result = apart(work);
+    wipe();
+    result
+}
+
+/// In a frame of its own, which [`wipe`]'s frame overwrites.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn wipe() {
+    // Words are wiped eight times as fast as bytes.
+    let mut stack = [u64::MAX; DEPTH / 8];
+    black_box(&mut stack);
+    stack.zeroize();
+    black_box(&mut stack);
 }

@@ -21,17 +21,15 @@
 
 mod claims;
 mod encoding;
-mod fingerprint;
 mod key;
 mod mac;
 mod permission;
 mod verify;
-mod wipe;
 
 pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, UnknownName, Uuid};
-pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use key::{InvalidKey, SigningKey, TokenValue};
+#[cfg(feature = "server")]
+pub(crate) use mac::wiping_stack;
+pub use mac::{Fingerprint, Fingerprinter};
 pub use permission::{Permission, Verdict};
 pub use verify::{Presented, TokenError, Wanted, verify};
-#[cfg(feature = "server")]
-pub(crate) use wipe::wiping_stack;

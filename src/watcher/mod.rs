@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -16,7 +17,7 @@ use self::poller::Poller;
 pub use self::poller::{Subscription, WatchError};
 use crate::{
     entropy::Entropy,
-    keyring::LiveKeyring,
+    keyring::Keyring,
     region::Region,
     whiteboard::{Access, Conversion, Error, PathUuid, Whiteboard},
 };
@@ -42,7 +43,7 @@ impl Default for Settings {
 /// All pollers.
 pub struct Watcher {
     whiteboard: Whiteboard,
-    keyring: Arc<LiveKeyring>,
+    keyring: Arc<ArcSwap<Keyring>>,
     entropy: Arc<dyn Entropy>,
     settings: Settings,
     tasks: TaskTracker,
@@ -64,7 +65,7 @@ impl Watcher {
     /// `tasks`: owns the pollers, which end when `stopping` is cancelled.
     pub fn new(
         whiteboard: Whiteboard,
-        keyring: Arc<LiveKeyring>,
+        keyring: Arc<ArcSwap<Keyring>>,
         entropy: Arc<dyn Entropy>,
         settings: Settings,
         tasks: TaskTracker,
@@ -129,7 +130,7 @@ impl Watcher {
 
     /// Reads with the current key: a poller does not keep one that was replaced.
     async fn read(&self, key: &PollerKey) -> Result<Conversion, WatchError> {
-        let keyring = self.keyring.now();
+        let keyring = self.keyring.load();
         let signer = keyring.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
         let signer = signer.cloned().ok_or(WatchError::KeyReplaced)?;
         drop(keyring);

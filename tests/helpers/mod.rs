@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use inkpass::{
     assembly::{Components, Environment},
     audit::{self, Audit},
@@ -25,7 +26,7 @@ use inkpass::{
     emulator::{self, Emulator},
     entropy::CountingEntropy,
     keyring::{KeyState, Keyring, Project},
-    policy::{Everyone, LiveRules, Rules},
+    policy::{Everyone, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
     reload::Reload,
@@ -157,7 +158,7 @@ impl Setup {
         files.extend(tls.iter().map(|tls| tls.clone() as Arc<dyn Reload>));
         files.extend(callers.iter().flat_map(|callers| callers.reloads()));
         let components = Components {
-            rules: Arc::new(LiveRules::new(self.rules)),
+            rules: Arc::new(ArcSwap::from_pointee(self.rules)),
             tls,
             callers,
             audit: audit.map(Arc::new),

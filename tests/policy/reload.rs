@@ -3,9 +3,10 @@
 
 use std::{fs, time::Instant};
 
+use arc_swap::ArcSwap;
 use inkpass::{
     methods::{Cost, Rpc},
-    policy::{AccessRequest, Denial, LiveRules, MissingRight, Rules},
+    policy::{AccessRequest, Denial, MissingRight, Rules, replace},
 };
 
 use super::CLASSROOM;
@@ -15,7 +16,7 @@ const API: &str = "k8s:classroom/api";
 
 struct Files {
     directory: Place,
-    live: LiveRules,
+    rules: ArcSwap<Rules>,
 }
 
 impl Files {
@@ -23,19 +24,19 @@ impl Files {
         let directory = Place::new();
         fs::write(directory.path().join("policy.toml"), CLASSROOM).unwrap();
         let rules = Rules::load(&directory.path().join("policy.toml"), None, None).unwrap();
-        Self { directory, live: LiveRules::new(rules) }
+        Self { directory, rules: ArcSwap::from_pointee(rules) }
     }
 
     fn reload(&self, content: &[u8]) -> Result<(), Vec<String>> {
         let path = self.directory.path().join("policy.toml");
         fs::write(&path, content).unwrap();
-        let reloaded = self.live.reload(&path, None);
+        let reloaded = replace(&self.rules, &path, None);
         reloaded.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
     }
 
     /// Mints for as long as the quota lasts, at one moment.
     fn mint(&self, now: Instant, tokens: u32) -> bool {
-        let rules = self.live.now();
+        let rules = self.rules.load();
         rules.grants()[0].charge(API, Cost { tokens, ..Cost::default() }, now).is_ok()
     }
 }
@@ -56,20 +57,20 @@ fn a_file_that_is_wrong_replaces_nothing() {
         let mistakes = files.reload(content).unwrap_err();
         assert!(!mistakes.is_empty(), "{what}");
         let ask = AccessRequest { rpc: Rpc::VerifyToken, project: "default", region: None, mint: None };
-        let denial = files.live.now().decide(API, &ask).unwrap_err();
+        let denial = files.rules.load().decide(API, &ask).unwrap_err();
         assert_eq!(denial, Denial::PolicyDenied(MissingRight::Rpc), "the last good one holds: {what}");
     }
     let path = files.directory.path().join("policy.toml");
     fs::remove_file(&path).unwrap();
-    let mistakes = files.live.reload(&path, None).unwrap_err();
+    let mistakes = replace(&files.rules, &path, None).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     assert!(mistakes[0].to_string().contains("policy.toml: cannot be read: "), "{mistakes:?}");
-    let mistakes = files.live.reload(files.directory.path(), None).unwrap_err();
+    let mistakes = replace(&files.rules, files.directory.path(), None).unwrap_err();
     assert!(mistakes[0].to_string().ends_with(": is not a file"), "{mistakes:?}");
-    assert_eq!(files.live.now().grants()[0].name(), "classroom");
+    assert_eq!(files.rules.load().grants()[0].name(), "classroom");
 
     files.reload(CLASSROOM.replace("\"classroom\"", "\"seminar\"").as_bytes()).unwrap();
-    assert_eq!(files.live.now().grants()[0].name(), "seminar");
+    assert_eq!(files.rules.load().grants()[0].name(), "seminar");
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_reload_keeps_what_was_used_of_a_quota_that_stays_as_it_was() {
 fn a_watch_that_outlives_a_reload_still_counts() {
     let (files, now) = (Files::new(), Instant::now());
     let watch = |files: &Files| {
-        files.live.now().grants()[0].charge(API, Cost { watch: true, ..Cost::default() }, now)
+        files.rules.load().grants()[0].charge(API, Cost { watch: true, ..Cost::default() }, now)
     };
     let places: Vec<_> = (0..10).map(|_| watch(&files).unwrap()).collect();
     files.reload(CLASSROOM.replace("\"eu\"", "\"sg\"").as_bytes()).unwrap();
@@ -113,7 +114,7 @@ fn decisions_under_reloads_are_never_without_rules() {
                     region: None,
                     mint: super::mint(inkpass::token::Kind::Room, inkpass::token::Role::Writer, None),
                 };
-                assert!(files.live.now().decide(API, &ask).is_ok());
+                assert!(files.rules.load().decide(API, &ask).is_ok());
                 decided += 1;
             }
         });

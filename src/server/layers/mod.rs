@@ -1,11 +1,8 @@
 //! The layers around every call: one type each, in the one order that [`Layers::call`] lists.
 
-mod authenticate;
-mod deadline;
-mod grpc_only;
+mod checks;
 mod next;
 mod observe;
-mod request_id;
 
 use std::{
     convert::Infallible,
@@ -21,8 +18,9 @@ use tonic::body::Body;
 use tower::{Layer, Service};
 
 use self::{
-    authenticate::Authenticate, deadline::EnforceDeadline, grpc_only::GrpcOnly, next::Next, observe::Observe,
-    request_id::AssignRequestId,
+    checks::{Authenticate, EnforceDeadline, GrpcOnly},
+    next::Next,
+    observe::{AssignRequestId, Observe},
 };
 use crate::{caller::Callers, entropy::Entropy, telemetry::Metrics};
 

@@ -1,4 +1,4 @@
-//! Observes each call: its span, its code and its duration.
+//! The layers that observe each call: its id, its span, its code and its duration.
 //!
 //! A call ends when its response's last byte is handed over; one that is dropped before that was
 //! cancelled. Names follow OpenTelemetry's conventions for RPC.
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use opentelemetry::{
     propagation::{Extractor, TextMapPropagator},
@@ -22,8 +22,46 @@ use tonic::{Code, Status, body::Body};
 use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{next::Next, request_id::RequestId};
-use crate::{server::Peer, telemetry::Metrics};
+use super::next::Next;
+use crate::{entropy::Entropy, hex::Uuid4, server::Peer, telemetry::Metrics};
+
+/// The call's id in its response, the log and the audit trail.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The call's id; an extension of the request.
+#[derive(Clone)]
+pub(super) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// Gives the call an id, and puts it into the response.
+pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
+
+impl AssignRequestId {
+    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
+        let id = self.id(request.headers());
+        request.extensions_mut().insert(RequestId(id.clone()));
+        let mut response = next.run(request).await;
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
+    /// The caller's own id, if it is safe to log, or a new one.
+    fn id(&self, headers: &HeaderMap) -> HeaderValue {
+        let fits = |id: &&HeaderValue| {
+            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+            (1..=64).contains(&id.len()) && id.as_bytes().iter().all(allowed)
+        };
+        headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
+            let id = Uuid4::random(self.0.bytes());
+            HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
+        })
+    }
+}
 
 /// Observes calls.
 pub(super) struct Observe(pub(super) Arc<Metrics>);
@@ -144,7 +182,7 @@ impl Extractor for Headers<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(http::HeaderName::as_str).collect()
+        self.0.keys().map(HeaderName::as_str).collect()
     }
 }
 

@@ -1,8 +1,8 @@
-//! The current keyring, and how changed key files replace it: a bad file never replaces a good key.
+//! How changed key files replace the keyring: a bad file never replaces a good key.
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use tonic::async_trait;
@@ -15,45 +15,30 @@ use super::{
 };
 use crate::{
     reload::{Content, Reload, on_a_thread},
-    token::{SigningKey, wiping_stack},
+    token::SigningKey,
 };
 
 /// The timeout of a trial.
 const LONGEST_TRIAL: Duration = Duration::from_secs(5);
 
-/// A keyring that is replaced while it is in use. Reading it takes no lock.
-pub struct LiveKeyring {
-    current: ArcSwap<Keyring>,
-    settings: Arc<[ProjectSettings]>,
-    probe: Option<Arc<dyn Probe>>,
+/// The key files of all projects, which are read again when one changes.
+pub struct KeyFiles {
+    /// The keyring that they replace. Reading it takes no lock.
+    pub keyring: Arc<ArcSwap<Keyring>>,
+    /// The projects, with their files.
+    pub settings: Arc<[ProjectSettings]>,
+    /// Tries new signing keys; `None`: they are used untried.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
-impl LiveKeyring {
-    /// A keyring that never changes.
-    #[must_use]
-    pub fn fixed(keyring: Keyring) -> Self {
-        Self { current: ArcSwap::from_pointee(keyring), settings: Arc::default(), probe: None }
-    }
-
-    /// The same keyring, which was loaded from the files of `settings`, and changes with them.
-    #[must_use]
-    pub fn reloading(&self, settings: Vec<ProjectSettings>, probe: Option<Arc<dyn Probe>>) -> Self {
-        Self { current: ArcSwap::new(self.current.load_full()), settings: settings.into(), probe }
-    }
-
-    /// The current keyring. A call clones the keys that it needs.
-    #[must_use]
-    pub fn now(&self) -> Guard<Arc<Keyring>> {
-        self.current.load()
-    }
-
+impl KeyFiles {
     /// Tries all signing keys, if new keys are tried: at the start every key is new. A server starts
     /// without its upstream, so a key whose trial has no answer is used.
     ///
     /// # Errors
     /// Each active key that is rejected. A retiring key that is rejected is logged.
     pub async fn try_at_start(&self) -> Result<(), Vec<String>> {
-        let now = self.current.load_full();
+        let now = self.keyring.load_full();
         let trials = now.projects().flat_map(|project| {
             signing(project)
                 .map(move |(path, state, key)| async move { (path, state, self.trial(project, key).await) })
@@ -95,7 +80,7 @@ impl LiveKeyring {
 }
 
 #[async_trait]
-impl Reload for LiveKeyring {
+impl Reload for KeyFiles {
     fn name(&self) -> &'static str {
         "keys"
     }
@@ -106,7 +91,7 @@ impl Reload for LiveKeyring {
 
     /// Each project by itself: one with a mistake keeps its keys, and does not affect the others.
     async fn reload(&self) -> Result<(), Vec<String>> {
-        let before = self.current.load_full();
+        let before = self.keyring.load_full();
         let (settings, old, tries) = (self.settings.clone(), before.clone(), self.probe.is_some());
         let (new, mut mistakes) = on_a_thread(move || candidates(&settings, &old, tries)).await?;
         let trials = new.into_iter().map(async |project| {
@@ -130,7 +115,7 @@ impl Reload for LiveKeyring {
             }
             new.or_else(|| old.cloned())
         });
-        self.current.store(Arc::new(Keyring::of(projects.collect(), before.default.clone())));
+        self.keyring.store(Arc::new(Keyring::of(projects.collect(), before.default.clone())));
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }
@@ -150,7 +135,7 @@ fn candidates(
     for project in loaded {
         let known = mistakes.len();
         for (path, state, key) in project.iter().flat_map(with_paths) {
-            let what = wiping_stack(|| objection(before, state, key, tries));
+            let what = objection(before, state, key, tries);
             mistakes.extend(what.map(|what| format!("{path}: {what}")));
         }
         new.push(project.filter(|_| mistakes.len() == known).map(Arc::new));
@@ -172,8 +157,7 @@ fn withdraw_clashing(
             Some(new) => Some((&**new, true)),
             None => Some((&**before.project(&settings.name)?, false)),
         });
-        let chosen: Vec<_> = chosen.collect();
-        let clashes = wiping_stack(|| clashes(&chosen));
+        let clashes = clashes(&chosen.collect::<Vec<_>>());
         if clashes.is_empty() {
             return (new, mistakes);
         }
