@@ -10,7 +10,7 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum ApiKeyCommand {
-    /// Create an API key; prints it this once, and its lines for identity.api_keys_file
+    /// Create an API key; prints it this once, and its lines for the file of API keys
     New(NewApiKeyArgs),
 }
 

@@ -22,7 +22,7 @@ pub(super) struct ServerArgs {
     /// The server's URL
     #[arg(long, env = "INKPASS_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     server: String,
-    /// The CAs that verify an https:// server, PEM [default: the system's]
+    /// The CAs that verify an https:// server, PEM; by default the system's
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<PathBuf>,
     /// Your certificate, PEM
@@ -107,13 +107,13 @@ impl ConfigArgs {
 /// Where an existing room or conversion is.
 #[derive(Args)]
 pub(super) struct TargetArgs {
-    /// The data center [default: the project's]
+    /// The data center; by default the project's
     #[arg(long, value_parser = region())]
     region: Option<Region>,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
-    /// The access key that created it [default: the active one]
+    /// The access key that created it; by default the active one
     #[arg(long, default_value = "")]
     access_key: String,
 }

@@ -45,7 +45,7 @@ pub(super) struct StartConversionArgs {
     /// What to convert it to
     #[arg(long, value_enum)]
     format: FormatArg,
-    /// The data center [default: the project's]
+    /// The data center; by default the project's
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// Create previews of the pages (dynamic)
@@ -72,7 +72,7 @@ pub(super) struct StartConversionArgs {
     /// The idempotency key, a UUID: a repeat within ten minutes gives the same conversion
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -119,10 +119,10 @@ pub(super) enum QueueEnd {
 
 #[derive(Args)]
 pub(super) struct ListConversionsArgs {
-    /// The data center [default: the project's]
+    /// The data center; by default the project's
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]

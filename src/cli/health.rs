@@ -13,7 +13,7 @@ use super::{
 
 #[derive(Args)]
 pub(super) struct HealthCommand {
-    /// The full name of a service [default: the whole server]
+    /// The full name of a service; by default the whole server
     #[arg(long, default_value = "")]
     service: String,
     #[command(flatten)]

@@ -34,10 +34,10 @@ pub(super) struct Explain {
     /// The RPC, such as inkpass.v1.TokenService/IssueToken
     #[arg(long)]
     rpc: Rpc,
-    /// The project [default: the settings']
+    /// The project; by default the settings'
     #[arg(long)]
     project: Option<String>,
-    /// The call's data center [default: the project's, with --config]
+    /// The call's data center; by default the project's, with --config
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// The kind of the token to be minted
@@ -46,7 +46,7 @@ pub(super) struct Explain {
     /// The token's role
     #[arg(long, value_parser = args::role())]
     role: Option<Role>,
-    /// The token's lifetime, such as 10m [default: the grant's]
+    /// The token's lifetime, such as 10m; by default the grant's
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     ttl: Option<Duration>,
     /// The token never expires

@@ -27,7 +27,7 @@ pub(super) enum RoomCommand {
 
 #[derive(Args)]
 pub(super) struct CreateRoomArgs {
-    /// The data center [default: the project's]
+    /// The data center; by default the project's
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// How many writers and admins may be in the room at once; 0 is no limit
@@ -36,7 +36,7 @@ pub(super) struct CreateRoomArgs {
     /// The idempotency key, a UUID: a repeat within ten minutes gives the same room
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]
@@ -57,16 +57,16 @@ pub(super) struct RoomArgs {
 
 #[derive(Args)]
 pub(super) struct ListRoomsArgs {
-    /// The data center [default: the project's]
+    /// The data center; by default the project's
     #[arg(long, value_parser = args::region())]
     region: Option<Region>,
     /// The number of rooms a page, 1 to 1000
     #[arg(long, default_value_t = 100, allow_negative_numbers = true)]
     page_size: i32,
-    /// The `next_page_token` of the previous page [default: the first page]
+    /// The `next_page_token` of the previous page; by default the first page
     #[arg(long, default_value = "")]
     page_token: String,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
     #[command(flatten)]

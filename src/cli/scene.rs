@@ -27,7 +27,7 @@ pub(super) enum SceneCommand {
 pub(super) struct ListScenesArgs {
     /// The room's uuid
     room: String,
-    /// The directory [default: the room's current one]
+    /// The directory; by default the room's current one
     #[arg(long, default_value = "")]
     dir: String,
     #[command(flatten)]
@@ -77,7 +77,7 @@ pub(super) struct SwitchSceneArgs {
 pub(super) struct CaptureScenesArgs {
     /// The room's uuid
     room: String,
-    /// The scene's path [default: /init]
+    /// The scene's path; by default /init
     #[arg(long, default_value = "")]
     path: String,
     /// A directory: capture every scene in it

@@ -52,16 +52,16 @@ pub(super) struct IssueTokenArgs {
     /// The room or conversion
     #[arg(long, required_if_eq_any([("kind", "room"), ("kind", "task")]), default_value = "")]
     uuid: String,
-    /// The token's lifetime, such as 10m [default: the policy's]
+    /// The token's lifetime, such as 10m; by default the policy's
     #[arg(long, value_parser = humantime::parse_duration, value_name = "DURATION")]
     ttl: Option<Duration>,
     /// The token never expires
     #[arg(long, conflicts_with = "ttl")]
     permanent: bool,
-    /// The project [default: the server's]
+    /// The project; by default the server's
     #[arg(long, default_value = "")]
     project: String,
-    /// The access key that created the room or conversion [default: the active one]
+    /// The access key that created the room or conversion; by default the active one
     #[arg(long, default_value = "")]
     access_key: String,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) struct IssueTokenArgs {
 pub(super) struct VerifyArgs {
     /// The token, or - to read it from standard input
     token: String,
-    /// The project that must have signed it [default: any]
+    /// The project that must have signed it; by default any
     #[arg(long, default_value = "")]
     project: String,
     /// A permission that it must have, such as get-room
@@ -83,10 +83,10 @@ pub(super) struct VerifyArgs {
     /// A role that it must be able to mint
     #[arg(long, value_parser = args::role(), requires = "permission")]
     mint_role: Option<Role>,
-    /// A room that it must be valid for [default: its own]
+    /// A room that it must be valid for; by default its own
     #[arg(long, default_value = "", value_name = "UUID")]
     room: String,
-    /// A conversion that it must be valid for [default: its own]
+    /// A conversion that it must be valid for; by default its own
     #[arg(long, default_value = "", value_name = "UUID")]
     task: String,
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub(super) struct BatchArgs {
 pub(super) struct FingerprintArgs {
     /// The token, or - to read it from standard input
     token: String,
-    /// The file with the salt: audit.salt_file of the settings
+    /// The salt file that the settings name
     #[arg(long, value_name = "FILE")]
     salt_file: PathBuf,
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     reload::{Content, Reload, on_a_thread},
-    token::SigningKey,
+    token::{SigningKey, wiping_stack},
 };
 
 /// The timeout of a trial.
@@ -113,12 +113,12 @@ impl Reload for LiveKeyring {
         let before = self.current.load_full();
         let (settings, old, tries) = (self.settings.clone(), before.clone(), self.probe.is_some());
         let (new, mut mistakes) = on_a_thread(move || candidates(&settings, &old, tries)).await?;
-        let tried = new.into_iter().map(async |project| {
+        let trials = new.into_iter().map(async |project| {
             let Some(project) = project else { return (None, Vec::new()) };
             let failed = self.failed_trials(&before, &project).await;
             (Some(project).filter(|_| failed.is_empty()), failed)
         });
-        let (new, failed): (Vec<_>, Vec<_>) = join_all(tried).await.into_iter().unzip();
+        let (new, failed): (Vec<_>, Vec<_>) = join_all(trials).await.into_iter().unzip();
         mistakes.extend(failed.into_iter().flatten());
         let (settings, old) = (self.settings.clone(), before.clone());
         // A project that failed its trial keeps its old keys, which may clash with new ones.
@@ -153,7 +153,7 @@ fn candidates(
     for project in loaded {
         let known = mistakes.len();
         for (path, state, key) in project.iter().flat_map(with_paths) {
-            let what = objection(before, state, key, tries);
+            let what = wiping_stack(|| objection(before, state, key, tries));
             mistakes.extend(what.map(|what| format!("{path}: {what}")));
         }
         new.push(project.filter(|_| mistakes.len() == known).map(Arc::new));
@@ -175,7 +175,8 @@ fn withdraw_clashing(
             Some(new) => Some((&**new, true)),
             None => Some((&**before.project(&settings.name)?, false)),
         });
-        let clashes = clashes(&chosen.collect::<Vec<_>>());
+        let chosen: Vec<_> = chosen.collect();
+        let clashes = wiping_stack(|| clashes(&chosen));
         if clashes.is_empty() {
             return (new, mistakes);
         }
@@ -192,8 +193,10 @@ fn files(settings: &[ProjectSettings]) -> Vec<PathBuf> {
     keys.flat_map(|key| [key.access_key_file.clone(), key.secret_key_file.clone()]).collect()
 }
 
+type Loaded = (Vec<Option<Project>>, Vec<String>);
+
 /// Loads every project from one version of its files; `None` stands for one with a mistake.
-fn load(settings: &[ProjectSettings]) -> Result<(Vec<Option<Project>>, Vec<String>), Vec<String>> {
+fn load(settings: &[ProjectSettings]) -> Result<Loaded, Vec<String>> {
     let content = Content::of(&files(settings));
     let mistakes = RefCell::new(Vec::new());
     let projects = load_projects(settings, |path, what| {

@@ -11,7 +11,6 @@ use super::{Request, Response};
 pub(super) struct GrpcOnly;
 
 impl GrpcOnly {
-    #[expect(clippy::unused_self, reason = "a layer is a type")]
     pub(super) async fn call<F>(&self, request: Request, next: impl FnOnce(Request) -> F + Send) -> Response
     where
         F: Future<Output = Response> + Send,
