@@ -11,6 +11,7 @@
 
 pub mod clock;
 pub mod hex;
+mod names;
 pub mod region;
 pub mod token;
 

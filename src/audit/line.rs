@@ -3,6 +3,7 @@
 use crate::{
     clock::UnixMillis,
     json_line::{JsonLine, render},
+    names::names,
     region::Region,
     token::{Fingerprint, Kind, Lifetime, Role},
 };
@@ -85,23 +86,8 @@ pub(super) enum Mark {
     Again,
 }
 
-impl Decision {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Deny => "deny",
-        }
-    }
-}
-
-impl Phase {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Decision => "decision",
-            Self::Outcome => "outcome",
-        }
-    }
-}
+names! { pub Decision { Allow = "allow", Deny = "deny" } }
+names! { pub Phase { Decision = "decision", Outcome = "outcome" } }
 
 impl<'a> Line<'a> {
     /// A line without its other fields.

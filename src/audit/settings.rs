@@ -10,6 +10,7 @@ use std::{
 use crate::{
     entropy::Entropy,
     keyring::{KeyFileError, Strictness, read_key_file},
+    names::names,
     token::Fingerprinter,
 };
 
@@ -61,17 +62,7 @@ pub enum OnFailure {
     Allow,
 }
 
-impl FromStr for OnFailure {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "deny" => Ok(Self::Deny),
-            "allow" => Ok(Self::Allow),
-            _ => Err(()),
-        }
-    }
-}
+names! { pub OnFailure { Deny = "deny", Allow = "allow" } }
 
 /// A fingerprinter with the salt of a file, which is checked like a secret key file; without one, an
 /// ephemeral one.

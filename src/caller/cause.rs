@@ -1,5 +1,7 @@
 //! Why a caller is unknown: for the operator only. The caller is told the same in every case.
 
+use crate::names::names;
+
 /// What was wrong, of a closed set: the label `cause` of `inkpass_callers_unknown_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -39,46 +41,22 @@ pub(super) enum Cause {
     TrustDomain,
 }
 
-impl Cause {
-    pub(super) const ALL: [Self; 17] = [
-        Self::NoCredential,
-        Self::SeveralCredentials,
-        Self::Malformed,
-        Self::RateLimited,
-        Self::IssuerUnknown,
-        Self::Algorithm,
-        Self::Audience,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::Subject,
-        Self::KeysUnavailable,
-        Self::KeyUnknown,
-        Self::Signature,
-        Self::ApiKeyUnknown,
-        Self::Certificate,
-        Self::CertificateName,
-        Self::TrustDomain,
-    ];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::NoCredential => "no_credential",
-            Self::SeveralCredentials => "several_credentials",
-            Self::Malformed => "malformed",
-            Self::RateLimited => "rate_limited",
-            Self::IssuerUnknown => "issuer_unknown",
-            Self::Algorithm => "algorithm",
-            Self::Audience => "audience",
-            Self::Expired => "expired",
-            Self::NotYetValid => "not_yet_valid",
-            Self::Subject => "subject",
-            Self::KeysUnavailable => "keys_unavailable",
-            Self::KeyUnknown => "key_unknown",
-            Self::Signature => "signature",
-            Self::ApiKeyUnknown => "api_key_unknown",
-            Self::Certificate => "certificate",
-            Self::CertificateName => "certificate_name",
-            Self::TrustDomain => "trust_domain",
-        }
-    }
-}
+names! { pub(super) Cause {
+    NoCredential = "no_credential",
+    SeveralCredentials = "several_credentials",
+    Malformed = "malformed",
+    RateLimited = "rate_limited",
+    IssuerUnknown = "issuer_unknown",
+    Algorithm = "algorithm",
+    Audience = "audience",
+    Expired = "expired",
+    NotYetValid = "not_yet_valid",
+    Subject = "subject",
+    KeysUnavailable = "keys_unavailable",
+    KeyUnknown = "key_unknown",
+    Signature = "signature",
+    ApiKeyUnknown = "api_key_unknown",
+    Certificate = "certificate",
+    CertificateName = "certificate_name",
+    TrustDomain = "trust_domain",
+} }

@@ -147,7 +147,7 @@ impl Callers {
         };
         self.unauthenticated.count(cause);
         if cause != Cause::RateLimited {
-            tracing::debug!(cause = cause.name(), "a caller is unknown");
+            tracing::debug!(cause = cause.as_str(), "a caller is unknown");
         }
         Unknown
     }

@@ -23,7 +23,7 @@ pub(super) struct Unauthenticated {
 
 impl Unauthenticated {
     pub(super) fn new(clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let counters = Cause::ALL.map(|cause| metrics.callers_unknown(cause.name()));
+        let counters = Cause::ALL.map(|cause| metrics.callers_unknown(cause.as_str()));
         Self { bucket: TokenBucket::default(), clock, counters }
     }
 

@@ -6,6 +6,8 @@ use clap::{
     Args,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use prost::{Message, Name};
+use tonic::{Response, Status};
 
 use super::{Failure, output::PrintFormat};
 use crate::{
@@ -64,6 +66,15 @@ impl ServerArgs {
                 self.server
             )),
         })
+    }
+
+    /// Makes a call, and prints its response.
+    pub(super) async fn print<T: Message + Name>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
+    ) -> Result<(), Failure> {
+        let response = call(self.connect().await?).await?;
+        self.output.get().print(response.get_ref())
     }
 }
 

@@ -156,8 +156,7 @@ impl StartConversionArgs {
             token_grant: self.grant.to_proto()?,
             request_id: self.request_id,
         };
-        let answer = self.server.connect().await?.conversions().start_conversion(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.conversions().start_conversion(request).await).await
     }
 
     /// A flag of the other format is an error, and not ignored.
@@ -210,8 +209,7 @@ impl ConversionArgs {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
         let request = GetConversionRequest { project, access_key, region, uuid };
-        let answer = server.connect().await?.conversions().get_conversion(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.conversions().get_conversion(request).await).await
     }
 
     async fn watch(self) -> Result<(), Failure> {
@@ -225,8 +223,7 @@ impl ConversionArgs {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
         let request = CancelConversionRequest { project, access_key, region, uuid };
-        let answer = server.connect().await?.conversions().cancel_conversion(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.conversions().cancel_conversion(request).await).await
     }
 
     async fn prioritize(self, end: QueueEnd) -> Result<(), Failure> {
@@ -237,8 +234,7 @@ impl ConversionArgs {
             QueueEnd::Lowest => Priority::Lowest.into(),
         };
         let request = PrioritizeConversionRequest { project, access_key, region, uuid, priority };
-        let answer = server.connect().await?.conversions().prioritize_conversion(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.conversions().prioritize_conversion(request).await).await
     }
 }
 
@@ -246,7 +242,6 @@ impl ListConversionsArgs {
     async fn run(self) -> Result<(), Failure> {
         let request =
             ListPendingConversionsRequest { project: self.project, region: region_number(self.region) };
-        let answer = self.server.connect().await?.conversions().list_pending_conversions(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.conversions().list_pending_conversions(request).await).await
     }
 }

@@ -94,8 +94,7 @@ impl CreateRoomArgs {
             token_grant: self.grant.to_proto()?,
             request_id: self.request_id,
         };
-        let answer = self.server.connect().await?.rooms().create_room(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.rooms().create_room(request).await).await
     }
 }
 
@@ -104,24 +103,21 @@ impl RoomArgs {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
         let request = GetRoomRequest { project, access_key, region, uuid };
-        let answer = server.connect().await?.rooms().get_room(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.rooms().get_room(request).await).await
     }
 
     async fn disable(self) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
         let request = DisableRoomRequest { project, access_key, region, uuid };
-        let answer = server.connect().await?.rooms().disable_room(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.rooms().disable_room(request).await).await
     }
 
     async fn enable(self) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
         let request = EnableRoomRequest { project, access_key, region, uuid };
-        let answer = server.connect().await?.rooms().enable_room(request).await?;
-        server.output.get().print(answer.get_ref())
+        server.print(async |client| client.rooms().enable_room(request).await).await
     }
 }
 
@@ -133,7 +129,6 @@ impl ListRoomsArgs {
             page_size: self.page_size,
             page_token: self.page_token,
         };
-        let answer = self.server.connect().await?.rooms().list_rooms(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.rooms().list_rooms(request).await).await
     }
 }

@@ -111,8 +111,7 @@ impl ListScenesArgs {
         let (project, access_key, region) = self.target.into_parts();
         let request =
             ListScenesRequest { project, access_key, region, room_uuid: self.room, scene_dir: self.dir };
-        let answer = self.server.connect().await?.scenes().list_scenes(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.scenes().list_scenes(request).await).await
     }
 }
 
@@ -134,8 +133,7 @@ impl AddScenesArgs {
             scene_dir: self.dir,
             scenes,
         };
-        let answer = self.server.connect().await?.scenes().add_scenes(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.scenes().add_scenes(request).await).await
     }
 }
 
@@ -144,8 +142,7 @@ impl SwitchSceneArgs {
         let (project, access_key, region) = self.target.into_parts();
         let request =
             SwitchSceneRequest { project, access_key, region, room_uuid: self.room, scene_path: self.path };
-        let answer = self.server.connect().await?.scenes().switch_scene(request).await?;
-        self.server.output.get().print(answer.get_ref())
+        self.server.print(async |client| client.scenes().switch_scene(request).await).await
     }
 }
 

@@ -1,12 +1,8 @@
 //! `[projects]`.
 
-use std::{
-    fmt::{self, Display},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::path::PathBuf;
 
-use crate::region::Region;
+use crate::{names::names, region::Region};
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,18 +15,7 @@ pub enum KeyState {
     VerifyOnly,
 }
 
-impl FromStr for KeyState {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "active" => Ok(Self::Active),
-            "retiring" => Ok(Self::Retiring),
-            "verify-only" => Ok(Self::VerifyOnly),
-            _ => Err(()),
-        }
-    }
-}
+names! { pub KeyState { Active = "active", Retiring = "retiring", VerifyOnly = "verify-only" } }
 
 /// A project of the settings: `[projects.NAME]`.
 #[derive(Clone, Debug)]
@@ -63,14 +48,4 @@ pub struct KeySettings {
     pub secret_key_file: PathBuf,
     /// What the key may do.
     pub state: KeyState,
-}
-
-impl Display for KeyState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::VerifyOnly => "verify-only",
-        })
-    }
 }

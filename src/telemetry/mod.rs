@@ -11,7 +11,6 @@ use std::{
     ffi::OsString,
     fmt::Debug,
     io::{self, IsTerminal},
-    str::FromStr,
     time::Duration,
 };
 
@@ -23,6 +22,7 @@ use tracing_subscriber::{
 
 pub use self::metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics};
 use self::stderr::Stderr;
+use crate::names::names;
 
 /// How long the last spans may take to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,17 +36,7 @@ pub enum LogFormat {
     Text,
 }
 
-impl FromStr for LogFormat {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            _ => Err(()),
-        }
-    }
-}
+names! { pub LogFormat { Json = "json", Text = "text" } }
 
 /// The lowest level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,23 +53,7 @@ pub enum LogLevel {
     Trace,
 }
 
-impl LogLevel {
-    const ALL: [(Self, &'static str); 5] = [
-        (Self::Error, "error"),
-        (Self::Warn, "warn"),
-        (Self::Info, "info"),
-        (Self::Debug, "debug"),
-        (Self::Trace, "trace"),
-    ];
-}
-
-impl FromStr for LogLevel {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|(_, name)| *name == text).map(|(level, _)| level).ok_or(())
-    }
-}
+names! { pub LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" } }
 
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
@@ -117,7 +91,7 @@ pub struct Telemetry {
 /// # Errors
 /// A sentence: the export cannot start, or the log's thread cannot.
 pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
-    let level = LogLevel::ALL[settings.log_level as usize].1;
+    let level = settings.log_level.as_str();
     // Libraries log headers and frames at debug: these may hold tokens.
     let filter = EnvFilter::new(format!("warn,inkpass={level},opentelemetry_sdk=error"));
     let stderr = Stderr::start()?;

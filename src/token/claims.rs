@@ -1,8 +1,8 @@
 //! A token's claims, as types that cannot hold invalid ones.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
-use crate::{clock::UnixMillis, hex::Uuid4};
+use crate::{clock::UnixMillis, hex::Uuid4, names::names};
 
 /// What a token's holder may do. Stronger roles order before weaker ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,20 +15,9 @@ pub enum Role {
     Reader,
 }
 
+names! { pub Role { Admin = "admin", Writer = "writer", Reader = "reader" } }
+
 impl Role {
-    /// All roles, the strongest first.
-    pub const ALL: [Self; 3] = [Self::Admin, Self::Writer, Self::Reader];
-
-    /// The name that the vendor's documents and errors use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Writer => "writer",
-            Self::Reader => "reader",
-        }
-    }
-
     /// The claim's value.
     pub(super) const fn claim(self) -> &'static str {
         match self {
@@ -43,32 +32,6 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|role| role.as_str() == name).ok_or(UnknownName)
-    }
-}
-
-/// The text names no role, or no kind of token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName;
-
-impl fmt::Display for UnknownName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is not a known name")
-    }
-}
-
-impl std::error::Error for UnknownName {}
-
 /// The three kinds of token. More powerful kinds order before weaker ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -80,10 +43,9 @@ pub enum Kind {
     Task,
 }
 
-impl Kind {
-    /// All kinds, the most powerful first.
-    pub const ALL: [Self; 3] = [Self::Sdk, Self::Room, Self::Task];
+names! { pub Kind { Sdk = "sdk", Room = "room", Task = "task" } }
 
+impl Kind {
     /// What every token of this kind begins with.
     #[must_use]
     pub const fn prefix(self) -> &'static str {
@@ -92,24 +54,6 @@ impl Kind {
             Self::Room => "NETLESSROOM_",
             Self::Task => "NETLESSTASK_",
         }
-    }
-
-    /// The name used in settings and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sdk => "sdk",
-            Self::Room => "room",
-            Self::Task => "task",
-        }
-    }
-}
-
-impl FromStr for Kind {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownName)
     }
 }
 

@@ -26,7 +26,8 @@ mod mac;
 mod permission;
 mod verify;
 
-pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, UnknownName, Uuid};
+pub use crate::names::UnknownName;
+pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, Uuid};
 pub use key::{InvalidKey, SigningKey, TokenValue};
 #[cfg(feature = "server")]
 pub(crate) use mac::wiping_stack;

@@ -1,0 +1,49 @@
+//! Closed sets of names, each written once.
+
+use std::fmt;
+
+/// Gives the variants of an enum their names: `ALL`, in the order given, `as_str`, `Display` and `FromStr`.
+macro_rules! names {
+    ($vis:vis $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// All of them, in order.
+            $vis const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+
+            /// The name, as settings, the command line, logs and metrics write it.
+            #[must_use]
+            $vis const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::names::UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                Self::ALL.into_iter().find(|one| one.as_str() == name).ok_or($crate::names::UnknownName)
+            }
+        }
+    };
+}
+
+pub(crate) use names;
+
+/// The text is none of the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownName;
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is not a known name")
+    }
+}
+
+impl std::error::Error for UnknownName {}
