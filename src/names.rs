@@ -28,7 +28,8 @@ macro_rules! names {
             type Err = $crate::names::UnknownName;
 
             fn from_str(name: &str) -> Result<Self, Self::Err> {
-                Self::ALL.into_iter().find(|one| one.as_str() == name).ok_or($crate::names::UnknownName)
+                const UNKNOWN: $crate::names::UnknownName = $crate::names::UnknownName(&[$($name),+]);
+                Self::ALL.into_iter().find(|one| one.as_str() == name).ok_or(UNKNOWN)
             }
         }
     };
@@ -36,13 +37,13 @@ macro_rules! names {
 
 pub(crate) use names;
 
-/// The text is none of the names.
+/// The text is none of these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName;
+pub struct UnknownName(pub(crate) &'static [&'static str]);
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("is not a known name")
+        write!(f, "must be one of {}", self.0.join(", "))
     }
 }
 

@@ -1,15 +1,23 @@
 //! API keys, for small installations: a file of principals and of their keys' SHA-256 digests.
 //!
+//! ```toml
+//! [[api_keys]]
+//! principal = "key:billing"
+//! sha256 = "…64 hexadecimal digits…"
+//! ```
+//!
+//! A principal may have several keys, so that one can be replaced without a gap.
+//!
 //! A key is 32 random bytes, so a fast digest is enough: there is nothing to guess it from. A
 //! presented key is digested before anything is compared. So the duration of a look-up tells of
 //! digests at most, which nobody can choose or turn into a key; and two digests are compared in
 //! constant time anyway.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     hash::{Hash, Hasher},
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
 };
@@ -21,11 +29,11 @@ use subtle::ConstantTimeEq;
 use tonic::async_trait;
 use zeroize::Zeroizing;
 
-use super::{Principal, api_key_file};
 use crate::{
-    document::Mistake,
+    document::{Document, Fields, Mistake, Node},
     entropy::Entropy,
     hex,
+    principal::Principal,
     reload::{Reload, on_a_thread},
 };
 
@@ -52,7 +60,7 @@ impl ApiKeys {
     /// # Errors
     /// Every mistake.
     pub fn load(path: PathBuf) -> Result<Self, Vec<Mistake>> {
-        let keys = ArcSwap::from_pointee(api_key_file::read(&path)?);
+        let keys = ArcSwap::from_pointee(read_file(&path)?);
         Ok(Self { path, keys })
     }
 
@@ -81,7 +89,7 @@ impl Reload for ApiKeys {
 
     async fn reload(&self) -> Result<(), Vec<String>> {
         let path = self.path.clone();
-        self.keys.store(Arc::new(on_a_thread(move || api_key_file::read(&path)).await?));
+        self.keys.store(Arc::new(on_a_thread(move || read_file(&path)).await?));
         Ok(())
     }
 }
@@ -139,4 +147,52 @@ impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
+}
+
+/// The longest file, in bytes: as much as a Kubernetes Secret can hold.
+const LONGEST_FILE: u64 = 1024 * 1024;
+
+type Keys = HashMap<Digest, Principal>;
+
+/// # Errors
+/// Every mistake.
+fn read_file(path: &Path) -> Result<Keys, Vec<Mistake>> {
+    let document = Document::read(path, LONGEST_FILE, "is not known here")?;
+    let keys = document.root().and_then(read_root);
+    document.finish(keys)
+}
+
+fn read_root(mut root: Fields<'_>) -> Option<Keys> {
+    let list = root.take("api_keys");
+    root.refuse_rest("is not known here; there is [[api_keys]] only");
+    let tables = list.map_or(Some(Vec::new()), |list| list.items("tables, [[api_keys]]"))?;
+    if tables.is_empty() {
+        root.wrong("there is no key");
+    }
+    let (mut keys, mut lines) = (Keys::new(), HashMap::new());
+    for mut fields in tables.into_iter().filter_map(Node::fields) {
+        let principal = fields.need("principal").and_then(|node| {
+            let parse = |text: &str| text.parse().ok().filter(|_| text.starts_with("key:"));
+            node.name(parse, "key: and 1 to 63 of 0-9 A-Z a-z . _ and -")
+        });
+        let digest = fields.need("sha256").and_then(|node| read_digest(&node, &mut lines));
+        fields.refuse_rest("is not known here; there are principal and sha256 only");
+        if let (Some(principal), Some(digest)) = (principal, digest) {
+            keys.insert(digest, principal);
+        }
+    }
+    Some(keys)
+}
+
+/// `lines`: where each digest stands first.
+fn read_digest(node: &Node<'_>, lines: &mut HashMap<Digest, usize>) -> Option<Digest> {
+    let digest =
+        node.name(|text| text.parse().ok(), "64 hexadecimal digits: the key's digest, not the key")?;
+    match lines.entry(digest) {
+        Entry::Vacant(entry) => {
+            entry.insert(node.line());
+        }
+        Entry::Occupied(first) => node.wrong(format_args!("is the same as in line {}", first.get())),
+    }
+    Some(digest)
 }

@@ -8,8 +8,11 @@ use x509_parser::{
     asn1_rs::Tag, certificate::X509Certificate, error::X509Error, extensions::GeneralName, prelude::FromDer,
 };
 
-use super::{Cause, Principal};
-use crate::{clock::UnixMillis, principal::trust_domain};
+use super::Cause;
+use crate::{
+    clock::UnixMillis,
+    principal::{Principal, trust_domain},
+};
 
 /// Which names are principals.
 #[derive(Debug)]

@@ -1,17 +1,18 @@
 //! One fetch of an issuer's keys over HTTP. Nothing is kept from fetch to fetch, so a CA or token
 //! file that has changed needs no restart.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
 use reqwest::{Certificate, Client, redirect};
 use tokio::task::spawn_blocking;
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::{
-    IssuerSettings,
-    jwk::{self, Key},
-};
+use super::jwk::{self, Key};
 use crate::{error_chain::Causes, file};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,15 +22,18 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 
 /// # Errors
 /// What failed, in a sentence.
-pub(super) async fn keys(settings: &IssuerSettings) -> Result<Vec<Key>, String> {
-    let is_plaintext = settings.jwks_url.scheme() == "http";
-    let (ca_file, token_file) = (settings.ca_file.clone(), settings.jwks_token_file.clone());
+pub(super) async fn keys(
+    url: Url,
+    ca_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
+) -> Result<Vec<Key>, String> {
+    let is_plaintext = url.scheme() == "http";
     let read = spawn_blocking(move || {
         let client = client(is_plaintext, ca_file.as_deref())?;
         Ok::<_, String>((client, token_file.as_deref().map(bearer).transpose()?))
     });
     let (client, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
-    let mut request = client.get(settings.jwks_url.clone());
+    let mut request = client.get(url);
     if let Some(bearer) = bearer {
         request = request.header(AUTHORIZATION, bearer);
     }

@@ -136,7 +136,8 @@ impl Jwks {
         self.fetches.send_modify(|fetches| {
             *fetches = Fetches { begun: fetches.begun + 1, last: Some(began), wanted: false, ..*fetches };
         });
-        let result = fetch::keys(&self.settings).await.map(|keys| {
+        let IssuerSettings { jwks_url, ca_file, jwks_token_file, .. } = self.settings.clone();
+        let result = fetch::keys(jwks_url, ca_file, jwks_token_file).await.map(|keys| {
             self.keys.store(Some(Arc::new(Keys { keys, fetched: began })));
         });
         self.fetches.send_modify(|fetches| fetches.ended = fetches.begun);

@@ -4,7 +4,6 @@
 //! Every caller that cannot be identified is told the same. Why is counted, and logged at debug;
 //! never with anything of what was presented.
 
-mod api_key_file;
 mod api_keys;
 mod cause;
 mod certificate;
@@ -30,8 +29,7 @@ pub use self::{
 use self::{
     cause::Cause, certificate::Certificates, jwks::Jwks, jwt::Token, unauthenticated::Unauthenticated,
 };
-pub use crate::principal::Principal;
-use crate::{clock::Clock, reload::Reload, telemetry::Metrics};
+use crate::{clock::Clock, principal::Principal, reload::Reload, telemetry::Metrics};
 
 /// How often issuers' keys are fetched.
 pub const JWKS_INTERVAL: Duration = Duration::from_mins(5);

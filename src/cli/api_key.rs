@@ -2,11 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, output::print};
-use crate::{
-    caller::{NewKey, Principal},
-    entropy::SystemEntropy,
-};
+use super::{failure::Failure, output::print};
+use crate::{caller::NewKey, entropy::SystemEntropy, principal::Principal};
 
 #[derive(Subcommand)]
 pub(super) enum ApiKeyCommand {

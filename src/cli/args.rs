@@ -9,7 +9,7 @@ use clap::{
 use prost::{Message, Name};
 use tonic::{Response, Status};
 
-use super::{Failure, output::PrintFormat};
+use super::{failure::Failure, output::PrintFormat};
 use crate::{
     client::{Client, ConnectError, CredentialFile, Options},
     config::Sources,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::Args;
 
-use super::{Failure, args::ConfigArgs, output::print};
+use super::{args::ConfigArgs, failure::Failure, output::print};
 use crate::{
     config::{Config, Sources},
     region::Region,

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    Failure,
     args::{self, GrantArgs, ServerArgs, TargetArgs, region_number},
+    failure::Failure,
     watch,
 };
 use crate::{

@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use tempfile::TempDir;
 
-use super::{Failure, emulator, output::print, signals::until_stopped};
+use super::{emulator, failure::Failure, output::print, signals::until_stopped};
 use crate::{
     assembly::{Components, Environment},
     emulator::Settings,

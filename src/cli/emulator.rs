@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 
-use super::{Failure, args::ConfigArgs, dev::EphemeralKeys, output::print, signals::until_stopped};
+use super::{args::ConfigArgs, dev::EphemeralKeys, failure::Failure, output::print, signals::until_stopped};
 use crate::{
     clock::SystemClock,
     config::load_projects,

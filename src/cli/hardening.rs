@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{Failure, output::print_error};
+use super::{failure::Failure, output::print_error};
 
 /// Hardens the process, for all threads; not for programs that it starts.
 ///

@@ -6,8 +6,8 @@ use tonic_health::pb::{
 };
 
 use super::{
-    Failure,
     args::ServerArgs,
+    failure::Failure,
     output::{PrintFormat, print},
 };
 

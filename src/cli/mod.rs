@@ -9,6 +9,7 @@ mod check;
 mod conversion;
 mod dev;
 mod emulator;
+mod failure;
 mod hardening;
 mod health;
 mod input;
@@ -25,8 +26,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use self::output::print_error;
-use crate::{client::Refusal, document::Mistake};
+use self::{failure::Failure, output::print_error};
 
 /// `EX_USAGE` of sysexits.h.
 const USAGE: u8 = 64;
@@ -77,48 +77,6 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-/// Why a command failed.
-enum Failure {
-    /// The settings or arguments are wrong, in all these ways.
-    Usage(Vec<String>),
-    /// A server refused.
-    Refused(Box<Refusal>),
-    /// Another failure, in a sentence.
-    Failed(String),
-    /// The result is negative, and was printed.
-    No,
-}
-
-impl From<Vec<Mistake>> for Failure {
-    fn from(mistakes: Vec<Mistake>) -> Self {
-        Self::Usage(mistakes.iter().map(ToString::to_string).collect())
-    }
-}
-
-impl From<tonic::Status> for Failure {
-    fn from(status: tonic::Status) -> Self {
-        Self::Refused(Box::new(status.into()))
-    }
-}
-
-impl From<crate::server::Error> for Failure {
-    fn from(error: crate::server::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-impl From<String> for Failure {
-    fn from(sentence: String) -> Self {
-        Self::Failed(sentence)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
 }
 
 /// Parses the arguments and runs the command.

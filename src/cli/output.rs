@@ -13,7 +13,7 @@ use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::proto::DESCRIPTORS;
 
 /// The longest wait for standard error.

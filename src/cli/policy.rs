@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
     args::{self, ConfigArgs, OutputArgs},
+    failure::Failure,
     output::{PrintFormat, print},
 };
 use crate::{
@@ -210,7 +210,7 @@ impl Test {
             for example in rules.examples() {
                 run += 1;
                 if let Err(what) = example.run(rules) {
-                    let line = example.line();
+                    let line = example.line;
                     let _ = writeln!(text, "{file}:{line}: {what}");
                     failed.push(json!({ "file": file, "line": line, "message": what }));
                 }

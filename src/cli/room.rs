@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Failure,
     args::{self, GrantArgs, ServerArgs, TargetArgs, region_number},
+    failure::Failure,
 };
 use crate::{
     proto::{CreateRoomRequest, DisableRoomRequest, EnableRoomRequest, GetRoomRequest, ListRoomsRequest},

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Failure,
     args::{ServerArgs, TargetArgs},
+    failure::Failure,
 };
 use crate::proto::{
     AddScenesRequest, CaptureSceneDirRequest, CaptureSceneRequest, ListScenesRequest, NewScene,

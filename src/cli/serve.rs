@@ -6,7 +6,7 @@ use clap::Args;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Failure, args::ConfigArgs, output::print_in_background, signals::until_terminated};
+use super::{args::ConfigArgs, failure::Failure, output::print_in_background, signals::until_terminated};
 use crate::{
     assembly::{Components, Environment},
     audit::Audit,

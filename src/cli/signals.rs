@@ -5,7 +5,7 @@ use std::{future::Future, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Failure;
+use super::failure::Failure;
 
 /// Runs a command until it ends or a signal stops it.
 pub(super) async fn until_stopped<F>(run: impl FnOnce(Stop) -> F) -> Result<(), Failure>

@@ -11,8 +11,8 @@ use clap::{Args, Subcommand};
 use tonic::Request;
 
 use super::{
-    Failure,
     args::{self, ServerArgs, duration},
+    failure::Failure,
     input,
     output::{PrintFormat, print},
 };

@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, output::PrintFormat};
+use super::{failure::Failure, output::PrintFormat};
 use crate::{
     client::Watch,
     proto::{Conversion, ConversionStatus, WatchConversionResponse},

@@ -10,10 +10,11 @@ use std::{
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
-    service::Interceptor,
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::Channel,
 };
 
-use super::ConnectError;
+use super::connect_error::ConnectError;
 
 /// How long a credential is used before its file is read again.
 const CACHE_TIME: Duration = Duration::from_secs(1);
@@ -55,6 +56,9 @@ impl CredentialFile {
         Ok(value)
     }
 }
+
+/// A connection that presents a credential with each call.
+pub type Connection = InterceptedService<Channel, Credentials>;
 
 /// Adds the credential, if there is one, to each call. Cloning it is cheap.
 #[derive(Clone)]

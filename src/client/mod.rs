@@ -14,11 +14,12 @@
 //! # }
 //! ```
 
+mod connect_error;
 mod credentials;
 mod refusal;
 mod watch;
 
-use std::{error::Error, fmt, fs, io, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use tonic::{
     service::interceptor::InterceptedService,
@@ -26,12 +27,12 @@ use tonic::{
 };
 
 pub use self::{
-    credentials::{CredentialFile, Credentials},
+    connect_error::ConnectError,
+    credentials::{Connection, CredentialFile, Credentials},
     refusal::Refusal,
     watch::Watch,
 };
 use crate::{
-    error_chain::Causes,
     loopback::is_loopback,
     proto::{
         WatchConversionRequest, conversion_service_client::ConversionServiceClient,
@@ -47,9 +48,6 @@ pub struct Client {
     credentials: Credentials,
 }
 
-/// A connection that presents a credential with each call.
-pub type Connection = InterceptedService<Channel, Credentials>;
-
 /// The server's address, and the caller's credentials.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -64,36 +62,6 @@ pub struct Options {
     /// Presents it over `http://` too, off loopback: for a service mesh that encrypts.
     pub plaintext: bool,
 }
-
-/// Why a connection failed.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// The server's URL is neither `http://host:port` nor `https://host:port`.
-    InvalidServer,
-    /// The URL is an `http://` one, although TLS was configured or a credential would cross a network in
-    /// plaintext.
-    PlaintextServer,
-    /// A file of the options cannot be read.
-    File(PathBuf, io::Error),
-    /// Nothing responds there, or not as gRPC.
-    Unreachable(tonic::transport::Error),
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InvalidServer => f.write_str("a server's URL is http://host:port or https://host:port"),
-            Self::PlaintextServer => f.write_str(
-                "a credential or TLS needs an https:// URL of the server; a credential also goes to loopback, and \
-                 with consent (--plaintext) where a mesh encrypts",
-            ),
-            Self::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
-            Self::Unreachable(error) => write!(f, "{error}{}", Causes(error)),
-        }
-    }
-}
-
-impl Error for ConnectError {}
 
 impl Client {
     /// Connects to `server` without a credential: see [`Client::connect_with`].

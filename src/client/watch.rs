@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status, Streaming};
 
-use super::{Connection, Refusal};
+use super::{credentials::Connection, refusal::Refusal};
 use crate::proto::{
     Conversion, WatchConversionRequest, WatchConversionResponse,
     conversion_service_client::ConversionServiceClient,

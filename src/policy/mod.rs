@@ -3,6 +3,7 @@
 //! It knows no gRPC, no keys and no clock: principals and projects are names, time is a parameter.
 //! docs/policy.md has the file's format and the rules in words.
 
+mod example;
 mod file;
 mod grant;
 mod index;
@@ -13,7 +14,8 @@ mod reload;
 mod rules;
 
 pub use self::{
-    file::{Example, KnownProjects, mint_of, region_fits},
+    example::Example,
+    file::{KnownProjects, mint_of, region_fits},
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, MissingRight},
     quota::{Limit, Quota, QuotaExceeded, WatchSlot},
     reload::{PolicyFile, replace},

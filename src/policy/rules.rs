@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
-    file::Example,
+    example::Example,
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, Requirements},
     index::{Index, Lists},
     quota::{QuotaExceeded, WatchSlot},

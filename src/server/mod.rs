@@ -134,7 +134,8 @@ impl Server {
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
-        tasks.spawn(admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone()));
+        let admin = admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone());
+        tasks.spawn(async { Ok(admin.await?) });
         tasks.spawn(maintain(&parts, end.clone()));
         tasks.spawn(watch_audit(parts.services.authorizer.trail.audit.clone(), end.clone()));
 

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use inkpass::{
-    caller::{Callers, IssuerSettings, Principal, Settings, Unknown},
+    caller::{Callers, IssuerSettings, Settings, Unknown},
     clock::{ManualClock, UnixMillis},
+    principal::Principal,
     telemetry::Metrics,
 };
 use rustls_pki_types::CertificateDer;

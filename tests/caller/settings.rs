@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use inkpass::caller::{IssuerSettings, Principal, Settings};
+use inkpass::{
+    caller::{IssuerSettings, Settings},
+    principal::Principal,
+};
 
 use super::AUDIENCE;
 use crate::helpers::place::Place;

@@ -20,7 +20,7 @@ fn the_contract_s_example_is_right_and_its_test_holds() {
     let (grant, example) = (&rules.grants()[0], &rules.examples()[0]);
     let quota = "tokens_per_second = 100, burst = 2000, upstream_per_second = 20, watches = 10";
     assert_eq!((grant.line(), grant.quota().unwrap().to_string()), (1, quota.to_owned()));
-    assert_eq!((example.line(), example.run(&rules)), (9, Ok(())));
+    assert_eq!((example.line, example.run(&rules)), (9, Ok(())));
 }
 
 #[test]
@@ -228,7 +228,7 @@ tokens = [{ kind = "sdk", strongest_role = "admin", permanent = true }, { kind =
     let rules = rules(&(text.to_owned() + &tests.concat()));
     assert_eq!(rules.examples().len(), 7);
     for example in rules.examples() {
-        assert_eq!(example.run(&rules), Ok(()), "line {}", example.line());
+        assert_eq!(example.run(&rules), Ok(()), "line {}", example.line);
     }
     let ask = inkpass::policy::AccessRequest {
         rpc: Rpc::IssueToken,

@@ -5,26 +5,12 @@ use crate::{
     document::{Fields, Optional},
     methods::{Action, Rpc},
     policy::{
+        example::Example,
         grant::{AccessRequest, Denial, Mint, MissingRight},
         rules::Rules,
     },
-    principal::Principal,
-    region::Region,
     token::{Kind, Lifetime, Role},
 };
-
-/// One table of `[[tests]]`.
-#[derive(Clone, Debug)]
-pub struct Example {
-    line: usize,
-    principal: Principal,
-    project: String,
-    rpc: Rpc,
-    region: Option<Region>,
-    mint: Option<Mint>,
-    /// `allow`, or the reason of a denial.
-    expect: &'static str,
-}
 
 /// What `expect` can be.
 const ALLOW: &str = "allow";
@@ -38,12 +24,6 @@ const EXPECTED: [&str; 6] = [
 ];
 
 impl Example {
-    /// The line of the file that it begins on.
-    #[must_use]
-    pub const fn line(&self) -> usize {
-        self.line
-    }
-
     /// Asks the rules.
     ///
     /// # Errors

@@ -6,10 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    KnownProjects,
-    parts::{read_quota, read_region, read_tokens},
-};
+use super::parts::{KnownProjects, read_quota, read_region, read_tokens};
 use crate::{
     document::{Fields, Node},
     methods::{Rpc, RpcSet},

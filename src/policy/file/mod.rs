@@ -7,17 +7,16 @@ mod examples;
 mod grants;
 mod parts;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-pub use self::examples::{Example, mint_of, region_fits};
 use self::{examples::read_example, grants::GrantReader};
-use super::{grant::Grant, rules::Rules};
+pub use self::{
+    examples::{mint_of, region_fits},
+    parts::KnownProjects,
+};
+use super::{example::Example, grant::Grant, rules::Rules};
 use crate::document::{Document, Fields, Mistake, Node};
 
 /// The longest policy file, in bytes: four times what a `ConfigMap` holds.
@@ -25,15 +24,6 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// What is said of a key that a policy does not have.
 const UNKNOWN: &str = "is not a known key";
-
-/// The projects that there are, where that is known: a grant for any other is a mistake.
-#[derive(Clone, Debug, Default)]
-pub struct KnownProjects {
-    /// Their names in the settings.
-    pub names: BTreeSet<String>,
-    /// The one that is meant where a request names none.
-    pub default: Option<String>,
-}
 
 impl Rules {
     /// Reads a policy file.

@@ -1,6 +1,6 @@
 //! Reads the two inner tables of a grant, `tokens` and `quota`, and names that stand for something.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     document::{Fields, Node},
@@ -8,6 +8,15 @@ use crate::{
     region::Region,
     token::{Kind, Role},
 };
+
+/// The projects that there are, where that is known: a grant for any other is a mistake.
+#[derive(Clone, Debug, Default)]
+pub struct KnownProjects {
+    /// Their names in the settings.
+    pub names: BTreeSet<String>,
+    /// The one that is meant where a request names none.
+    pub default: Option<String>,
+}
 
 /// The longest `max_ttl`. Whatever is to live longer is permanent, and has to say so.
 const LONGEST_TTL: Duration = Duration::from_hours(366 * 24);

@@ -18,7 +18,7 @@ use crate::{
     caller::Callers,
     error::Error,
     principal::Principal,
-    server::Peer,
+    server::incoming::Peer,
 };
 
 /// Refuses requests that are not gRPC, which tonic would treat as gRPC: 405 for another method than POST, 415 for another content type than `application/grpc`.

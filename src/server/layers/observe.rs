@@ -23,7 +23,7 @@ use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::next::Next;
-use crate::{entropy::Entropy, hex::Uuid4, server::Peer, telemetry::Metrics};
+use crate::{entropy::Entropy, hex::Uuid4, server::incoming::Peer, telemetry::Metrics};
 
 /// The call's id in its response, the log and the audit trail.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
