@@ -109,16 +109,15 @@ fn explain_takes_the_policy_and_the_projects_of_the_settings() {
     let both = CLASSROOM.split("[[tests]]").next().unwrap();
     files.write("policy.toml", &both.replace("[\"default\"]", "[\"default\", \"other\"]"));
     assert!(fail(64, &by_config).contains("--project: more than one could be meant"));
+    let marked = "[projects.other]\n[projects.default]\ndefault = true\nregion = \"eu\"\n";
+    files.write("inkpass.toml", &settings(marked));
+    assert!(succeed(&by_config).starts_with("allowed by grant classroom"), "the project that is marked");
     files.write("policy.toml", CLASSROOM);
     files.write("inkpass.toml", &settings("[projects.other]\nregion = \"eu\"\n"));
     assert!(
         fail(64, &by_config)
             .contains("policy.toml:5:13: grants[0].projects[0]: is no project of the settings")
     );
-    files.write("policy.toml", CLASSROOM);
-    let marked = "[projects.other]\n[projects.default]\ndefault = true\nregion = \"eu\"\n";
-    files.write("inkpass.toml", &settings(marked));
-    assert!(succeed(&by_config).starts_with("allowed by grant classroom"), "the project that is marked");
     files.write("inkpass.toml", &settings("[projects.default]\nregion = \"mars\"\n"));
     assert!(fail(64, &by_config).contains("inkpass.toml:4:10: projects.default.region: must be one of "));
     files.write("inkpass.toml", "[whiteboard]\nnonsense = 1\n[projects.default]\nregion = \"eu\"\n");
