@@ -1,25 +1,22 @@
 //! `inkpass dev`: the service, its upstream and its keys, on this machine only.
 
 use std::{
-    fs::OpenOptions,
     io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
     time::Duration,
 };
 
 use clap::Args;
-use tempfile::TempDir;
 
-use super::{emulator, failure::Failure, output::print, signals::until_stopped};
+use super::{
+    emulator::{self, EphemeralKeys},
+    failure::Failure,
+    output::print,
+    signals::until_stopped,
+};
 use crate::{
     assembly::{Components, Environment},
     emulator::Settings,
-    entropy::{Entropy, SystemEntropy},
-    hex::Uuid4,
-    keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
-    region::Region,
     server::Server,
     telemetry, watcher, whiteboard,
 };
@@ -111,44 +108,4 @@ In another terminal:
 Ctrl-C ends it.
 "
     )
-}
-
-/// The keys of a project `default`, deleted on drop.
-pub(super) struct EphemeralKeys {
-    directory: TempDir,
-}
-
-impl EphemeralKeys {
-    pub(super) fn new() -> Result<Self, Failure> {
-        let directory = tempfile::Builder::new().prefix("inkpass-dev-").tempdir()?;
-        for name in ["access-key", "secret-key"] {
-            let random = Uuid4::random(SystemEntropy.bytes());
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(directory.path().join(name))?;
-            writeln!(file, "{}", random.as_str().replace('-', ""))?;
-        }
-        Ok(Self { directory })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub(super) fn keyring(&self) -> Result<Keyring, Failure> {
-        let keys = vec![KeySettings {
-            access_key_file: self.path().join("access-key"),
-            secret_key_file: self.path().join("secret-key"),
-            state: KeyState::Active,
-        }];
-        let project = ProjectSettings {
-            name: "default".to_owned(),
-            is_default: true,
-            region: Some(Region::UsSv),
-            keys,
-        };
-        Ok(Keyring::load(&[project])?)
-    }
 }

@@ -1,17 +1,23 @@
 //! `inkpass emulator`.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fs::OpenOptions, io::Write, net::SocketAddr, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::{args::ConfigArgs, dev::EphemeralKeys, failure::Failure, output::print, signals::until_stopped};
+use super::{args::ConfigArgs, failure::Failure, output::print, signals::until_stopped};
 use crate::{
     clock::SystemClock,
     config::load_projects,
     emulator::{Emulator, ErrorShape, Project, Settings},
-    entropy::SystemEntropy,
-    keyring::Keyring,
+    entropy::{Entropy, SystemEntropy},
+    hex::Uuid4,
+    keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
+    region::Region,
     telemetry,
 };
 
@@ -92,4 +98,44 @@ pub(super) async fn start(
         .await
         .map_err(|error| Failure::Failed(format!("cannot listen on {listen}: {error}")))?;
     Ok((emulator, listener))
+}
+
+/// The keys of a project `default`, deleted on drop.
+pub(super) struct EphemeralKeys {
+    directory: TempDir,
+}
+
+impl EphemeralKeys {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("inkpass-dev-").tempdir()?;
+        for name in ["access-key", "secret-key"] {
+            let random = Uuid4::random(SystemEntropy.bytes());
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(directory.path().join(name))?;
+            writeln!(file, "{}", random.as_str().replace('-', ""))?;
+        }
+        Ok(Self { directory })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(super) fn keyring(&self) -> Result<Keyring, Failure> {
+        let keys = vec![KeySettings {
+            access_key_file: self.path().join("access-key"),
+            secret_key_file: self.path().join("secret-key"),
+            state: KeyState::Active,
+        }];
+        let project = ProjectSettings {
+            name: "default".to_owned(),
+            is_default: true,
+            region: Some(Region::UsSv),
+            keys,
+        };
+        Ok(Keyring::load(&[project])?)
+    }
 }

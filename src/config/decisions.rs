@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Sources,
     projects::read_projects,
     section::{Section, SettingsFile},
+    sources::Sources,
 };
 use crate::{
     audit::{self, Output},

@@ -9,13 +9,15 @@ mod identity;
 mod projects;
 mod section;
 mod setting;
+mod sources;
 mod upstream;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 pub use self::{
     decisions::{PolicySettings, known, load_policy_settings},
     projects::load_projects,
+    sources::Sources,
 };
 use self::{
     identity::Listener,
@@ -71,22 +73,6 @@ pub struct ServerSettings {
     pub reflection: bool,
     /// `None`: plaintext.
     pub tls: Option<Tls>,
-}
-
-/// Where settings come from. Flags take precedence over the environment, and the environment over the
-/// file.
-#[derive(Debug, Default)]
-pub struct Sources {
-    /// `--config` or `INKPASS_CONFIG`.
-    pub file: Option<PathBuf>,
-    /// The environment, as `std::env::vars_os` gives it.
-    pub environment: Vec<(OsString, OsString)>,
-    /// `--listen`.
-    pub listen: Option<SocketAddr>,
-    /// `--admin-listen`.
-    pub admin_listen: Option<SocketAddr>,
-    /// `--insecure-allow-all`: what says who may call need not be set.
-    pub insecure_allow_all: bool,
 }
 
 impl Config {

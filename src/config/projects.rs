@@ -1,8 +1,8 @@
 //! `[projects]`.
 
 use super::{
-    Sources,
     section::{Section, SettingsFile},
+    sources::Sources,
 };
 use crate::{
     document::Mistake,

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt::Display};
 
-use super::{Sources, setting::Setting};
+use super::{setting::Setting, sources::Sources};
 use crate::document::{Document, Fields, Mistake, Node, join};
 
 /// The longest settings file, in bytes: four times what a `ConfigMap` holds.
