@@ -66,7 +66,7 @@ rotation: static
 image: static
     .ci/image {{ tag }}
 
-# The Helm chart: lint, golden files, refusals, settings (`just chart --renew` writes the golden files anew)
+# The Helm chart: lint, golden files, refusals, settings (`just chart --renew` rewrites the golden files)
 chart *options: static
     PATH="$(.ci/helm):$PATH" tests/helm/check target/image/inkpass {{ options }}
 

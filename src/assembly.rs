@@ -207,7 +207,7 @@ impl Components {
     }
 }
 
-/// Mints and verifies without a server, for whoever holds the keys: any lifetime, nothing recorded.
+/// Mints and verifies without a server, for a holder of the keys: any lifetime, nothing recorded.
 #[must_use]
 pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
     let Environment { clock, entropy } = environment;

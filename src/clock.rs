@@ -1,4 +1,4 @@
-//! Time as a parameter: whoever needs the wall clock is handed a [`Clock`].
+//! Time as a parameter: what needs the wall clock gets a [`Clock`].
 //!
 //! Deadlines and time-outs do not belong here; they are measured on tokio's monotonic clock.
 

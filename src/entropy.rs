@@ -1,4 +1,4 @@
-//! Randomness as a parameter: whoever needs random bytes is handed an [`Entropy`].
+//! Randomness as a parameter: what needs random bytes gets an [`Entropy`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! The door: everything is in `inkpass::cli`.
+//! The entry point: everything is in `inkpass::cli`.
 
 use std::process::ExitCode;
 

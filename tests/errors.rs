@@ -11,7 +11,7 @@ A refused call ends in a `google.rpc.Status` with a `google.rpc.ErrorInfo` of do
 
 - `BadRequest` goes with INVALID_ARGUMENT: every violation at once, by field.
 - `QuotaFailure` goes with RESOURCE_EXHAUSTED: the limit, and what it allows.
-- `RetryInfo` says how long to wait. Where it is missing, waiting does not help.
+- `RetryInfo` says how long to wait. Without it, the column below says whether the call can be repeated at all.
 - `grpc-retry-pushback-ms` goes with UNAVAILABLE. -1 means: do not repeat this call, it would act twice.
 - `x-request-id` names the call in the log and in the audit trail.
 

@@ -349,7 +349,7 @@ proptest! {
         prop_assert_eq!(random(nonce), random(bytes));
     }
 
-    /// No byte of a token can change, but for the case of a hexadecimal digit in a `%XX` escape,
+    /// No byte of a token can change, except the case of a hexadecimal digit in a `%XX` escape,
     /// which leaves every claim as it was.
     #[test]
     fn any_changed_byte_does_not_verify(

@@ -10,7 +10,7 @@
 //!
 //! A key is 32 random bytes, so a fast digest is enough: there is nothing to guess it from. A
 //! presented key is digested before anything is compared. So the duration of a look-up tells of
-//! digests at most, which nobody can choose or turn into a key; and two digests are compared in
+//! digests at most, which cannot be chosen or turned into a key; and two digests are compared in
 //! constant time anyway.
 
 use std::{

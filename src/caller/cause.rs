@@ -17,7 +17,7 @@ pub(super) enum Cause {
     IssuerUnknown,
     /// A token whose algorithm is none of ours, or not its key's.
     Algorithm,
-    /// A token for somebody else.
+    /// A token for another audience.
     Audience,
     /// A token or certificate that is over.
     Expired,

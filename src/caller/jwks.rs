@@ -1,6 +1,6 @@
 //! An issuer's keys: fetched from time to time, and once more for a key that is not among them.
 //!
-//! The last good keys are kept for a day. Whoever asks for a key that is not there cannot make us
+//! The last known good keys are kept for a day. A caller who asks for an unknown key cannot make us
 //! fetch more than once in [`PAUSE`], so that made-up key ids are no way to flood the issuer.
 
 use std::{cmp::min, sync::Arc, time::Duration};
@@ -103,7 +103,7 @@ impl Jwks {
         }
     }
 
-    /// Fetches at once, then every `interval`, sooner after a failure or if somebody asks. It never
+    /// Fetches at once, then every `interval`, sooner after a failure or on request. It never
     /// ends by itself.
     pub(super) async fn run(&self, interval: Duration) {
         let mut wanted = self.fetches.subscribe();

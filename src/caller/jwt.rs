@@ -73,7 +73,7 @@ impl<'a> Token<'a> {
         Ok(Self { header: decode(header)?, claims: decode(claims)?, message, signature })
     }
 
-    /// What it is signed with. Only these two algorithms are ever used, whatever it says.
+    /// What it is signed with. No other algorithm is ever used.
     pub(super) fn key_name(&self) -> Result<KeyName<'_>, Cause> {
         let header: Header<'_> = serde_json::from_slice(&self.header).map_err(|_| Cause::Malformed)?;
         let algorithm = match &*header.alg {

@@ -172,7 +172,7 @@ enum Credential<'a> {
 }
 
 impl<'a> Credential<'a> {
-    /// The one credential; `None` if there is none. Of several nobody could say which is meant.
+    /// The one credential; `None` if there is none. Several are ambiguous.
     fn of(headers: &'a HeaderMap) -> Result<Option<Self>, Cause> {
         let mut tokens = headers.get_all(AUTHORIZATION).iter();
         let mut keys = headers.get_all(API_KEY).iter();

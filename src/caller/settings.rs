@@ -117,7 +117,7 @@ impl IssuerSettings {
             (
                 !is_plaintext || is_loopback(&self.jwks_url),
                 "jwks_url",
-                "must be https://, or on loopback: whoever sends the keys decides who is who",
+                "must be https://, or on loopback: the sender of the keys decides who is who",
             ),
             (is_http, "jwks_url", "must be an https URL"),
             (

@@ -65,7 +65,7 @@ pub(super) fn load_rules(
     if !everyone {
         file.wrong(
             "policy.file",
-            "is missing, so nobody could do anything; name a policy file, or let everyone do everything \
+            "is missing, so everything would be denied; name a policy file, or let everyone do everything \
              with --insecure-allow-all",
         );
     }

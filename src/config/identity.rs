@@ -82,7 +82,7 @@ pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: 
     if !bearer && !asks_certificates && !everyone {
         file.wrong(
             "identity",
-            "nobody could call: set identity.issuers, identity.api_keys_file or server.client_ca_file with \
+            "no caller could be authenticated: set identity.issuers, identity.api_keys_file or server.client_ca_file with \
              identity.trust_domains, or let everyone in with --insecure-allow-all",
         );
     }

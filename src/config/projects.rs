@@ -50,7 +50,7 @@ fn read_key(section: &mut Section<'_>) -> Option<KeySettings> {
     Some(KeySettings { access_key_file: access_key_file?, secret_key_file: secret_key_file?, state: state? })
 }
 
-/// New keys are tried out where a project's region is.
+/// New keys are tried in their project's region.
 pub(super) fn need_regions(projects: &[ProjectSettings], file: &SettingsFile) {
     for project in projects.iter().filter(|project| project.region.is_none()) {
         let path = format!("projects.{}.region", project.name);

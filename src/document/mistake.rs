@@ -27,7 +27,7 @@ pub(super) struct Position {
 }
 
 impl Mistake {
-    /// About a setting. Whoever has the settings file knows where that is.
+    /// About a setting. The reader of the settings file adds its place.
     pub(crate) fn in_setting(path: impl Display, what: impl Display) -> Self {
         Self { source: String::new(), position: None, path: path.to_string(), what: what.to_string() }
     }

@@ -13,7 +13,7 @@ use crate::{
     whiteboard::{Effect, Error as Upstream},
 };
 
-/// All that is told of an error.
+/// What a caller is told about an error.
 #[derive(Debug)]
 pub struct Explanation {
     /// What clients branch on. It gives the code.

@@ -37,7 +37,7 @@ pub enum Repeat {
 pub enum Actor {
     /// The caller's developer.
     Caller,
-    /// Whoever operates inkpass.
+    /// The operator of inkpass.
     Operator,
     /// The owner of the project in the vendor's console.
     ProjectOwner,
@@ -86,7 +86,7 @@ reasons! {
         "The request is invalid. `BadRequest` has every violation at once, each with its field.",
         "Correct the named fields.";
     CallerUnknown = "CALLER_UNKNOWN", Unauthenticated, No, Caller,
-        "The call presents no valid credential. The answer is the same whatever was wrong.",
+        "The call presents no valid credential. The answer is the same for every cause.",
         "Present one valid JWT, API key or client certificate. The operator sees the cause in `inkpass_callers_unknown_total`.";
     PolicyDenied = "POLICY_DENIED", PermissionDenied, No, Operator,
         "No grant allows this RPC, kind of token or role. `metadata.missing` says which of them.",

@@ -77,7 +77,7 @@ pub struct Minting {
     pub lifetime: Lifetime,
 }
 
-/// A token that was minted, and what may be told of it.
+/// A minted token, and its public details.
 #[derive(Debug)]
 pub struct Issued<'a> {
     /// The token itself: a secret.

@@ -116,7 +116,7 @@ mod tests {
             act(format!("idle-{index}"), 0);
             act(format!("active-{index}"), 1);
         }
-        // Whoever came last to a shard was not looked at again.
+        // The last principal of a shard was not looked at again.
         assert!((1000..=1000 + SHARDS).contains(&count(&principals)), "{}", count(&principals));
         for index in 0..1000 {
             assert_eq!(act(format!("active-{index}"), 0), 1);

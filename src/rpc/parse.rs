@@ -1,4 +1,4 @@
-//! From proto to domain types. Whatever is wrong with a request is added to its violations.
+//! From proto to domain types. Everything that is wrong with a request is added to its violations.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn lifetime(ttl: &prost_types::Duration, field: &str, violations: &mut Violation
 
 fn permanent(consent: bool, field: &str, violations: &mut Violations) -> Option<Lifetime> {
     if !consent {
-        violations.add(field, "must be true, or unset with a ttl in its place");
+        violations.add(field, "must be true, or unset with a ttl instead");
     }
     consent.then_some(Lifetime::Permanent)
 }

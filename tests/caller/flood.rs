@@ -33,9 +33,9 @@ async fn an_empty_bucket_ends_look_ups_and_locks_out_nobody() {
 
     // What is not surely good without a look-up has the same answer at once, and no look-up is made.
     let unknown = EC.sign_with(&but(EC.header(), json!({ "kid": "made-up" })), &claims(&issuer).to_string());
-    let stranger = EC.sign(&but(claims(&issuer), json!({ "iss": "https://other.example" })));
+    let other_issuer = EC.sign(&but(claims(&issuer), json!({ "iss": "https://other.example" })));
     for (what, token) in
-        [("unknown key", unknown.clone()), ("issuer", stranger), ("no token", "x".to_owned())]
+        [("unknown key", unknown.clone()), ("issuer", other_issuer), ("no token", "x".to_owned())]
     {
         let before = world.count("rate_limited");
         let result = world.by_token(&token).await;

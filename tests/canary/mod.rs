@@ -220,7 +220,7 @@ async fn a_secret_key_is_nowhere_after_every_call_and_every_failure() {
     look_through_files(&output);
 }
 
-/// Row 50 of the fault cases: whatever callers write into their requests.
+/// Row 50 of the fault cases: anything that callers write into their requests.
 #[track_caller]
 fn assert_lines_are_short_objects(log: &[u8]) {
     for line in log.split_inclusive(|byte| *byte == b'\n') {

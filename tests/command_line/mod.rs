@@ -58,7 +58,7 @@ pub(crate) fn fail(code: i32, arguments: &[&str]) -> String {
     text(&output.stderr)
 }
 
-/// A process that serves until it is dropped, and the line that it printed. Whatever is seen of it is
+/// A process that serves until it is dropped, and the line that it printed. Everything that it prints is
 /// looked through.
 pub(crate) struct Served {
     pub(crate) process: Child,

@@ -171,7 +171,7 @@ fn check_and_serve_and_emulator_use_one_settings_file() {
     let emulator = Served::start(&["emulator", "--config", &config, "--emulator-listen", any]);
     write_settings(&format!("http://{}", emulator.part("emulator")));
     let error = fail(64, &["serve", "--config", &config]);
-    assert!(error.contains("identity: nobody could call"), "{error}");
+    assert!(error.contains("identity: no caller could be authenticated"), "{error}");
     let serve =
         ["serve", "--insecure-allow-all", "--config", &config, "--listen", any, "--admin-listen", any];
     let server = Served::start(&serve);

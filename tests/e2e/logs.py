@@ -37,7 +37,7 @@ class Logs:
             self.threads[name].start()
 
     def follow(self, name):
-        """A lost node breaks the stream: while the pod runs it is begun anew, and lines may be kept twice."""
+        """A lost node breaks the stream: while the pod runs it is reopened, and lines may be kept twice."""
         while not self.over.is_set():
             attached = self.start("attach", name, "--quiet", on_line=self.lines[name].append)
             self.attached.append(attached)

@@ -42,7 +42,7 @@ class Release:
         short = [f"{name}.{NAMESPACE}.svc" for name in ("inkpass", "inkpass-headless")]
         self.make_secret("inkpass-tls", *self.credentials.sign([*short, *(f"{name}.cluster.local" for name in short)]))
         self.make_secret("inkpass-salt", f"--from-literal=salt={self.salt}")
-        for account in "caller", "stranger":
+        for account in "caller", "ungranted":
             self.cluster.kubectl("create", "serviceaccount", account)
         self.token_file = self.credentials.token("caller")
 
@@ -50,7 +50,7 @@ class Release:
         return f"--from-literal=access-key={access_key}", f"--from-literal=secret-key={secret_key}"
 
     def make_secret(self, name, *sources):
-        """Or another in its place."""
+        """Or another one instead."""
         made = self.cluster.kubectl("create", "secret", "generic", name, *sources, "--dry-run=client", "--output=yaml")
         self.cluster.kubectl("apply", "--filename=-", stdin=made)
 

@@ -123,7 +123,7 @@ fn a_question_that_makes_no_sense_is_denied() {
     assert_eq!(denied(task), Denial::PolicyDenied(MissingRight::Kind));
 }
 
-/// A grant of everything for `key:x`, but for what the test says.
+/// A grant of everything for `key:x`, except what the test says.
 fn grant(name: &str, rpcs: &str, rest: &str) -> String {
     format!(
         "[[grants]]\nname = \"{name}\"\nprincipals = [\"key:x\"]\nprojects = [\"default\"]\nrpcs = {rpcs}\n{rest}\n"

@@ -173,7 +173,7 @@ fn what_is_no_toml_is_listed_too() {
     assert_eq!(mistakes("grants = 1"), ["1:10: grants: must be a list"]);
     assert_eq!(mistakes("grants = [1]"), ["1:11: grants[0]: must be a table"]);
     assert_eq!(mistakes("grants = []"), ["1:10: grants: is empty; leave it out, or name something"]);
-    assert_eq!(mistakes(""), ["1:1: there is no grant, so nobody could do anything; add [[grants]]"]);
+    assert_eq!(mistakes(""), ["1:1: there is no grant, so everything would be denied; add [[grants]]"]);
     let twice = CLASSROOM.replace("regions =", "name = \"b\"\nregions =");
     assert_eq!(mistakes(&twice).len(), 1, "{:?}", mistakes(&twice));
 }

@@ -58,7 +58,7 @@ fn a_file_that_is_wrong_replaces_nothing() {
         assert!(!mistakes.is_empty(), "{what}");
         let ask = AccessRequest { rpc: Rpc::VerifyToken, project: "default", region: None, mint: None };
         let denial = files.rules.load().decide(API, &ask).unwrap_err();
-        assert_eq!(denial, Denial::PolicyDenied(MissingRight::Rpc), "the last good one holds: {what}");
+        assert_eq!(denial, Denial::PolicyDenied(MissingRight::Rpc), "the current rules stay: {what}");
     }
     let path = files.directory.path().join("policy.toml");
     fs::remove_file(&path).unwrap();
@@ -81,9 +81,9 @@ fn a_reload_keeps_what_was_used_of_a_quota_that_stays_as_it_was() {
     files.reload(before.as_bytes()).unwrap();
     assert!(!files.mint(now, 1), "the same name and quota: it goes on counting");
     files.reload(CLASSROOM.replace("burst = 2000", "burst = 1000").as_bytes()).unwrap();
-    assert!(files.mint(now, 1000) && !files.mint(now, 1), "another quota begins anew");
+    assert!(files.mint(now, 1000) && !files.mint(now, 1), "another quota starts fresh");
     files.reload(CLASSROOM.replace("\"classroom\"", "\"seminar\"").as_bytes()).unwrap();
-    assert!(files.mint(now, 1), "another grant begins anew");
+    assert!(files.mint(now, 1), "another grant starts fresh");
 }
 
 #[test]

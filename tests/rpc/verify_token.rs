@@ -117,10 +117,10 @@ async fn each_way_to_be_invalid_has_its_string_and_reason() {
 
 #[tokio::test]
 async fn a_key_that_nobody_here_has_is_a_team_error() {
-    let stranger = token::SigningKey::new("stranger", b"a-secret-of-a-stranger").unwrap();
+    let unknown_key = token::SigningKey::new("unknown-key", b"a-secret-of-another").unwrap();
     let claims = Claims { scope: Scope::Sdk, role: token::Role::Admin, expire_at: None };
     let answer =
-        verify(&World::start().await, ask(stranger.sign(&claims, &Nonce::random([3; 16])).expose())).await;
+        verify(&World::start().await, ask(unknown_key.sign(&claims, &Nonce::random([3; 16])).expose())).await;
     assert_eq!((answer.reason(), &*answer.error), (TokenError::Team, "token access team forbidden"));
     assert_eq!(answer.project, "");
 }

@@ -42,9 +42,9 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
         "{}",
         mistakes_of(named, Some(&typo), false)
     );
-    let stranger = POLICY.replace("\"default\"", "\"other\"");
+    let other_project = POLICY.replace("\"default\"", "\"other\"");
     assert!(
-        mistakes_of(named, Some(&stranger), false).contains("grants[0].projects"),
+        mistakes_of(named, Some(&other_project), false).contains("grants[0].projects"),
         "a project that there is not"
     );
 
@@ -83,7 +83,7 @@ fn who_may_call_is_never_left_open_by_accident() {
         "issuers = [{ name = 'a', issuer = 'https://i', audience = 'inkpass', jwks_url = 'https://i/jwks' }]";
     let local = "listen = '127.0.0.1:1'";
     for (server, identity, everyone, mistake) in [
-        ("", "", false, Some("identity: nobody could call")),
+        ("", "", false, Some("identity: no caller could be authenticated")),
         ("", "", true, None),
         ("", keys, false, Some("server: tokens and API keys would cross the network in the clear")),
         ("", issuer, false, Some("server: tokens and API keys would cross the network in the clear")),

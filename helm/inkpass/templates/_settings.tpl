@@ -131,7 +131,7 @@ volume, so that what it holds changes at once.
 {{- end -}}
 
 {{/*
-Whether everyone may do everything: where that is asked for, and in a trial with throw-away keys whose policy is empty.
+Whether everyone may do everything: where that is asked for, and in a trial with ephemeral keys whose policy is empty.
 */}}
 {{- define "inkpass.isOpen" -}}
 {{- $isTrial := and .Values.emulator.enabled (not .Values.keys.existingSecret) (not .Values.projects) (not .Values.whiteboard.baseUrl) -}}

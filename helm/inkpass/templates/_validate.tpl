@@ -11,11 +11,11 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $byCertificate := or $identity.trustDomains $identity.allowDnsSan -}}
 {{- $byBearer := or $identity.kubernetes.enabled $identity.issuers $identity.apiKeysSecret -}}
 {{- if and .Values.insecureAllowAll (or $byCertificate $identity.issuers $identity.apiKeysSecret) -}}
-{{- $mistakes = append $mistakes "insecureAllowAll lets everyone in, whatever identity says: leave out either." -}}
+{{- $mistakes = append $mistakes "insecureAllowAll lets everyone in and identity does not: leave out either." -}}
 {{- end -}}
 {{- if not (include "inkpass.isOpen" .) -}}
 {{- if not (or $byBearer $byCertificate) -}}
-{{- $mistakes = append $mistakes "identity says of nobody who it is, so nobody could call: set identity.kubernetes.enabled=true, identity.issuers, identity.apiKeysSecret or identity.trustDomains, or, for a trial, insecureAllowAll=true." -}}
+{{- $mistakes = append $mistakes "identity is empty, so no caller could be authenticated: set identity.kubernetes.enabled=true, identity.issuers, identity.apiKeysSecret or identity.trustDomains, or, for a trial, insecureAllowAll=true." -}}
 {{- end -}}
 {{- if and $byBearer (not .Values.tls.existingSecret) (not .Values.server.plaintext) -}}
 {{- $mistakes = append $mistakes "tls.existingSecret is empty, and callers' tokens would cross the network in the clear: make a Secret with the data tls.crt, tls.key and ca.crt and name it, or set server.plaintext=true where a mesh encrypts." -}}
@@ -24,7 +24,7 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $mistakes = append $mistakes "identity.trustDomains and identity.allowDnsSan are about callers' certificates: name a Secret in tls.existingSecret, whose ca.crt says which are good." -}}
 {{- end -}}
 {{- if not .Values.policy.grants -}}
-{{- $mistakes = append $mistakes "policy.grants is empty, so nobody could do anything: add grants as docs/policy.md explains them, or, for a trial, set insecureAllowAll=true." -}}
+{{- $mistakes = append $mistakes "policy.grants is empty, so everything would be denied: add grants as docs/policy.md explains them, or, for a trial, set insecureAllowAll=true." -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.server.plaintext .Values.tls.existingSecret -}}
@@ -109,7 +109,7 @@ What pods would refuse of the projects, and of the grants that speak of them: a 
 {{- end -}}
 {{- end -}}
 {{- if gt (int $defaults) 1 -}}
-{{- $mistakes = append $mistakes "projects has more than one default: leave default out but for one." -}}
+{{- $mistakes = append $mistakes "projects has more than one default: keep only one." -}}
 {{- end -}}
 {{- range $grant := .Values.policy.grants -}}
 {{- range $name := $grant.projects -}}

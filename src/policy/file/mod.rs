@@ -95,7 +95,7 @@ fn read_root(
     let mut reader = GrantReader::new(projects, before);
     let listed = root.take("grants");
     if listed.is_none() {
-        root.wrong("there is no grant, so nobody could do anything; add [[grants]]");
+        root.wrong("there is no grant, so everything would be denied; add [[grants]]");
     }
     let listed = listed.and_then(Node::list);
     let grants: Vec<_> = tables(listed).filter_map(|fields| reader.read(fields)).collect();

@@ -18,7 +18,7 @@ pub struct KnownProjects {
     pub default: Option<String>,
 }
 
-/// The longest `max_ttl`. Whatever is to live longer is permanent, and has to say so.
+/// The longest `max_ttl`. A token that is to live longer is permanent, and its grant says so.
 const LONGEST_TTL: Duration = Duration::from_hours(366 * 24);
 
 /// The most that a quota's figures can be.

@@ -9,7 +9,7 @@ def are_known(trial):
     for what, token, reason in (
         ("of another audience", credentials.token("caller", "elsewhere"), "CALLER_UNKNOWN"),
         ("for the API server", credentials.token("caller", api_server), "CALLER_UNKNOWN"),
-        ("of an account without a grant", credentials.token("stranger"), "PROJECT_UNKNOWN"),
+        ("of an account without a grant", credentials.token("ungranted"), "PROJECT_UNKNOWN"),
     ):
         refused = refusal(trial, *release.as_caller(token))
         need(reason in refused, f"a token {what} is not refused with {reason}: {refused!r}")
