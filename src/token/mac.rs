@@ -136,3 +136,37 @@ fn wipe() {
     stack.zeroize();
     black_box(&mut stack);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::fs::FileExt, ptr};
+
+    use super::*;
+
+    const MARK: u8 = 0xa5;
+
+    /// As much as is surely wiped, and more than what reads it back takes of the stack.
+    const LEFT: usize = 6 * 1024;
+
+    #[inline(never)]
+    fn leave_marks() {
+        let mut secret = [0; LEFT];
+        secret.fill(MARK);
+        black_box(&mut secret);
+    }
+
+    #[test]
+    fn what_was_left_on_the_stack_is_wiped() {
+        let memory = File::open("/proc/self/mem").unwrap();
+        let mut beneath = vec![0; 4 * LEFT];
+        let here = MARK;
+        let start = ptr::from_ref(&here).addr() - beneath.len();
+        let mut marks_after = |work: &dyn Fn()| {
+            work();
+            memory.read_exact_at(&mut beneath, start.try_into().unwrap()).unwrap();
+            beneath.windows(16).filter(|bytes| bytes.iter().all(|byte| *byte == MARK)).count()
+        };
+        assert!(marks_after(&|| apart(leave_marks)) > 0, "nothing was left to wipe");
+        assert_eq!(marks_after(&|| wiping_stack(leave_marks)), 0);
+    }
+}

@@ -101,6 +101,18 @@ async fn every_bad_token_has_one_and_the_same_answer() {
 }
 
 #[tokio::test]
+async fn a_good_token_is_one_of_a_bearer_alone() {
+    let issuer = Issuer::start(&[&EC]).await;
+    let world = World::of(&issuer).await;
+    let token = EC.sign(&claims(&issuer));
+    for scheme in ["", "Basic ", "Token ", "Bearer\t", "Bearers ", " Bearer "] {
+        let before = world.count("malformed");
+        let result = world.identify(&[("authorization", &format!("{scheme}{token}"))]).await;
+        world.assert_unknown(scheme, &result, "malformed", before);
+    }
+}
+
+#[tokio::test]
 async fn the_public_key_is_no_shared_secret() {
     let issuer = Issuer::start(&[&RSA]).await;
     let world = World::of(&issuer).await;
