@@ -1,8 +1,16 @@
-//! docs/errors.md, held against the reasons in the code: `RENEW=1 cargo test errors` writes it again.
+//! What each error is explained as, and docs/errors.md, held against the reasons in the code:
+//! `RENEW=1 cargo test errors` writes it again.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, path::Path, time::Duration};
 
-use inkpass::error::{Actor, Reason, Repeat, Row};
+use inkpass::{
+    caller::Unknown,
+    error::{Actor, Error, Reason, Repeat, Retry, Row, Withheld},
+    idempotency::IdempotencyError,
+    methods::Resource,
+    policy::{Denial, Limit, MissingRight, QuotaExceeded},
+    whiteboard::{self, Effect},
+};
 
 const HEAD: &str = "# Errors
 
@@ -75,5 +83,87 @@ fn the_protos_name_no_other_reason() {
                 assert!(known.contains(&name), "{name}");
             }
         }
+    }
+}
+
+/// A reason and its retry advice are what clients act on: a second, another delay, or never.
+#[test]
+fn every_error_has_its_reason_and_its_retry_advice() {
+    let second = Retry::After(Duration::from_secs(1));
+    let exceeded = |what, retry_after| {
+        Error::QuotaExceeded(QuotaExceeded { grant: "g".into(), what, allowed: 1, retry_after })
+    };
+    let withheld = |why, has_request_id| Error::TokenWithheld { why, has_request_id };
+    let upstream = |error| Error::Upstream(error, Resource::Room);
+    let missing = |resource| Error::Upstream(whiteboard::Error::NotFound, resource);
+    let detail = String::new;
+    let unexpected = |effect| upstream(whiteboard::Error::UnexpectedAnswer { effect, detail: String::new() });
+    let limited = |retry_after| upstream(whiteboard::Error::RateLimited { retry_after });
+    let three = Duration::from_secs(3);
+    let in_batch = |error| Error::InBatch(7, Box::new(error));
+    for (error, reason, retry) in [
+        (Error::Unauthenticated(Unknown), Reason::CallerUnknown, Retry::Unsaid),
+        (Error::invalid("a", "b"), Reason::InvalidRequest, Retry::Unsaid),
+        (Denial::ProjectUnknown.into(), Reason::ProjectUnknown, Retry::Unsaid),
+        (Denial::PolicyDenied(MissingRight::Rpc).into(), Reason::PolicyDenied, Retry::Unsaid),
+        (Denial::RegionForbidden.into(), Reason::RegionForbidden, Retry::Unsaid),
+        (Denial::PermanentTokenForbidden.into(), Reason::PermanentTokenForbidden, Retry::Unsaid),
+        (Denial::TtlAboveMaximum(three).into(), Reason::TtlAboveMaximum, Retry::Unsaid),
+        (Error::AccessKeyUnknown, Reason::AccessKeyUnknown, Retry::Unsaid),
+        (exceeded(Limit::TokensPerSecond, Some(three)), Reason::CallerQuotaExceeded, Retry::After(three)),
+        (exceeded(Limit::Burst, None), Reason::CallerQuotaExceeded, Retry::Unsaid),
+        (Error::ClockUnstable, Reason::ClockUnstable, second),
+        (in_batch(Error::ClockUnstable), Reason::ClockUnstable, second),
+        (Error::AuditUnavailable, Reason::AuditUnavailable, second),
+        (withheld(Withheld::AuditUnavailable, true), Reason::AuditUnavailable, second),
+        (withheld(Withheld::AuditUnavailable, false), Reason::AuditUnavailable, Retry::Never),
+        (withheld(Withheld::ClockUnstable, true), Reason::ClockUnstable, second),
+        (withheld(Withheld::ClockUnstable, false), Reason::ClockUnstable, Retry::Never),
+        (withheld(Withheld::KeyGone, true), Reason::AccessKeyUnknown, Retry::Unsaid),
+        (Error::Overloaded, Reason::Overloaded, second),
+        (Error::Idempotency(IdempotencyError::OtherArguments), Reason::InvalidRequest, Retry::Unsaid),
+        (Error::Idempotency(IdempotencyError::Full), Reason::Overloaded, second),
+        (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Unsaid),
+        (upstream(whiteboard::Error::Unreachable { detail: detail() }), Reason::UpstreamUnreachable, second),
+        (
+            upstream(whiteboard::Error::OutcomeUnknown { detail: detail() }),
+            Reason::UpstreamOutcomeUnknown,
+            Retry::Unsaid,
+        ),
+        (
+            upstream(whiteboard::Error::CredentialsRejected { detail: detail() }),
+            Reason::UpstreamCredentialsRejected,
+            Retry::Unsaid,
+        ),
+        (upstream(whiteboard::Error::Refused { detail: detail() }), Reason::UpstreamRefused, Retry::Unsaid),
+        (missing(Resource::Room), Reason::RoomNotFound, Retry::Unsaid),
+        (missing(Resource::Scene), Reason::RoomNotFound, Retry::Unsaid),
+        (missing(Resource::Conversion), Reason::ConversionNotFound, Retry::Unsaid),
+        (missing(Resource::Project), Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
+        (upstream(whiteboard::Error::SceneNotFound), Reason::SceneNotFound, Retry::Unsaid),
+        (upstream(whiteboard::Error::RoomDisabled), Reason::RoomDisabled, Retry::Unsaid),
+        (upstream(whiteboard::Error::NotWaiting), Reason::ConversionNotWaiting, Retry::Unsaid),
+        (upstream(whiteboard::Error::FeatureDisabled), Reason::UpstreamFeatureDisabled, Retry::Unsaid),
+        (upstream(whiteboard::Error::QueueFull), Reason::UpstreamQueueFull, second),
+        (limited(None), Reason::UpstreamRateLimited, second),
+        (limited(Some(three)), Reason::UpstreamRateLimited, Retry::After(three)),
+        (upstream(whiteboard::Error::ClockUnstable), Reason::ClockUnstable, second),
+        (unexpected(Effect::Possible), Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
+        (unexpected(Effect::None), Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
+        (Error::DeadlineExceeded, Reason::DeadlineExceeded, Retry::Unsaid),
+        (Error::WatchExpired, Reason::WatchExpired, second),
+        (Error::ShuttingDown, Reason::ShuttingDown, second),
+        (Error::Internal(""), Reason::Internal, Retry::Unsaid),
+    ] {
+        let explained = error.explain();
+        assert_eq!((explained.reason, explained.retry), (reason, retry), "{error:?}");
+        let is_unknown = explained.metadata.contains(&("outcome", "unknown".to_owned()));
+        assert_eq!(
+            is_unknown,
+            matches!(
+                &error,
+                Error::Upstream(whiteboard::Error::UnexpectedAnswer { effect: Effect::Possible, .. }, _)
+            )
+        );
     }
 }

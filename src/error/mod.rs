@@ -1,7 +1,7 @@
 //! How a call can end other than well, whichever service it is of.
 //!
 //! An [`Error`] is taken apart in one place, [`Error::explain`]. What leaves the process, what the
-//! audit trail says and what docs/errors.md tells are made from that.
+//! audit trail says and what docs/errors.md says are made from that.
 
 mod explain;
 mod reason;
