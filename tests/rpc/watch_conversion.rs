@@ -141,9 +141,9 @@ async fn what_is_wrong_is_refused_before_or_in_the_stream() {
         (403, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
         (404, Code::NotFound, "CONVERSION_NOT_FOUND"),
     ] {
-        world.upstream.fail_once("/v5", status).await;
         // Another each time: what was read of one a moment ago is told without a read.
         let uuid = format!("never-read-{status}");
+        world.upstream.fail_once(&format!("/v5/projector/tasks/{uuid}"), status).await;
         let refused = watch(Target { uuid, ..Target::default() }).await.unwrap_err();
         assert_refused(&refused, code, reason, &[]);
     }
