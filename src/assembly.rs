@@ -1,4 +1,4 @@
-//! Puts the service together, for `serve`, `dev`, the offline commands and the tests alike.
+//! Assembles the service, for `serve`, `dev`, the offline commands and the tests alike.
 
 use std::sync::Arc;
 

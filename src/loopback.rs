@@ -8,6 +8,12 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a URL stays on this machine.
+#[cfg(feature = "server")]
+pub(crate) fn is_loopback_url(url: &url::Url) -> bool {
+    url.host_str().is_some_and(is_loopback)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,10 +96,10 @@ fn the_grpc_edge_knows_no_http_client() {
 
 #[test]
 fn nothing_below_imports_the_command_line_or_the_server() {
-    let rooms = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
-    for room in rooms.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
-        if !["main.rs", "lib.rs", "assembly.rs", "cli", "server"].contains(&&*room) {
-            assert_free_of(&room, &["crate::cli", "crate::server"]);
+    let directories = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    for directory in directories.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        if !["main.rs", "lib.rs", "assembly.rs", "cli", "server"].contains(&&*directory) {
+            assert_free_of(&directory, &["crate::cli", "crate::server"]);
         }
     }
     assert_free_of("server", &["crate::cli"]);
@@ -108,8 +108,8 @@ fn nothing_below_imports_the_command_line_or_the_server() {
 /// A module's path, such as `["token", "key"]`.
 type Module = Vec<String>;
 
-/// The modules of a room, each with the paths that its file imports or names; its tests are left out.
-fn modules(room: &str) -> BTreeMap<Module, Vec<Module>> {
+/// The modules of a directory, each with the paths that its file imports or names; its tests are left out.
+fn modules(directory: &str) -> BTreeMap<Module, Vec<Module>> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let read = |(file, text): (PathBuf, String)| {
         let file = file.strip_prefix(&src).unwrap().with_extension("");
@@ -117,7 +117,7 @@ fn modules(room: &str) -> BTreeMap<Module, Vec<Module>> {
         let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         (module.collect(), named_paths(text))
     };
-    sources(room).into_iter().map(read).collect()
+    sources(directory).into_iter().map(read).collect()
 }
 
 fn named_paths(text: &str) -> Vec<Module> {
@@ -162,7 +162,7 @@ fn expand(prefix: &str, tree: &str, paths: &mut Vec<Module>) {
     }
 }
 
-/// The module of this room that defines what a path names; what a `mod.rs` hands on is its origin's.
+/// The module of this directory that defines what a path names; what a `mod.rs` hands on is its origin's.
 fn origin(modules: &BTreeMap<Module, Vec<Module>>, from: &[String], path: &[String]) -> Option<Module> {
     let mut at = from.to_vec();
     let mut names = path;
@@ -225,18 +225,20 @@ fn assert_no_circle(modules: &BTreeMap<Module, Vec<Module>>) {
 }
 
 #[test]
-fn no_circle_inside_a_room() {
-    let rooms = [
+fn no_import_cycle_within_a_directory() {
+    let directories = [
         "audit",
         "caller",
         "cli",
         "client",
         "config",
+        "document",
         "emulator",
         "error",
         "issuing",
         "keyring",
         "policy",
+        "principal",
         "rpc",
         "server",
         "telemetry",
@@ -244,8 +246,8 @@ fn no_circle_inside_a_room() {
         "watcher",
         "whiteboard",
     ];
-    for room in rooms {
-        assert_no_circle(&modules(room));
+    for directory in directories {
+        assert_no_circle(&modules(directory));
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use inkpass::{
     caller::Unknown,
-    error::{Actor, Error, Reason, Repeat, Retry, Row, Withheld},
+    error::{Actor, Error, Reason, ReasonRow, RepeatAdvice, Retry, Withheld},
     idempotency::IdempotencyError,
     methods::Resource,
     policy::{Denial, Limit, MissingRight, QuotaExceeded},
@@ -40,10 +40,10 @@ fn code(reason: Reason) -> String {
 
 const fn repeat(reason: Reason) -> &'static str {
     match reason.row().repeat {
-        Repeat::No => "no",
-        Repeat::Anywhere => "yes, on any replica",
-        Repeat::Later => "later; another replica does not help",
-        Repeat::AfterALook => "after a look at what it did",
+        RepeatAdvice::No => "no",
+        RepeatAdvice::Anywhere => "yes, on any replica",
+        RepeatAdvice::Later => "later; another replica may refuse it too",
+        RepeatAdvice::AfterALook => "after a look at what it did",
     }
 }
 
@@ -61,7 +61,7 @@ fn the_page_of_errors_says_what_the_code_says() {
     let mut page = HEAD.to_owned();
     for reason in Reason::ALL.iter().copied() {
         let (row, code, repeat, actor) = (reason.row(), code(reason), repeat(reason), actor(reason));
-        let Row { name, meaning, advice, .. } = row;
+        let ReasonRow { name, meaning, advice, .. } = row;
         let _ = writeln!(page, "| `{name}` | {code} | {meaning} | {repeat} | {actor} | {advice} |");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
@@ -76,10 +76,11 @@ fn the_protos_name_no_other_reason() {
     let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/inkpass/v1")).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
-        for errors in text.split("// Errors: ").skip(1) {
-            let comment = errors.lines().take_while(|line| !line.trim_start().starts_with("rpc "));
+        for errors in text.split("// Errors").skip(1) {
+            let comment =
+                errors.lines().take_while(|line| !line.contains("rpc ") && !line.contains("service "));
             let words = comment.flat_map(|line| line.split(|c: char| !(c.is_ascii_uppercase() || c == '_')));
-            for name in words.filter(|word| word.contains('_')) {
+            for name in words.filter(|word| word.len() > 1 && *word != "TTL") {
                 assert!(known.contains(&name), "{name}");
             }
         }
@@ -157,6 +158,13 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     ] {
         let explained = error.explain();
         assert_eq!((explained.reason, explained.retry), (reason, retry), "{error:?}");
+        if matches!(retry, Retry::After(_)) {
+            let repeat = reason.row().repeat;
+            assert!(matches!(repeat, RepeatAdvice::Anywhere | RepeatAdvice::Later), "{reason:?}: {repeat:?}");
+        }
+        if let Error::Denied(denial) = &error {
+            assert_eq!(denial.reason(), reason.name());
+        }
         let is_unknown = explained.metadata.contains(&("outcome", "unknown".to_owned()));
         assert_eq!(
             is_unknown,

@@ -1,4 +1,4 @@
-//! What leaves for the upstream, and what of its answers is believed, at an upstream that says
+//! What leaves for the upstream, and what of its answers is accepted, at an upstream that says
 //! what it is told to.
 
 use inkpass::{

@@ -21,7 +21,6 @@ use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::settings::is_loopback;
 pub use self::{
     api_keys::{ApiKeys, Digest, NewKey},
     settings::{Identity, IssuerSettings, Settings},
@@ -145,7 +144,7 @@ impl Callers {
         };
         self.unauthenticated.count(cause);
         if cause != Cause::RateLimited {
-            tracing::debug!(cause = cause.as_str(), "a caller is unknown");
+            tracing::debug!(cause = cause.as_str(), "a caller was not authenticated");
         }
         Unknown
     }

@@ -7,7 +7,7 @@ use url::Url;
 use super::{ApiKeys, certificate::Certificates, fetch};
 use crate::{
     document::Mistake,
-    loopback,
+    loopback::is_loopback_url,
     principal::{is_issuer_name, is_trust_domain},
 };
 
@@ -115,7 +115,7 @@ impl IssuerSettings {
                 "is the API server's own: any token that a pod uses there would be taken here",
             ),
             (
-                !is_plaintext || is_loopback(&self.jwks_url),
+                !is_plaintext || is_loopback_url(&self.jwks_url),
                 "jwks_url",
                 "must be https://, or on loopback: the sender of the keys decides who is who",
             ),
@@ -147,9 +147,4 @@ impl IssuerSettings {
         }
         wrong
     }
-}
-
-/// Whether a URL stays on this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(loopback::is_loopback)
 }

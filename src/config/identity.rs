@@ -83,7 +83,7 @@ pub(super) fn check(identity: &caller::Settings, listener: &Listener, everyone: 
         file.wrong(
             "identity",
             "no caller could be authenticated: set identity.issuers, identity.api_keys_file or server.client_ca_file with \
-             identity.trust_domains, or let everyone in with --insecure-allow-all",
+             identity.trust_domains, or allow unauthenticated callers with --insecure-allow-all",
         );
     }
     let is_clear = listener.tls.is_none() && !listener.plaintext && !listener.address.ip().is_loopback();

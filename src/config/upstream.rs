@@ -6,7 +6,7 @@ use url::Url;
 
 use super::section::{Section, SettingsFile};
 use crate::{
-    caller,
+    loopback::is_loopback_url,
     telemetry::{self, LogFormat, LogLevel},
     watcher, whiteboard,
 };
@@ -21,7 +21,7 @@ pub(super) fn read_whiteboard(
     let base_url = section.take("base_url").or_else(|| Url::parse(VENDOR).ok());
     let allow_plaintext = section.take("allow_plaintext").unwrap_or(false);
     let base_url = base_url?;
-    if base_url.scheme() == "http" && !allow_plaintext && !caller::is_loopback(&base_url) {
+    if base_url.scheme() == "http" && !allow_plaintext && !is_loopback_url(&base_url) {
         file.wrong(
             "whiteboard.base_url",
             "http:// would send tokens in the clear; use https://, or set whiteboard.allow_plaintext = true",

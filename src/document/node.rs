@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Display, time::Duration};
 
 use toml::de::{DeTable, DeValue};
 
-use super::Document;
+use super::reader::{Document, join};
 use crate::token::Lifetime;
 
 /// The outer `None`: it is wrong, and the mistake is noted. The inner one: it is not there.
@@ -28,9 +28,16 @@ pub(crate) struct Fields<'d> {
     left: BTreeMap<Cow<'d, str>, (usize, Node<'d>)>,
 }
 
-/// The path of what a table at `path` calls `name`.
-pub(crate) fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+impl Document {
+    /// The outermost table; `None` if the text is no TOML, of which every error is a mistake then.
+    pub(crate) fn root(&self) -> Option<Fields<'_>> {
+        let (root, errors) = DeTable::parse_recoverable(self.text());
+        for error in &errors {
+            let at = error.span().map_or(self.text().len(), |span| span.start);
+            self.wrong_at(at, "", format_args!("this is not TOML: {}", error.message()));
+        }
+        errors.is_empty().then(|| Fields::new(self, String::new(), 0, root.into_inner()))
+    }
 }
 
 impl<'d> Node<'d> {

@@ -97,9 +97,7 @@ impl Error {
                 Reason::DeadlineExceeded,
                 "the call took longer than its deadline; its outcome is unknown",
             ),
-            Self::WatchExpired => {
-                retried(Reason::WatchExpired, "the watch lasted as long as one may; watch again", SOON)
-            }
+            Self::WatchExpired => retried(Reason::WatchExpired, "the watch expired; watch again", SOON),
             Self::ShuttingDown => {
                 retried(Reason::ShuttingDown, "this server is stopping; another one takes the call", SOON)
             }

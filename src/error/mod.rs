@@ -9,6 +9,6 @@ mod types;
 
 pub use self::{
     explain::{Detail, Explanation, Retry},
-    reason::{Actor, Reason, Repeat, Row},
+    reason::{Actor, Reason, ReasonRow, RepeatAdvice},
     types::{Error, Withheld},
 };

@@ -4,13 +4,13 @@ use tonic::Code;
 
 /// What is said of a reason.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct ReasonRow {
     /// `ErrorInfo.reason`. A name on the wire is never changed.
     pub name: &'static str,
     /// The gRPC code that it goes with.
     pub code: Code,
     /// Whether and where the call may be sent again.
-    pub repeat: Repeat,
+    pub repeat: RepeatAdvice,
     /// Who can do something about it.
     pub actor: Actor,
     /// What it means, in a sentence or two.
@@ -21,12 +21,12 @@ pub struct Row {
 
 /// Whether the same call may be sent again, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
+pub enum RepeatAdvice {
     /// Not as it is: it would end the same way.
     No,
     /// After the delay in `RetryInfo`, to any replica.
     Anywhere,
-    /// After the delay in `RetryInfo`: the limit is not this replica's own.
+    /// After the delay in `RetryInfo`. The limit may be the same in another replica.
     Later,
     /// Only after a look at what the first call did: it may have taken effect.
     AfterALook,
@@ -59,12 +59,12 @@ macro_rules! reasons {
 
             /// What is said of it.
             #[must_use]
-            pub const fn row(self) -> Row {
+            pub const fn row(self) -> ReasonRow {
                 match self {
-                    $(Self::$reason => Row {
+                    $(Self::$reason => ReasonRow {
                         name: $name,
                         code: Code::$code,
-                        repeat: Repeat::$repeat,
+                        repeat: RepeatAdvice::$repeat,
                         actor: Actor::$actor,
                         meaning: $meaning,
                         advice: $advice,
@@ -113,8 +113,8 @@ reasons! {
         "There is no such conversion in this project and region. A conversion can be read for seven days.",
         "Check the uuid, the project and the region, or start it again.";
     AccessKeyUnknown = "ACCESS_KEY_UNKNOWN", NotFound, No, Caller,
-        "The named access key is unknown, another project's, or verifies only.",
-        "Name the key that created the room or task, or leave it empty for the active one.";
+        "The named access key is unknown, another project's, or verifies only. After a create: what was asked for exists, but the key that created it signs no more, so there is no token.",
+        "Name the key that created the room or task, or leave it empty for the active one. After a create, look for what it created, and do not repeat it.";
     CallerQuotaExceeded = "CALLER_QUOTA_EXCEEDED", ResourceExhausted, Later, Caller,
         "The caller's own quota is used up. `QuotaFailure` names the limit.",
         "Wait as `RetryInfo` says. Without it waiting cannot help: ask for fewer tokens at once.";
@@ -140,7 +140,7 @@ reasons! {
         "This replica has as many calls of this kind under way as it takes. Nothing was sent.",
         "Wait as `RetryInfo` says. If it lasts, add replicas or look for a slow upstream.";
     UpstreamUnreachable = "UPSTREAM_UNREACHABLE", Unavailable, Anywhere, Nobody,
-        "The whiteboard API cannot be reached, or fails. The call had no effect.",
+        "The whiteboard API cannot be reached, or fails. Nothing was created, and the same call again changes nothing more.",
         "Wait as `RetryInfo` says.";
     ShuttingDown = "SHUTTING_DOWN", Unavailable, Anywhere, Nobody,
         "This replica is stopping.",

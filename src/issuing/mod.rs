@@ -13,5 +13,5 @@ pub use self::{
     authorizer::Authorizer,
     record::{Made, Record, Trail},
     types::{IssueParams, Issued, MintPermit, Minting, UpstreamParams, UpstreamPermit},
-    verify::Verdict,
+    verify::Verification,
 };

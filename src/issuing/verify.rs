@@ -14,7 +14,7 @@ use crate::{
 
 /// What a token is worth.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct Verification {
     /// `Ok`, or the first thing that is wrong.
     pub result: Result<(), TokenError>,
     /// What it says, where it could be read.
@@ -34,7 +34,7 @@ impl Authorizer {
         token: &str,
         project: &str,
         wanted: &Wanted<'_>,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<Verification, Error> {
         let (keyring, rules) = (self.keyring.load(), self.rules.load());
         let verifiable = rules.may_verify(principal.as_str());
         let meant = match project {
@@ -48,7 +48,7 @@ impl Authorizer {
         };
         let presented = match Presented::parse(token) {
             Ok(presented) => presented,
-            Err(error) => return Ok(Verdict { result: Err(error), presented: None, project: None }),
+            Err(error) => return Ok(Verification { result: Err(error), presented: None, project: None }),
         };
         let usable = keyring.find(presented.access_key()).filter(|(owner, _)| match meant {
             Some(meant) => meant.name() == owner.name(),
@@ -56,6 +56,6 @@ impl Authorizer {
         });
         let result = verify(&presented, usable.map(|(_, key)| &**key), self.stability.now()?, wanted);
         let project = usable.map(|(project, _)| project.clone());
-        Ok(Verdict { result, presented: Some(presented), project })
+        Ok(Verification { result, presented: Some(presented), project })
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     limits::{Limits, MILLENNIUM},
-    quota::{Quota, QuotaMeter},
+    quota::{Quota, QuotaUsage},
 };
 use crate::{
     methods::{Rpc, RpcSet},
@@ -112,7 +112,7 @@ pub struct Grant {
     pub(super) regions: Vec<Region>,
     /// By kind.
     pub(super) tokens: [Option<TokenRule>; 3],
-    pub(super) meter: Option<Arc<QuotaMeter>>,
+    pub(super) usage: Option<Arc<QuotaUsage>>,
 }
 
 /// What a grant says of a kind of token.
@@ -169,7 +169,7 @@ impl Grant {
             projects: Vec::new(),
             regions: Region::ALL.to_vec(),
             tokens,
-            meter: None,
+            usage: None,
         }
     }
 
@@ -188,7 +188,7 @@ impl Grant {
     /// Its quota; `None`: no limit.
     #[must_use]
     pub fn quota(&self) -> Option<Quota> {
-        self.meter.as_ref().map(|meter| meter.quota())
+        self.usage.as_ref().map(|usage| usage.quota())
     }
 
     /// How long a token of this kind lives where a request does not say.

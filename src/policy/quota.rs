@@ -112,7 +112,7 @@ impl fmt::Display for Limit {
 /// What the principals of a grant have used of its quota. It outlives a reload that leaves the name
 /// and the quota of the grant as they were.
 #[derive(Debug)]
-pub(super) struct QuotaMeter {
+pub(super) struct QuotaUsage {
     grant: Arc<str>,
     quota: Quota,
     tokens: Option<Rate>,
@@ -133,7 +133,7 @@ struct Usage {
 /// The limit that is exceeded, and when to try again.
 type Excess = (Limit, Option<Duration>);
 
-impl QuotaMeter {
+impl QuotaUsage {
     pub(super) fn new(grant: Arc<str>, quota: Quota) -> Self {
         let tokens = quota.tokens_per_second.map(|rate| Rate::new(rate, quota.burst.unwrap_or(rate)));
         let upstream = quota.upstream_per_second.map(|rate| Rate::new(rate, rate));

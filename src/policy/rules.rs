@@ -173,8 +173,8 @@ impl Grant {
     /// # Errors
     /// [`QuotaExceeded`], and then nothing is counted.
     pub fn charge(&self, principal: &str, cost: Cost, now: Instant) -> Result<WatchSlot, QuotaExceeded> {
-        match &self.meter {
-            Some(meter) => meter.charge(principal, cost, now),
+        match &self.usage {
+            Some(usage) => usage.charge(principal, cost, now),
             None => Ok(WatchSlot::UNLIMITED),
         }
     }
@@ -192,8 +192,8 @@ pub fn charge_batch(principal: &str, grants: &[&Grant], now: Instant) -> Result<
         let tokens = u32::try_from(same.len()).unwrap_or(u32::MAX);
         if let Err(exceeded) = same[0].charge(principal, Cost { tokens, ..Cost::default() }, now) {
             for (grant, tokens) in charged {
-                if let Some(meter) = &grant.meter {
-                    meter.refund(principal, tokens);
+                if let Some(usage) = &grant.usage {
+                    usage.refund(principal, tokens);
                 }
             }
             return Err(exceeded);

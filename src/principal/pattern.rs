@@ -7,7 +7,7 @@
 
 use std::{str::FromStr, sync::Arc};
 
-use super::{NotAPrincipal, Principal, check};
+use super::name::{NotAPrincipal, Principal, check};
 
 /// The most slashes in a prefix. It bounds how many prefixes of a principal are looked up.
 pub(crate) const MAX_PREFIX_SLASHES: usize = 16;

@@ -1,8 +1,6 @@
 //! SPIFFE IDs, to the letter of the standard "The SPIFFE Identity and Verifiable Identity
 //! Document", section 2.
 
-use super::consists_of;
-
 /// The longest ID, in bytes, and so the longest principal.
 const MAX_ID_BYTES: usize = 2048;
 
@@ -26,4 +24,9 @@ pub(crate) fn is_trust_domain(name: &str) -> bool {
 fn is_segment(segment: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
     !matches!(segment, "." | "..") && consists_of(segment, MAX_ID_BYTES, allowed)
+}
+
+/// Whether it is 1 to `longest` bytes, all of them allowed.
+pub(super) fn consists_of(text: &str, longest: usize, allowed: impl Fn(u8) -> bool) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(allowed)
 }

@@ -8,7 +8,7 @@ use super::parse::{self, Violations};
 use crate::{
     call::CallContext,
     error::Error,
-    issuing::{Authorizer, IssueParams, Verdict},
+    issuing::{Authorizer, IssueParams, Verification},
     methods::Rpc,
     proto::{
         self, BatchIssueTokensRequest, BatchIssueTokensResponse, IssueTokenRequest, IssueTokenResponse,
@@ -146,20 +146,20 @@ fn verified_uuid<'a>(uuid: &'a str, field: &str, violations: &mut Violations) ->
     parse::minted_uuid(uuid, field, violations).map(Uuid::as_str)
 }
 
-fn describe(verdict: &Verdict) -> VerifyTokenResponse {
-    let error = verdict.result.err();
-    let permissions = verdict.presented.as_ref().filter(|_| error.is_none()).map(Presented::permissions);
+fn describe(verification: &Verification) -> VerifyTokenResponse {
+    let error = verification.result.err();
+    let permissions = verification.presented.as_ref().filter(|_| error.is_none()).map(Presented::permissions);
     VerifyTokenResponse {
         valid: error.is_none(),
         error: error.map(|error| error.to_string()).unwrap_or_default(),
         reason: error.map(proto::TokenError::from).unwrap_or_default().into(),
-        claims: verdict.presented.as_ref().map(claims),
+        claims: verification.presented.as_ref().map(claims),
         permissions: permissions
             .into_iter()
             .flatten()
             .map(|p| parse::permission_to_proto(p).into())
             .collect(),
-        project: verdict.project.as_ref().map(|project| project.name().to_owned()).unwrap_or_default(),
+        project: verification.project.as_ref().map(|project| project.name().to_owned()).unwrap_or_default(),
     }
 }
 

@@ -26,7 +26,7 @@ impl Effect {
 /// Why an upstream call failed. The details are for the log alone.
 #[derive(Clone, Debug)]
 pub enum Error {
-    /// Nothing took effect: it can be retried.
+    /// It had no effect, or the same call again has no further one: it can be retried.
     Unreachable {
         /// What happened.
         detail: String,

@@ -1,4 +1,4 @@
-//! Runs the queries of docs/audit.md.
+//! Runs the queries of docs/search-the-audit-trail.md.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -20,10 +20,11 @@ fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<Stri
         not_installed("jq");
         return None;
     }
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md")).unwrap();
+    let page =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/search-the-audit-trail.md")).unwrap();
     let commands = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let [command] = commands.filter(|command| command.contains(containing)).collect::<Vec<_>>()[..] else {
-        panic!("docs/audit.md has not one command with {containing:?}");
+        panic!("docs/search-the-audit-trail.md has not one command with {containing:?}");
     };
     let command = more.iter().fold(command.to_owned(), |command, (from, to)| command.replace(from, to));
     let output = Command::new("sh").args(["-ec", &command]).current_dir(directory).output().unwrap();

@@ -46,7 +46,7 @@ async fn an_empty_bucket_ends_look_ups_and_locks_out_nobody() {
     world.assert_unknown("nothing", &result, "rate_limited", before);
     assert_eq!(issuer.requests(), 1);
 
-    // Whoever has a good credential is known as before, and one that is bad is seen to be.
+    // A good credential is authenticated as before, and a bad one is recognized.
     let good = EC.sign(&claims(&issuer));
     assert!(world.by_token(&good).await.is_ok());
     assert!(world.identify(&[("x-api-key", &key)]).await.is_ok());

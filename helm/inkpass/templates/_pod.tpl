@@ -118,7 +118,7 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 {{ include "inkpass.secretVolume" (list $volume $secret) }}
 {{- end }}
 {{- if include "inkpass.asksCluster" . }}
-# The API server gives the public keys of its tokens to service accounts, and shows a certificate of the cluster's CA.
+# The API server gives the public keys of its tokens to service accounts, and presents a certificate of the cluster's CA.
 - name: cluster
   projected:
     defaultMode: 0440

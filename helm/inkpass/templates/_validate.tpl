@@ -11,7 +11,7 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $byCertificate := or $identity.trustDomains $identity.allowDnsSan -}}
 {{- $byBearer := or $identity.kubernetes.enabled $identity.issuers $identity.apiKeysSecret -}}
 {{- if and .Values.insecureAllowAll (or $byCertificate $identity.issuers $identity.apiKeysSecret) -}}
-{{- $mistakes = append $mistakes "insecureAllowAll lets everyone in and identity does not: leave out either." -}}
+{{- $mistakes = append $mistakes "insecureAllowAll allows unauthenticated callers and identity does not: leave out either." -}}
 {{- end -}}
 {{- if not (include "inkpass.isOpen" .) -}}
 {{- if not (or $byBearer $byCertificate) -}}

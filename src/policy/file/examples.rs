@@ -1,6 +1,6 @@
 //! The examples that a policy file carries with it, `[[tests]]`: a question, and what is expected.
 
-use super::parts::{read_kind, read_region, read_role};
+use super::tokens_and_quota::{read_kind, read_region, read_role};
 use crate::{
     document::{Fields, Optional},
     methods::{Action, Rpc},

@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::parts::{KnownProjects, read_quota, read_region, read_tokens};
+use super::tokens_and_quota::{KnownProjects, read_quota, read_region, read_tokens};
 use crate::{
     document::{Fields, Node},
     methods::{Rpc, RpcSet},
     policy::{
         grant::Grant,
-        quota::{Quota, QuotaMeter},
+        quota::{Quota, QuotaUsage},
     },
     principal::{NotAPattern, Pattern},
 };
@@ -49,7 +49,7 @@ impl<'a> GrantReader<'a> {
         let quota = fields.take("quota").and_then(Node::fields).map(read_quota);
 
         let name = name?;
-        let meter = quota.map(|quota| self.meter(&name, quota));
+        let usage = quota.map(|quota| self.usage(&name, quota));
         Some(Grant {
             name: name.into(),
             line,
@@ -58,7 +58,7 @@ impl<'a> GrantReader<'a> {
             projects: projects?,
             regions,
             tokens,
-            meter,
+            usage,
         })
     }
 
@@ -82,10 +82,10 @@ impl<'a> GrantReader<'a> {
     }
 
     /// What the principals of this grant have used goes on counting.
-    fn meter(&self, name: &str, quota: Quota) -> Arc<QuotaMeter> {
-        let before = self.before.get(name).and_then(|grant| grant.meter.as_ref());
-        let same = before.filter(|meter| meter.quota() == quota);
-        same.cloned().unwrap_or_else(|| Arc::new(QuotaMeter::new(name.into(), quota)))
+    fn usage(&self, name: &str, quota: Quota) -> Arc<QuotaUsage> {
+        let before = self.before.get(name).and_then(|grant| grant.usage.as_ref());
+        let same = before.filter(|usage| usage.quota() == quota);
+        same.cloned().unwrap_or_else(|| Arc::new(QuotaUsage::new(name.into(), quota)))
     }
 }
 

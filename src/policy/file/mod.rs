@@ -5,7 +5,7 @@
 
 mod examples;
 mod grants;
-mod parts;
+mod tokens_and_quota;
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use self::{examples::read_example, grants::GrantReader};
 pub use self::{
     examples::{mint_of, region_fits},
-    parts::KnownProjects,
+    tokens_and_quota::KnownProjects,
 };
 use super::{example::Example, grant::Grant, rules::Rules};
 use crate::document::{Document, Fields, Mistake, Node};
