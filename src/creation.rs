@@ -34,7 +34,7 @@ pub trait Create: Clone + Send + Sync + 'static {
     const RPC: Rpc;
 
     /// What is made: kept, encoded, for the idempotency key.
-    type Made: Made + Message + Default + Send + 'static;
+    type Created: Made + Message + Default + Send + 'static;
 
     /// What a token for it opens.
     fn scope(uuid: Uuid<'_>) -> Scope<'_>;
@@ -44,7 +44,7 @@ pub trait Create: Clone + Send + Sync + 'static {
         self,
         whiteboard: &Whiteboard,
         access: &Access,
-    ) -> impl Future<Output = Result<Self::Made, whiteboard::Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Created, whiteboard::Error>> + Send;
 }
 
 /// What a creating call asks for, beside what is created.
@@ -103,7 +103,7 @@ impl Creator {
         call: CallContext,
         params: CreateParams,
         what: C,
-    ) -> Result<Created<C::Made>, Error> {
+    ) -> Result<Created<C::Created>, Error> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let creator = self.clone();
         let creation = async move {
@@ -119,7 +119,7 @@ impl Creator {
         call: &CallContext,
         params: &CreateParams,
         what: C,
-    ) -> Result<Created<C::Made>, Error> {
+    ) -> Result<Created<C::Created>, Error> {
         let record = Record::new(call, C::RPC, "");
         let CreateParams { project, region, token_grant, .. } = params;
         let asked = UpstreamParams { project, access_key: "", region: *region, token_grant: *token_grant };
@@ -131,7 +131,7 @@ impl Creator {
                 return Err(self
                     .authorizer
                     .trail
-                    .record_failure(&record, &permit, None::<&C::Made>, error)
+                    .record_failure(&record, &permit, None::<&C::Created>, error)
                     .await);
             }
         };
@@ -155,7 +155,7 @@ impl Creator {
         params: &CreateParams,
         access: &Access,
         what: C,
-    ) -> Result<C::Made, Error> {
+    ) -> Result<C::Created, Error> {
         let Some((request_id, arguments)) = &params.request_id else {
             return what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC));
         };
@@ -165,14 +165,14 @@ impl Creator {
         let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
         let result = self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
         let made = result.map_err(Error::upstream(C::RPC))?;
-        C::Made::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))
+        C::Created::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))
     }
 
     /// Signs the token that was asked for, with the key that created.
     fn sign<'a, C: Create>(
         &self,
         permit: &UpstreamPermit,
-        made: &'a C::Made,
+        made: &'a C::Created,
         withheld: impl Fn(Withheld) -> Error,
     ) -> Result<Option<Issued<'a>>, Error> {
         let Some(minting) = permit.token_grant else { return Ok(None) };

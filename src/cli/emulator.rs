@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::{args::ConfigArgs, failure::Failure, output::print, signals::until_stopped};
 use crate::{
     clock::SystemClock,
-    config::load_projects,
+    config::load_keyring,
     emulator::{Emulator, ErrorShape, Project, Settings},
     entropy::{Entropy, SystemEntropy},
     hex::Uuid4,
@@ -60,7 +60,7 @@ impl EmulatorCommand {
         let ephemeral = if self.config.is_given() { None } else { Some(EphemeralKeys::new()?) };
         let keyring = match &ephemeral {
             Some(keys) => keys.keyring()?,
-            None => load_projects(&self.config.sources())?,
+            None => load_keyring(&self.config.sources())?,
         };
         let settings = Settings {
             error_shape: match self.error_shape {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::{known, load_policy_settings},
     methods::Rpc,
-    policy::{AccessRequest, Decision, Denial, Grant, Quota, Rules, mint_of, region_fits},
+    policy::{AccessRequest, Allowed, Denial, Grant, Quota, Rules, mint_of, region_fits},
     principal::Principal,
     region::Region,
     token::{Kind, Lifetime, Role},
@@ -92,7 +92,7 @@ impl Explain {
             )
         })?;
         let rules = Rules::load(&file, projects.as_ref(), None)?;
-        let project = self.project.clone().or_else(|| rules.default_project(projects.as_ref()));
+        let project = self.project.clone().or_else(|| rules.implied_project(projects.as_ref()));
         let project = project.ok_or_else(|| usage("--project: more than one could be meant; name it"))?;
         let of_project = || {
             let mut projects = settings.iter().flat_map(|settings| &settings.projects);
@@ -120,10 +120,10 @@ impl Explain {
 /// The decision of each grant that names the principal, by itself.
 type Answers<'a> = [(&'a Grant, Result<Option<Lifetime>, Denial>)];
 
-fn in_words(file: &str, decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> String {
+fn in_words(file: &str, decided: &Result<Allowed<'_>, Denial>, grants: &Answers<'_>) -> String {
     let mut text = String::new();
     match decided {
-        Ok(Decision { grant, lifetime }) => {
+        Ok(Allowed { grant, lifetime }) => {
             let _ = writeln!(text, "allowed by grant {}, {file}:{}", grant.name(), grant.line());
             if let Some(lifetime) = lifetime {
                 let ttl = lifetime.as_duration().map(|ttl| humantime::format_duration(ttl).to_string());
@@ -145,10 +145,10 @@ fn in_words(file: &str, decided: &Result<Decision<'_>, Denial>, grants: &Answers
     text
 }
 
-fn in_json(decided: &Result<Decision<'_>, Denial>, grants: &Answers<'_>) -> Value {
+fn in_json(decided: &Result<Allowed<'_>, Denial>, grants: &Answers<'_>) -> Value {
     let place = |grant: &Grant| json!({ "name": grant.name(), "line": grant.line() });
     match decided {
-        Ok(Decision { grant, lifetime }) => {
+        Ok(Allowed { grant, lifetime }) => {
             let ttl = lifetime.and_then(Lifetime::as_duration);
             let ttl =
                 ttl.and_then(|ttl| prost_types::Duration::try_from(ttl).ok()).map(|ttl| ttl.to_string());

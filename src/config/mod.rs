@@ -16,7 +16,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 pub use self::{
     decisions::{PolicySettings, known, load_policy_settings},
-    projects::load_projects,
+    projects::load_keyring,
     sources::Sources,
 };
 use self::{

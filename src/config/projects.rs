@@ -13,7 +13,7 @@ use crate::{
 ///
 /// # Errors
 /// Every mistake in `[projects]`; other sections are not looked at.
-pub fn load_projects(sources: &Sources) -> Result<Keyring, Vec<Mistake>> {
+pub fn load_keyring(sources: &Sources) -> Result<Keyring, Vec<Mistake>> {
     let file = SettingsFile::read(sources)?;
     let keyring = file.root().and_then(|mut root| {
         let projects = read_projects(&mut root, &file);

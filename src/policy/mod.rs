@@ -19,5 +19,5 @@ pub use self::{
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, MissingRight},
     quota::{Limit, Quota, QuotaExceeded, WatchSlot},
     reload::{PolicyFile, replace},
-    rules::{Admitted, Decision, Rules, Verifiable, charge_batch},
+    rules::{Admitted, Allowed, Rules, Verifiable, charge_batch},
 };

@@ -27,7 +27,7 @@ pub struct Rules {
 
 /// A request that is allowed.
 #[derive(Clone, Copy, Debug)]
-pub struct Decision<'a> {
+pub struct Allowed<'a> {
     /// The grant that allows it: the first in file order. Its quota is the one that counts.
     pub grant: &'a Arc<Grant>,
     /// How long the token lives; `None` where none is minted.
@@ -78,7 +78,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Denial`]: the one that got furthest, of those of all grants that name the principal.
-    pub fn decide(&self, principal: &str, request: &AccessRequest<'_>) -> Result<Decision<'_>, Denial> {
+    pub fn decide(&self, principal: &str, request: &AccessRequest<'_>) -> Result<Allowed<'_>, Denial> {
         self.admit(principal, request.project)?.decide(request.rpc, request.region, request.mint)
     }
 
@@ -130,7 +130,7 @@ impl<'a> Admitted<'a> {
         rpc: Rpc,
         region: Option<Region>,
         mint: Option<Mint>,
-    ) -> Result<Decision<'a>, Denial> {
+    ) -> Result<Allowed<'a>, Denial> {
         let requirements = Requirements::new(rpc, region, mint);
         let (mut first, mut furthest) = (None, Denial::ProjectUnknown);
         for list in self.found.as_slice() {
@@ -146,7 +146,7 @@ impl<'a> Admitted<'a> {
             }
         }
         let (position, lifetime) = first.ok_or(furthest)?;
-        Ok(Decision { grant: &self.grants[position as usize], lifetime })
+        Ok(Allowed { grant: &self.grants[position as usize], lifetime })
     }
 }
 

@@ -101,7 +101,7 @@ struct NewRoom {
 impl Create for NewRoom {
     const RPC: Rpc = Rpc::CreateRoom;
 
-    type Made = proto::Room;
+    type Created = proto::Room;
 
     fn scope(uuid: Uuid<'_>) -> Scope<'_> {
         Scope::Room(uuid)

@@ -18,7 +18,7 @@ use crate::{
 impl Create for NewConversion {
     const RPC: Rpc = Rpc::StartConversion;
 
-    type Made = proto::Conversion;
+    type Created = proto::Conversion;
 
     fn scope(uuid: Uuid<'_>) -> Scope<'_> {
         Scope::Task(uuid)

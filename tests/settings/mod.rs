@@ -260,7 +260,7 @@ fn an_emulator_needs_only_the_projects() {
     let projects = &GOOD[GOOD.find("[projects").unwrap()..];
     let files = Files::new(&format!("[whiteboard]\nnonsense = 1\n{projects}"));
     let file = Some(files.directory.path().join("inkpass.toml"));
-    let keyring = inkpass::config::load_projects(&Sources { file, ..Sources::default() }).unwrap();
+    let keyring = inkpass::config::load_keyring(&Sources { file, ..Sources::default() }).unwrap();
     assert!(keyring.project("").is_some());
 }
 

@@ -51,7 +51,7 @@ pub(super) fn switch_features(world: &mut World, call: &Call) -> CallResult {
 /// `PUT /_emulator/projects`: `disabled` is the key's whole project, `revoked` the key alone, and
 /// `active` takes both back.
 pub(super) fn set_project_state(world: &mut World, call: &Call) -> CallResult {
-    let Change { access_key, state } = call.json()?;
+    let KeyStateChange { access_key, state } = call.json()?;
     let (team, key) = world
         .projects
         .iter_mut()
@@ -127,7 +127,7 @@ struct Features {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct KeyStateChange {
     access_key: String,
     state: State,
 }

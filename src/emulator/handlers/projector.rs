@@ -71,7 +71,7 @@ pub(super) fn cancel(world: &mut World, call: &Call, caller: &Caller) -> CallRes
 
 /// `PUT /v5/projector/tasks/{uuid}/priority`.
 pub(super) fn prioritize(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
-    let Change { priority } = call.json()?;
+    let PriorityChange { priority } = call.json()?;
     let end = match priority {
         Priority::Highest => End::Front,
         Priority::Lowest => End::Back,
@@ -136,7 +136,7 @@ enum OutputFormat {
 }
 
 #[derive(Deserialize)]
-struct Change {
+struct PriorityChange {
     priority: Priority,
 }
 

@@ -68,12 +68,12 @@ impl Rules {
     /// The project that is meant where a question names none: the settings' default, or, where that
     /// is not known, the only one that any grant is for.
     #[must_use]
-    pub fn default_project(&self, projects: Option<&KnownProjects>) -> Option<String> {
-        default_project(projects, self.grants().iter().map(|grant| &**grant))
+    pub fn implied_project(&self, projects: Option<&KnownProjects>) -> Option<String> {
+        implied_project(projects, self.grants().iter().map(|grant| &**grant))
     }
 }
 
-fn default_project<'a>(
+fn implied_project<'a>(
     projects: Option<&KnownProjects>,
     grants: impl Iterator<Item = &'a Grant>,
 ) -> Option<String> {
@@ -99,7 +99,7 @@ fn read_root(
     }
     let listed = listed.and_then(Node::list);
     let grants: Vec<_> = tables(listed).filter_map(|fields| reader.read(fields)).collect();
-    let default = default_project(projects, grants.iter());
+    let default = implied_project(projects, grants.iter());
     let tests = root.take("tests").and_then(Node::list);
     let examples = tables(tests).filter_map(|fields| read_example(fields, default.as_deref())).collect();
     (grants, examples)
