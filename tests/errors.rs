@@ -175,3 +175,14 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         );
     }
 }
+
+#[test]
+fn a_denial_names_what_the_policy_does_not_allow() {
+    for (missing, name) in
+        [(MissingRight::Rpc, "rpc"), (MissingRight::Kind, "kind"), (MissingRight::Role, "role")]
+    {
+        let explained = Error::from(Denial::PolicyDenied(missing)).explain();
+        assert_eq!(explained.metadata, [("missing", name.to_owned())]);
+    }
+    assert!(Error::from(Denial::RegionForbidden).explain().metadata.is_empty());
+}
