@@ -16,6 +16,7 @@ fn mistakes(text: &str) -> Vec<String> {
 
 #[test]
 fn the_contract_s_example_is_right_and_its_test_holds() {
+    assert_eq!(rules(&format!("\n\n{CLASSROOM}")).grants()[0].line(), 3);
     let rules = rules(CLASSROOM);
     let (grant, example) = (&rules.grants()[0], &rules.examples()[0]);
     let quota = "tokens_per_second = 100, burst = 2000, upstream_per_second = 20, watches = 10";
