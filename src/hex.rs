@@ -44,7 +44,8 @@ pub(crate) fn decode_byte(digits: [u8; 2]) -> Option<u8> {
     u8::try_from(high? << 4 | low?).ok()
 }
 
-/// A random UUID, RFC 9562, version 4, in its dashed lower-case form: a token's nonce, a request id, a key of the command `dev`.
+/// A random UUID, RFC 9562, version 4, in its dashed lower-case form: a token's nonce, a request id, a
+/// key of the command `dev`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Uuid4([u8; 36]);
 

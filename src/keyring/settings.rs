@@ -30,7 +30,8 @@ pub struct ProjectSettings {
     pub keys: Vec<KeySettings>,
 }
 
-/// The default project of requests that name none: the one that is marked, otherwise the only one. `projects`: their names, each with whether it is marked.
+/// The default project of requests that name none: the marked one, otherwise the only one.
+/// `projects`: their names, each with whether it is marked.
 #[must_use]
 pub fn default_project<'a>(projects: impl Iterator<Item = (&'a str, bool)>) -> Option<&'a str> {
     let projects: Vec<_> = projects.collect();

@@ -1,5 +1,6 @@
-//! HMAC-SHA256 under a key that is not kept, the fingerprints made by it, and what is wiped after each use: nothing else wipes where
-//! a value was on the stack before it was moved.
+//! HMAC-SHA256 under a key that is not kept, and the fingerprints made with it.
+//!
+//! The stack is wiped after each use: a value leaves its bytes where it was before it was moved.
 
 use std::{fmt, hint::black_box};
 

@@ -21,7 +21,8 @@ use crate::{
     server::incoming::Peer,
 };
 
-/// Refuses requests that are not gRPC, which tonic would treat as gRPC: 405 for another method than POST, 415 for another content type than `application/grpc`.
+/// Refuses requests that are not gRPC, which tonic would treat as gRPC: 405 for another method than
+/// POST, 415 for another content type than `application/grpc`.
 pub(super) struct GrpcOnly;
 
 impl GrpcOnly {
@@ -93,7 +94,8 @@ fn parse(text: &str) -> Option<Duration> {
 /// Services that need no credential.
 const OPEN: [&str; 2] = ["/grpc.health.v1.", "/grpc.reflection."];
 
-/// Identifies the caller, and makes the call's [`CallContext`] an extension of the request. `None`: every caller is anonymous.
+/// Identifies the caller, and makes the call's [`CallContext`] an extension of the request. `None`:
+/// every caller is anonymous.
 pub(super) struct Authenticate(pub(super) Option<Arc<Callers>>);
 
 impl Authenticate {
