@@ -44,21 +44,28 @@ impl GrpcOnly {
 
 /// Ends a call whose response has not begun in time: by its caller's deadline, or the server's.
 ///
-/// tonic reports a deadline that has passed as `CANCELLED`. This layer is inside tonic's own, its timer
-/// starts first, and it reports `DEADLINE_EXCEEDED`.
+/// tonic reports a deadline that has passed as `CANCELLED`. This layer is inside tonic's own, its time
+/// counts from an earlier moment, and it reports `DEADLINE_EXCEEDED`.
 pub(super) struct EnforceDeadline {
     /// Caps the caller's deadline.
     pub(super) longest: Duration,
 }
 
 impl EnforceDeadline {
-    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
+    /// `arrived`: before tonic's timer started.
+    pub(super) async fn call(
+        &self,
+        mut request: Request<Body>,
+        arrived: tokio::time::Instant,
+        next: impl Next,
+    ) -> Response<Body> {
         let timeout = grpc_timeout(request.headers());
         if let Some(deadline) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
             request.extensions_mut().insert(Deadline(deadline));
         }
         let is_over = timeout.is_some_and(|timeout| timeout.is_zero());
-        let over = tokio::time::sleep(timeout.map_or(self.longest, |timeout| timeout.min(self.longest)));
+        let longest = timeout.map_or(self.longest, |timeout| timeout.min(self.longest));
+        let over = tokio::time::sleep_until(arrived + longest);
         tokio::select! {
             biased;
             () = ready(()), if is_over => Status::from(Error::DeadlineExceeded).into_http(),

@@ -14,6 +14,7 @@ use std::{
 };
 
 use http::{Request, Response};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
@@ -52,11 +53,11 @@ impl Layers {
     }
 
     /// The order, from the handler outwards.
-    async fn call(&self, request: Request<Body>, handler: impl Next) -> Response<Body> {
+    async fn call(&self, request: Request<Body>, arrived: Instant, handler: impl Next) -> Response<Body> {
         // 5. Innermost: a handler sees authenticated callers only.
         let authenticate = |request| self.authenticate.call(request, handler);
         // 4. Around authentication, because that may wait for an issuer's keys.
-        let enforce_deadline = |request| self.enforce_deadline.call(request, authenticate);
+        let enforce_deadline = |request| self.enforce_deadline.call(request, arrived, authenticate);
         // 3. Around all that can refuse a call, so that every refusal is counted.
         let observe = |request| self.observe.call(request, enforce_deadline);
         // 2. Around observation, because what is not gRPC is no call.
@@ -106,6 +107,8 @@ where
             let Ok(response) = inner.call(request).await;
             response
         };
-        Box::pin(async move { Ok(layers.call(request, handler).await) })
+        // Now, and not when the future is first polled: tonic's own timer starts in between.
+        let arrived = Instant::now();
+        Box::pin(async move { Ok(layers.call(request, arrived, handler).await) })
     }
 }
