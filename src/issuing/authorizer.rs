@@ -100,8 +100,7 @@ impl Authorizer {
             Err(error) => {
                 let UpstreamParams { project, access_key, region, token_grant: mint } = *params;
                 let refused = Refused { project, access_key, region, mint };
-                let known = self.keyring.load().project(project).cloned();
-                return Err(self.trail.deny(record, &refused, known.as_deref(), error).await);
+                return Err(self.deny(record, &refused, error).await);
             }
         };
         let cost = rpc.cost(u32::from(permit.token_grant.is_some()));
@@ -135,8 +134,7 @@ impl Authorizer {
                 let error = if record.batch.is_some() { Error::InBatch(index, error.into()) } else { error };
                 let IssueParams { project, access_key, .. } = *params;
                 let refused = Refused { project, access_key, region: None, mint: Some(params.mint()) };
-                let known = self.keyring.load().project(project).cloned();
-                return Err(self.trail.deny(&record, &refused, known.as_deref(), error).await);
+                return Err(self.deny(&record, &refused, error).await);
             }
         };
         let grants: Vec<_> = permits.iter().map(|permit| &*permit.grant).collect();
@@ -144,6 +142,12 @@ impl Authorizer {
             Ok(()) => Ok(permits),
             Err(exceeded) => Err(self.trail.deny_mints(record, &permits, exceeded.into()).await),
         }
+    }
+
+    /// Records a denial, with the project that the call means if there is one.
+    async fn deny(&self, record: &Record<'_>, refused: &Refused<'_>, error: Error) -> Error {
+        let project = self.keyring.load().project(refused.project).cloned();
+        self.trail.deny(record, refused, project.as_deref(), error).await
     }
 
     /// Signs and verifies with every key, as a check before any is used.
