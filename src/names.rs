@@ -2,18 +2,23 @@
 
 use std::fmt;
 
-/// Gives the variants of an enum their names: `ALL`, in the order given, `as_str`, `Display` and `FromStr`.
+/// Gives the variants of an enum their names: `ALL`, in the order given, `EXPECTED`,
+/// `as_str`, `Display` and `FromStr`.
 macro_rules! names {
-    ($vis:vis $type:ident { $($variant:ident = $name:literal),+ $(,)? }) => {
+    ($vis:vis $type:ident { $first:ident = $first_name:literal $(, $variant:ident = $name:literal)* $(,)? }) => {
         impl $type {
             /// All of them, in order.
-            $vis const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+            $vis const ALL: [Self; [$first_name $(, $name)*].len()] = [Self::$first $(, Self::$variant)*];
+
+            /// What a text must be, to follow "must be".
+            $vis const EXPECTED: &'static str = concat!("one of ", $first_name $(, ", ", $name)*);
 
             /// The name, as settings, the command line, logs and metrics write it.
             #[must_use]
             $vis const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $name),+
+                    Self::$first => $first_name,
+                    $(Self::$variant => $name,)*
                 }
             }
         }
@@ -28,8 +33,8 @@ macro_rules! names {
             type Err = $crate::names::UnknownName;
 
             fn from_str(name: &str) -> Result<Self, Self::Err> {
-                const UNKNOWN: $crate::names::UnknownName = $crate::names::UnknownName(&[$($name),+]);
-                Self::ALL.into_iter().find(|one| one.as_str() == name).ok_or(UNKNOWN)
+                let unknown = $crate::names::UnknownName(Self::EXPECTED);
+                Self::ALL.into_iter().find(|one| one.as_str() == name).ok_or(unknown)
             }
         }
     };
@@ -39,11 +44,11 @@ pub(crate) use names;
 
 /// The text is none of these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownName(pub(crate) &'static [&'static str]);
+pub struct UnknownName(pub(crate) &'static str);
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "must be one of {}", self.0.join(", "))
+        write!(f, "must be {}", self.0)
     }
 }
 

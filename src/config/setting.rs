@@ -75,7 +75,7 @@ impl Setting for Duration {
 }
 
 impl Setting for Region {
-    const EXPECTED: &'static str = "one of us-sv, sg, in-mum, eu, gb-lon, cn-hz";
+    const EXPECTED: &'static str = Region::EXPECTED;
 }
 
 impl Setting for Url {
@@ -100,7 +100,7 @@ impl Setting for LogFormat {
 }
 
 impl Setting for LogLevel {
-    const EXPECTED: &'static str = "one of error, warn, info, debug, trace";
+    const EXPECTED: &'static str = LogLevel::EXPECTED;
 }
 
 impl Setting for Output {
@@ -116,5 +116,5 @@ impl Setting for OnFailure {
 }
 
 impl Setting for KeyState {
-    const EXPECTED: &'static str = "one of active, retiring, verify-only";
+    const EXPECTED: &'static str = KeyState::EXPECTED;
 }

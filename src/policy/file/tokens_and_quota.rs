@@ -82,7 +82,7 @@ fn read_permanent(fields: &mut Fields<'_>, kind: Option<Kind>, is_wild: bool) ->
 }
 
 pub(super) fn read_region(node: &Node<'_>) -> Option<Region> {
-    node.name(|name| name.parse().ok(), "one of us-sv, sg, in-mum, eu, gb-lon, cn-hz")
+    node.name(|name| name.parse().ok(), Region::EXPECTED)
 }
 
 pub(super) fn read_kind(node: &Node<'_>) -> Option<Kind> {
