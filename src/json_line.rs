@@ -2,11 +2,11 @@
 //! bidirectional mark gets through unescaped. An object is written field by field, within a limit.
 
 use std::{
-    fmt::{Display, Write},
+    fmt::Write,
     time::{Duration, UNIX_EPOCH},
 };
 
-use crate::{clock::UnixMillis, hex};
+use crate::{clock::UnixMillis, hex, token::Fingerprint};
 
 /// How long a line's values may be.
 struct TextLimits {
@@ -26,6 +26,9 @@ static LIMITS: [TextLimits; 3] = [
 /// The most tokens that one line can name: those of the longest batch.
 const MOST_TOKENS: usize = 1000;
 
+/// How long most lines are at most, in bytes.
+const USUAL: usize = 768;
+
 /// A JSON object that is being written.
 pub(crate) struct JsonLine {
     out: String,
@@ -36,8 +39,8 @@ pub(crate) struct JsonLine {
 
 /// What `write` writes, with a line break, in at most `longest` bytes: values are cut to fit, and the
 /// field `cut` names them.
-pub(crate) fn render(longest: usize, write: impl Fn(&mut JsonLine)) -> Vec<u8> {
-    let mut line = JsonLine { out: String::with_capacity(768), limits: &LIMITS[0], cut: Vec::new() };
+pub(crate) fn render(longest: usize, write: impl Fn(&mut JsonLine)) -> Box<[u8]> {
+    let mut line = JsonLine { out: String::with_capacity(USUAL), limits: &LIMITS[0], cut: Vec::new() };
     for limits in &LIMITS {
         line.begin(limits);
         write(&mut line);
@@ -46,7 +49,7 @@ pub(crate) fn render(longest: usize, write: impl Fn(&mut JsonLine)) -> Vec<u8> {
             break;
         }
     }
-    line.out.into_bytes()
+    line.out.into_bytes().into()
 }
 
 impl JsonLine {
@@ -87,8 +90,16 @@ impl JsonLine {
     /// One of our own names, which needs no escape.
     pub(crate) fn name(&mut self, name: &'static str, value: &'static str) {
         if !value.is_empty() {
-            self.raw(name, format_args!("\"{value}\""));
+            self.quoted(name, value);
         }
+    }
+
+    /// A text that needs no escape.
+    fn quoted(&mut self, name: &'static str, text: &str) {
+        self.key(name);
+        self.out.push('"');
+        self.out.push_str(text);
+        self.out.push('"');
     }
 
     pub(crate) fn time(&mut self, name: &'static str, time: UnixMillis) {
@@ -102,16 +113,17 @@ impl JsonLine {
         let _ = self.out.write_fmt(value);
     }
 
-    pub(crate) fn fingerprints(&mut self, fingerprints: &[impl Display]) {
+    pub(crate) fn fingerprints(&mut self, fingerprints: &[Fingerprint]) {
         let digits = self.limits.digits;
         match fingerprints {
             [] => {}
-            [one] => self.raw("fingerprint", format_args!("\"{one}\"")),
+            [one] => self.quoted("fingerprint", &one.to_text()),
             many => {
                 self.key("fingerprints");
                 for (index, fingerprint) in many.iter().take(MOST_TOKENS).enumerate() {
                     self.out.push_str(if index == 0 { "[\"" } else { ",\"" });
-                    let _ = write!(self.out, "{fingerprint:.digits$}\"");
+                    self.out.push_str(&fingerprint.to_text()[..digits]);
+                    self.out.push('"');
                 }
                 self.out.push(']');
                 if many.len() > MOST_TOKENS || digits < 32 {

@@ -113,16 +113,16 @@ impl Minting {
     }
 }
 
-impl From<&Issued<'_>> for proto::Token {
-    fn from(issued: &Issued<'_>) -> Self {
+impl From<Issued<'_>> for proto::Token {
+    fn from(issued: Issued<'_>) -> Self {
         Self {
-            value: issued.value.expose().to_owned(),
+            value: issued.value.into_text(),
             kind: proto::TokenKind::from(issued.scope.kind()).into(),
             role: proto::Role::from(issued.role).into(),
             uuid: issued.scope.uuid().unwrap_or_default().to_owned(),
             access_key: issued.key.access_key().to_owned(),
             expire_time: issued.expire_at.map(Into::into),
-            fingerprint: issued.fingerprint.to_string(),
+            fingerprint: issued.fingerprint.to_text(),
         }
     }
 }

@@ -4,42 +4,42 @@
 use crate::hex;
 
 /// Appends `text` as the inside of a JSON string.
-pub(super) fn push_json(out: &mut String, text: &str) {
+pub(super) fn push_json(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        out.push_str(&rest[..at]);
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         match rest.as_bytes()[at] {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            0x08 => out.push_str("\\b"),
-            0x09 => out.push_str("\\t"),
-            0x0a => out.push_str("\\n"),
-            0x0c => out.push_str("\\f"),
-            0x0d => out.push_str("\\r"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x09 => out.extend_from_slice(b"\\t"),
+            0x0a => out.extend_from_slice(b"\\n"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            0x0d => out.extend_from_slice(b"\\r"),
             control => {
-                out.push_str("\\u00");
-                hex::push(out, &[control]);
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&hex::lower(control));
             }
         }
         rest = &rest[at + 1..];
     }
-    out.push_str(rest);
+    out.extend_from_slice(rest.as_bytes());
 }
 
 /// Appends `text` as a component of a query.
-pub(super) fn push_component(out: &mut String, text: &str) {
+pub(super) fn push_component(out: &mut Vec<u8>, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| !UNRESERVED[usize::from(byte)]) {
-        out.push_str(&rest[..at]);
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         // A character of several bytes is escaped byte by byte.
         let length = rest[at..].chars().next().map_or(1, char::len_utf8);
         for byte in rest[at..at + length].bytes() {
-            out.push('%');
-            out.extend(hex::upper(byte).map(char::from));
+            out.push(b'%');
+            out.extend_from_slice(&hex::upper(byte));
         }
         rest = &rest[at + length..];
     }
-    out.push_str(rest);
+    out.extend_from_slice(rest.as_bytes());
 }
 
 /// What `encodeURIComponent` leaves as it is.
@@ -81,16 +81,19 @@ mod tests {
 
     #[test]
     fn json_is_escaped_as_ecmascript_does() {
-        let mut out = String::new();
+        let mut out = Vec::new();
         push_json(&mut out, "a\"b\\c\u{8}\t\n\u{c}\r\u{1}\u{1f}\u{7f}\u{2028}é🎨");
-        assert_eq!(out, "a\\\"b\\\\c\\b\\t\\n\\f\\r\\u0001\\u001f\u{7f}\u{2028}é🎨");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "a\\\"b\\\\c\\b\\t\\n\\f\\r\\u0001\\u001f\u{7f}\u{2028}é🎨"
+        );
     }
 
     #[test]
     fn a_component_keeps_the_unreserved_and_escapes_the_rest() {
-        let mut out = String::new();
+        let mut out = Vec::new();
         push_component(&mut out, "aZ09-_.!~*'() &=%+/é");
-        assert_eq!(out, "aZ09-_.!~*'()%20%26%3D%25%2B%2F%C3%A9");
+        assert_eq!(String::from_utf8(out).unwrap(), "aZ09-_.!~*'()%20%26%3D%25%2B%2F%C3%A9");
     }
 
     #[test]

@@ -9,8 +9,12 @@ use super::{
     claims::{Claims, Nonce},
     encoding::{push_component, push_json},
     mac::MacKey,
+    scratch::with_scratch,
 };
 use crate::hex;
+
+/// What a token or its message takes beside the access key and the uuid, at most, in bytes: 160 and 100 are taken.
+const LONGEST_REST: usize = 256;
 
 /// An access key with its secret key's HMAC state, which is computed once and is as secret as the
 /// key itself: it is wiped on drop, and `Debug` does not show it.
@@ -65,36 +69,38 @@ impl SigningKey {
     #[must_use]
     pub fn sign(&self, claims: &Claims<'_>, nonce: &Nonce) -> TokenValue {
         // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`.
-        let expire_at = claims.expire_at.map(|at| at.get().to_string());
+        let mut digits = Digits::default();
         let before_sig = [
             ("ak", Some(&*self.access_key)),
-            ("expireAt", expire_at.as_deref()),
+            ("expireAt", claims.expire_at.map(|at| digits.of(at.get()))),
             ("nonce", Some(nonce.as_str())),
             ("role", Some(claims.role.claim())),
         ];
         let before_sig = before_sig.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let uuid = claims.scope.uuid().map(|uuid| ("uuid", uuid));
-
-        // Wiped: it ends up holding the whole token.
-        let mut text = Zeroizing::new(String::with_capacity(512));
-        push_message(&mut text, before_sig.clone().chain(uuid));
-        let tag = self.mac.of(text.as_bytes());
-
-        text.clear();
-        for (name, value) in before_sig {
-            push_pair(&mut text, name, value);
-        }
-        text.push_str("&sig=");
-        hex::push(&mut text, &tag);
-        if let Some((name, uuid)) = uuid {
-            push_pair(&mut text, name, uuid);
-        }
-
         let prefix = claims.scope.kind().prefix();
-        let mut token = String::with_capacity(prefix.len() + text.len().div_ceil(3) * 4);
-        token.push_str(prefix);
-        BASE64_URL_SAFE_NO_PAD.encode_string(&*text, &mut token);
-        TokenValue(Zeroizing::new(token))
+
+        // Any byte of these takes six at most, as an escape in JSON.
+        let variable = self.access_key.len() + uuid.map_or(0, |(_, uuid)| uuid.len());
+        with_scratch(6 * variable + LONGEST_REST, |text| {
+            push_message(text, before_sig.clone().chain(uuid));
+            let tag = self.mac.of(text);
+
+            text.clear();
+            for (name, value) in before_sig {
+                push_pair(text, name, value);
+            }
+            text.extend_from_slice(b"&sig=");
+            text.extend_from_slice(tag.map(hex::lower).as_flattened());
+            if let Some((name, uuid)) = uuid {
+                push_pair(text, name, uuid);
+            }
+
+            let mut token = String::with_capacity(prefix.len() + text.len().div_ceil(3) * 4);
+            token.push_str(prefix);
+            BASE64_URL_SAFE_NO_PAD.encode_string(text, &mut token);
+            TokenValue(Zeroizing::new(token))
+        })
     }
 
     /// Whether another key has the same access key and the same secret key.
@@ -106,19 +112,19 @@ impl SigningKey {
     /// Whether another key has the same secret key, in a time that does not depend on either.
     #[must_use]
     pub fn has_secret_of(&self, other: &Self) -> bool {
-        self.verifies("", &Tag(other.mac.of(b"")))
+        self.verifies(b"", &Tag(other.mac.of(b"")))
     }
 
     /// Whether its access key is another key's secret key: two files were swapped.
     #[must_use]
     pub fn is_named_by_secret_of(&self, other: &Self) -> bool {
-        other.verifies("", &Tag(MacKey::new(self.access_key.as_bytes()).of(b"")))
+        other.verifies(b"", &Tag(MacKey::new(self.access_key.as_bytes()).of(b"")))
     }
 
     /// Whether `tag` is this key's MAC over `message`, in a time that does not depend on where
     /// they differ.
-    pub(super) fn verifies(&self, message: &str, tag: &Tag) -> bool {
-        self.mac.verifies(message.as_bytes(), &tag.0)
+    pub(super) fn verifies(&self, message: &[u8], tag: &Tag) -> bool {
+        self.mac.verifies(message, &tag.0)
     }
 }
 
@@ -141,6 +147,12 @@ impl TokenValue {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The same, for an answer: from then on it is the answer's to wipe.
+    #[must_use]
+    pub fn into_text(mut self) -> String {
+        std::mem::take(&mut *self.0)
+    }
 }
 
 impl fmt::Debug for TokenValue {
@@ -150,22 +162,41 @@ impl fmt::Debug for TokenValue {
 }
 
 /// Appends what is signed: a JSON object without white space.
-pub(super) fn push_message<'a>(out: &mut String, claims: impl Iterator<Item = (&'a str, &'a str)>) {
+pub(super) fn push_message<'a>(out: &mut Vec<u8>, claims: impl Iterator<Item = (&'a str, &'a str)>) {
     for (index, (name, value)) in claims.enumerate() {
-        out.push_str(if index == 0 { "{\"" } else { ",\"" });
+        out.extend_from_slice(if index == 0 { b"{\"" } else { b",\"" });
         push_json(out, name);
-        out.push_str("\":\"");
+        out.extend_from_slice(b"\":\"");
         push_json(out, value);
-        out.push('"');
+        out.push(b'"');
     }
-    out.push('}');
+    out.push(b'}');
 }
 
-fn push_pair(out: &mut String, name: &str, value: &str) {
+fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
     if !out.is_empty() {
-        out.push('&');
+        out.push(b'&');
     }
-    out.push_str(name);
-    out.push('=');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'=');
     push_component(out, value);
+}
+
+/// A number in decimal digits, without an allocation.
+#[derive(Default)]
+struct Digits([u8; 20]);
+
+impl Digits {
+    fn of(&mut self, mut number: u64) -> &str {
+        let mut first = self.0.len();
+        loop {
+            first -= 1;
+            // The remainder is below ten.
+            self.0[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return std::str::from_utf8(&self.0[first..]).unwrap_or_default();
+            }
+        }
+    }
 }

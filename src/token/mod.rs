@@ -24,6 +24,7 @@ mod encoding;
 mod key;
 mod mac;
 mod permission;
+mod scratch;
 mod verify;
 
 pub use crate::names::UnknownName;

@@ -129,7 +129,7 @@ impl Presented {
     /// Whether this key signed exactly these claims.
     #[must_use]
     pub fn is_signed_by(&self, key: &SigningKey) -> bool {
-        let mut message = String::with_capacity(512);
+        let mut message = Vec::with_capacity(512);
         push_message(&mut message, self.claims.iter().map(|(name, value)| (&**name, &**value)));
         key.verifies(&message, &self.tag)
     }
