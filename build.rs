@@ -46,6 +46,7 @@ mod proto {
             .build_server(cfg!(feature = "server"))
             .build_transport(false)
             .generate_default_stubs(true)
+            .codec_path("crate::codec::Codec")
             .skip_debug(redacted.keys().map(|message| format!(".inkpass.v1.{message}")).collect::<Vec<_>>())
             .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
         Ok(())

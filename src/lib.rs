@@ -27,6 +27,8 @@ pub mod emulator;
 #[cfg(feature = "emulator")]
 pub mod entropy;
 
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod codec;
 #[cfg(feature = "proto")]
 pub mod proto;
 
