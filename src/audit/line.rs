@@ -118,7 +118,8 @@ impl<'a> Line<'a> {
     }
 
     /// The line as it is written, with its line break.
-    pub(super) fn render(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn render(&self) -> Box<[u8]> {
         render(LONGEST_LINE - MARK_SPACE, |json| self.write(json))
     }
 
@@ -155,14 +156,14 @@ impl<'a> Line<'a> {
 }
 
 /// The line with a mark, unless it has one.
-pub(super) fn marked(line: &[u8], mark: Mark) -> Vec<u8> {
+pub(super) fn marked(line: &[u8], mark: Mark) -> Box<[u8]> {
     const BEGINNING: &[u8] = b"{\"mark\":";
     if line.starts_with(BEGINNING) {
-        return line.to_vec();
+        return line.into();
     }
     let mark: &[u8] = match mark {
         Mark::Withheld => b"\"withheld\",",
         Mark::Again => b"\"again\",",
     };
-    [BEGINNING, mark, line.get(1..).unwrap_or_default()].concat()
+    [BEGINNING, mark, line.get(1..).unwrap_or_default()].concat().into()
 }

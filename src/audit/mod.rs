@@ -1,45 +1,41 @@
 //! The audit trail: one JSON line a decision, accepted by `write(2)` before the answer leaves.
 //!
-//! A thread writes the lines of many calls in one write. A line that is not accepted within
-//! [`LONGEST_WAIT`] is withdrawn and its call refused. If its write was under way by then, the line
-//! is repeated with the mark `withheld`. docs/audit.md describes the fields and the marks.
+//! The lines of many calls go out in one write. A line that is not accepted within [`LONGEST_WAIT`] is withdrawn and its
+//! call refused. If its write was under way by then, the line is repeated with the mark `withheld`. docs/audit.md
+//! describes the fields and the marks.
 
+mod entry;
 mod error;
 mod failures;
 mod line;
-mod pending;
 mod recent_lines;
 mod settings;
+mod shared;
 mod sink;
 mod writer;
 
 use std::{
+    future::{Future, poll_fn},
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::AtomicUsize,
-        mpsc::{self, Sender},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    task::Poll,
     thread::{self, JoinHandle},
-    time::Instant,
 };
 
-use tokio::{
-    sync::oneshot,
-    time::{timeout, timeout_at},
-};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    entry::{Entry, QueueSpace},
+    failures::Failures,
+    shared::Shared,
+    sink::Sink,
+    writer::{CLOSE_TIMEOUT, Command},
+};
 pub use self::{
     error::{LONGEST_WAIT, Unavailable, Unflushed},
     line::{Decision, LONGEST_LINE, Line, Phase},
     settings::{OnFailure, Output, Settings, ephemeral_fingerprinter, fingerprinter},
-};
-use self::{
-    failures::Failures,
-    pending::{PendingLine, QueueSpace},
-    sink::Sink,
-    writer::{CLOSE_TIMEOUT, Writer, WriterCommand},
 };
 use crate::telemetry::AuditMetrics;
 
@@ -47,9 +43,13 @@ use crate::telemetry::AuditMetrics;
 /// cannot keep allowed calls out.
 const CAPACITY: usize = 8 * 1024 * 1024;
 
+/// How often a call that waits looks after its line. The process may have stood still for longer than
+/// [`LONGEST_WAIT`]: so many looks are that time for the sink, and not for a process that was not running.
+const LOOKS: u32 = 10;
+
 /// The audit trail.
 pub struct Audit {
-    commands: Sender<WriterCommand>,
+    shared: Arc<Shared>,
     /// Bytes in the queue.
     queued: Arc<AtomicUsize>,
     on_failure: OnFailure,
@@ -65,17 +65,20 @@ impl Audit {
     /// The output cannot be opened, or the thread not started.
     pub fn start(settings: &Settings, metrics: AuditMetrics) -> io::Result<Self> {
         let sink = Sink::open(&settings.output)?;
-        let (commands, received) = mpsc::channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let failures = Failures::new(metrics.clone());
-        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || {
-            // Dropped after the writer, even if that panics.
-            let _guard = guard;
-            Writer::new(received, sink, metrics).run()
+        let shared = Arc::new(Shared::new(sink, metrics));
+        let thread = thread::Builder::new().name("audit".to_owned()).spawn({
+            let shared = shared.clone();
+            move || {
+                // Dropped last, even if the thread panics.
+                let _guard = guard;
+                shared.keep()
+            }
         })?;
         Ok(Self {
-            commands,
+            shared,
             queued: Arc::default(),
             on_failure: settings.on_failure,
             failures,
@@ -119,29 +122,33 @@ impl Audit {
         }
     }
 
-    async fn queue(&self, line: Vec<u8>, on_failure: OnFailure, capacity: usize) -> Result<(), Unavailable> {
-        let deadline = Instant::now() + LONGEST_WAIT;
+    async fn queue(
+        &self,
+        line: Box<[u8]>,
+        on_failure: OnFailure,
+        capacity: usize,
+    ) -> Result<(), Unavailable> {
         let space = QueueSpace::take(&self.queued, line.len(), capacity).ok_or(Unavailable::Full)?;
-        let (sender, mut result) = oneshot::channel();
-        let line = PendingLine::new(line, on_failure, space, sender, deadline);
-        self.commands.send(WriterCommand::Write(line)).map_err(|_| Unavailable::Ended)?;
-        match timeout_at(deadline.into(), &mut result).await {
-            Ok(Ok(result)) => result,
-            // Dropped by the writer: at its end, or as it withdrew the line at the deadline.
-            Ok(Err(_)) if self.ended.is_cancelled() => Err(Unavailable::Ended),
-            Ok(Err(_)) => Err(Unavailable::TimedOut),
-            Err(_) => {
-                // The writer sees from here on that no call waits.
-                result.close();
-                result.try_recv().unwrap_or(Err(Unavailable::TimedOut))
+        let entry = Arc::new(Entry::new(line, on_failure));
+        self.shared.send(Command::Write(entry.clone(), space))?;
+        let_others_go_first().await;
+        self.shared.write_if_free();
+        for _ in 0..LOOKS {
+            if let Some(outcome) = entry.outcome() {
+                return outcome;
             }
+            if let Ok(outcome) = timeout(LONGEST_WAIT / LOOKS, entry.settled()).await {
+                return outcome;
+            }
+            self.shared.write_if_free();
         }
+        let gave_up = if self.shared.is_closed() { Unavailable::Ended } else { Unavailable::TimedOut };
+        entry.settle(Err(gave_up))
     }
 
     /// Reopens the file after it was renamed. No line is lost.
     pub fn reopen(&self) {
-        // A thread that has ended has no file.
-        let _ = self.commands.send(WriterCommand::Reopen);
+        self.shared.send_to_thread(Command::Reopen);
     }
 
     /// Done when the thread has ended: a failure if [`Audit::close`] was not called.
@@ -154,7 +161,7 @@ impl Audit {
     /// # Errors
     /// [`Unflushed`].
     pub async fn close(&self) -> Result<(), Unflushed> {
-        let _ = self.commands.send(WriterCommand::Close);
+        self.shared.send_to_thread(Command::Close);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = thread else { return Ok(()) };
         // A thread that is stuck in a write cannot be waited for; it ends with the process.
@@ -165,4 +172,18 @@ impl Audit {
             Err(_) => Err(Unflushed::Thread),
         }
     }
+}
+
+/// Lets the tasks run that this thread has to run already, once: their lines go out in the same write.
+async fn let_others_go_first() {
+    let mut is_again = false;
+    poll_fn(|context| {
+        if is_again {
+            return Poll::Ready(());
+        }
+        is_again = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

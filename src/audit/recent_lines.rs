@@ -3,38 +3,35 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use super::entry::Entry;
 
 /// How long a line is kept.
 const RETENTION: Duration = Duration::from_secs(10);
 
 /// How many bytes of lines are kept.
-const CAPACITY: usize = 4 * 1024 * 1024;
+pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
 
 /// Lines, the oldest first.
 #[derive(Default)]
 pub(super) struct RecentLines {
-    lines: VecDeque<(Instant, Vec<u8>)>,
+    lines: VecDeque<(Instant, Arc<Entry>)>,
     bytes: usize,
 }
 
 impl RecentLines {
     /// Keeps a line that was written at `now`.
-    pub(super) fn push(&mut self, now: Instant, line: Vec<u8>) {
-        self.bytes += line.len();
+    pub(super) fn push(&mut self, now: Instant, line: Arc<Entry>) {
+        self.bytes += line.line().len();
         self.lines.push_back((now, line));
         self.drop_old(now);
     }
 
-    /// Whether a truncation could lose any.
-    pub(super) fn is_empty(&mut self, now: Instant) -> bool {
-        self.drop_old(now);
-        self.lines.is_empty()
-    }
-
     /// Gives all of them, and keeps none.
-    pub(super) fn take(&mut self, now: Instant) -> impl Iterator<Item = Vec<u8>> + use<> {
+    pub(super) fn take(&mut self, now: Instant) -> impl Iterator<Item = Arc<Entry>> + use<> {
         self.drop_old(now);
         std::mem::take(self).lines.into_iter().map(|(_, line)| line)
     }
@@ -44,7 +41,7 @@ impl RecentLines {
             if self.bytes <= CAPACITY && now.duration_since(*written) < RETENTION {
                 return;
             }
-            self.bytes -= line.len();
+            self.bytes -= line.line().len();
             self.lines.pop_front();
         }
     }
@@ -53,19 +50,27 @@ impl RecentLines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::OnFailure;
+
+    fn line(byte: u8, length: usize) -> Arc<Entry> {
+        Arc::new(Entry::new(vec![byte; length].into(), OnFailure::Deny))
+    }
+
+    fn first_bytes(recent: &mut RecentLines, now: Instant) -> Vec<u8> {
+        recent.take(now).map(|entry| entry.line()[0]).collect()
+    }
 
     #[test]
     fn lines_are_kept_for_their_time_and_within_bounds() {
         let (mut recent, start) = (RecentLines::default(), Instant::now());
-        recent.push(start, vec![1]);
-        recent.push(start + RETENTION / 2, vec![2]);
-        assert!(!recent.is_empty(start + RETENTION));
-        assert_eq!(recent.take(start + RETENTION).collect::<Vec<_>>(), [[2]]);
-        assert!(recent.is_empty(start));
+        recent.push(start, line(1, 1));
+        recent.push(start + RETENTION / 2, line(2, 1));
+        assert_eq!(first_bytes(&mut recent, start + RETENTION), [2]);
+        assert_eq!(first_bytes(&mut recent, start), [0; 0]);
 
         for index in 0..3 {
-            recent.push(start, vec![index; CAPACITY / 2]);
+            recent.push(start, line(index, CAPACITY / 2));
         }
-        assert_eq!(recent.take(start).map(|line| line[0]).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(first_bytes(&mut recent, start), [1, 2]);
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Sink {
     kind: SinkKind,
     /// The file ends with half a line: its process was killed, or its disk was full.
     ends_mid_line: bool,
+    /// A write may block for as long as a reader likes.
+    may_block: bool,
 }
 
 enum SinkKind {
@@ -45,7 +47,10 @@ impl Sink {
     /// Opens it; creates a missing file.
     pub(super) fn open(output: &Output) -> io::Result<Self> {
         match output {
-            Output::Stdout => Ok(Self { file: stdout()?, kind: SinkKind::Stdout, ends_mid_line: false }),
+            Output::Stdout => {
+                let (file, may_block) = stdout()?;
+                Ok(Self { file, kind: SinkKind::Stdout, ends_mid_line: false, may_block })
+            }
             Output::File(path) => Self::open_file(path.clone()),
         }
     }
@@ -58,7 +63,12 @@ impl Sink {
         let metadata = file.metadata()?;
         let length = metadata.is_file().then_some(metadata.len());
         let ends_mid_line = matches!(length, Some(1..)) && ends_mid_line(&path);
-        Ok(Self { file, kind: SinkKind::File { path, length }, ends_mid_line })
+        Ok(Self { file, kind: SinkKind::File { path, length }, ends_mid_line, may_block: false })
+    }
+
+    /// Whether a write may block for as long as a reader likes. A file's blocks for as long as its disk does.
+    pub(super) const fn may_block(&self) -> bool {
+        self.may_block
     }
 
     /// Reopens the file at its path. After an error the old one is still open.
@@ -121,15 +131,16 @@ fn ends_mid_line(path: &Path) -> bool {
     read.is_ok() && last != *b"\n"
 }
 
-fn stdout() -> io::Result<File> {
+/// Standard output, and whether a write to it may block.
+fn stdout() -> io::Result<(File, bool)> {
     let inherited = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let kind = inherited.metadata()?.file_type();
     if !kind.is_fifo() && !kind.is_char_device() {
-        return Ok(inherited);
+        return Ok((inherited, !kind.is_file()));
     }
     // O_NONBLOCK belongs to the open file description, which other processes such as a shell share.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let own = OpenOptions::new().write(true).custom_flags(flags.bits().cast_signed()).open("/proc/self/fd/1");
-    // Another user's pipe cannot be opened. Then a write may block the writer thread only.
-    Ok(own.unwrap_or(inherited))
+    // Another user's pipe cannot be opened. Then a write may block the thread only.
+    Ok(own.map_or((inherited, true), |own| (own, false)))
 }

@@ -1,16 +1,24 @@
-//! The writer thread: it writes all pending lines in one write, in order.
-//!
-//! With a non-blocking sink a slow reader does not keep it from seeing a stop, a rotation or a call that
-//! has given up.
+//! Writes the lines that wait, many in one write, in order. Whoever holds the writer writes for all.
 
 use std::{
     collections::VecDeque,
     io::ErrorKind,
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicIsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
+    },
     time::{Duration, Instant},
 };
 
-use super::{error::Unavailable, line::Mark, pending::PendingLine, recent_lines::RecentLines, sink::Sink};
+use super::{
+    Unavailable,
+    entry::{Entry, QueueSpace},
+    line::Mark,
+    recent_lines::{self, RecentLines},
+    sink::Sink,
+};
 use crate::telemetry::AuditMetrics;
 
 /// The most bytes of one write; its last line may exceed it.
@@ -19,26 +27,47 @@ const LONGEST_WRITE: usize = 256 * 1024;
 /// The longest wait for a slow reader before commands and deadlines are checked.
 const READER_TIMEOUT: Duration = Duration::from_millis(10);
 
-/// How often the file is checked for truncation, and a failed write is retried.
-const TICK: Duration = Duration::from_secs(1);
+/// After so many bytes the file is checked for truncation too: a quarter of what can be repeated.
+const LONGEST_UNSEEN: usize = recent_lines::CAPACITY / 4;
 
-/// How long pending lines may take at the end.
+/// How often the file is checked for truncation, and a failed write is retried.
+pub(super) const TICK: Duration = Duration::from_secs(1);
+
+/// How long lines may take at the end.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the writer thread is to do.
-pub(super) enum WriterCommand {
-    Write(PendingLine),
+/// A write that takes longer is slow.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// What the writer is to do.
+pub(super) enum Command {
+    Write(Arc<Entry>, QueueSpace),
     Reopen,
     Close,
 }
 
+/// What a write came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrote {
+    /// The sink took it at once, or there was nothing to write.
+    AtOnce,
+    /// The sink is slow, full or broken: only a thread may wait for it.
+    Slowly,
+}
+
 pub(super) struct Writer {
-    commands: Receiver<WriterCommand>,
+    commands: Receiver<Command>,
+    /// How many commands wait to be received.
+    waiting: Arc<AtomicIsize>,
     sink: Sink,
     metrics: AuditMetrics,
     /// The oldest first; only the first can be half written.
-    pending: VecDeque<PendingLine>,
+    pending: VecDeque<Pending>,
     recent: RecentLines,
+    /// When the file is looked at again.
+    next_look: Instant,
+    /// How many bytes were written since the last look.
+    unseen: usize,
     buffer: Vec<u8>,
     /// The last write failed; it is retried with the next line.
     failed: bool,
@@ -46,151 +75,204 @@ pub(super) struct Writer {
     closing: Option<Instant>,
 }
 
+/// A line that waits, and how much of it is written.
+struct Pending {
+    entry: Arc<Entry>,
+    written: usize,
+    /// Some of it is in this file or in the one before it, so that it cannot be withdrawn any more.
+    is_begun: bool,
+    /// Released with the line.
+    _space: Option<QueueSpace>,
+}
+
+impl Pending {
+    const fn new(entry: Arc<Entry>) -> Self {
+        Self { entry, written: 0, is_begun: false, _space: None }
+    }
+}
+
 impl Writer {
-    pub(super) fn new(commands: Receiver<WriterCommand>, sink: Sink, metrics: AuditMetrics) -> Self {
+    pub(super) fn new(
+        commands: Receiver<Command>,
+        waiting: Arc<AtomicIsize>,
+        sink: Sink,
+        metrics: AuditMetrics,
+    ) -> Self {
         Self {
             commands,
+            waiting,
             sink,
             metrics,
             pending: VecDeque::new(),
             recent: RecentLines::default(),
+            next_look: Instant::now() + TICK,
+            unseen: 0,
             buffer: Vec::new(),
             failed: false,
             closing: None,
         }
     }
 
-    /// Writes until the trail is closed; gives how many lines were not written.
-    pub(super) fn run(mut self) -> usize {
-        while self.receive() {
-            self.write();
-        }
-        self.pending.len()
+    /// Takes the commands that wait and writes once.
+    pub(super) fn write_waiting(&mut self) -> Wrote {
+        self.receive();
+        self.write()
     }
 
-    /// Takes queued commands, and waits if there is nothing to do. False at the end.
-    fn receive(&mut self) -> bool {
+    /// Waits for a command, for a tick at most; then takes what waits and writes once.
+    pub(super) fn wait_and_write(&mut self) -> Wrote {
         if (self.pending.is_empty() || self.failed) && self.closing.is_none() {
-            self.wait();
+            match self.commands.recv_timeout(TICK) {
+                Ok(command) => self.execute(command),
+                Err(RecvTimeoutError::Timeout) => self.look_at_the_file(Instant::now()),
+                Err(RecvTimeoutError::Disconnected) => self.close(),
+            }
         }
-        let mut bytes = self.pending.iter().map(|line| line.bytes.len()).sum::<usize>();
+        self.write_waiting()
+    }
+
+    /// What is done every [`TICK`], whether or not there are calls.
+    pub(super) fn tick(&mut self) -> Wrote {
+        self.receive();
+        self.look_at_the_file(Instant::now());
+        self.write()
+    }
+
+    /// Whether nothing more is to be written: the trail is closed, and its lines are out or their time is over.
+    pub(super) fn is_done(&self) -> bool {
+        self.closing.is_some_and(|until| self.pending.is_empty() || self.failed || Instant::now() >= until)
+    }
+
+    /// How many lines could not be written. Their calls are told.
+    pub(super) fn end(&mut self) -> usize {
+        self.receive();
+        let lines = self.pending.len();
+        for line in mem::take(&mut self.pending) {
+            let _ = line.entry.settle(Err(Unavailable::Ended));
+        }
+        lines
+    }
+
+    fn receive(&mut self) {
+        let mut bytes = self.pending.iter().map(|line| line.entry.line().len()).sum::<usize>();
         while bytes < LONGEST_WRITE {
             match self.commands.try_recv() {
-                Ok(command) => bytes += self.execute(command),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    self.close();
-                    break;
+                Ok(command) => {
+                    if let Command::Write(entry, _) = &command {
+                        bytes += entry.line().len();
+                    }
+                    self.execute(command);
                 }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => return self.close(),
             }
-        }
-        match self.closing {
-            None => true,
-            Some(until) => !self.pending.is_empty() && !self.failed && Instant::now() < until,
         }
     }
 
-    fn wait(&mut self) {
-        let has_more_to_do = self.failed || !self.recent.is_empty(Instant::now());
-        let command = if has_more_to_do {
-            self.commands.recv_timeout(TICK)
-        } else {
-            self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        };
+    fn execute(&mut self, command: Command) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         match command {
-            Ok(command) => {
-                self.execute(command);
+            Command::Write(entry, space) => {
+                self.pending.push_back(Pending { _space: Some(space), ..Pending::new(entry) });
             }
-            Err(RecvTimeoutError::Timeout) => self.repeat_truncated(),
-            Err(RecvTimeoutError::Disconnected) => self.close(),
+            Command::Reopen => self.reopen(),
+            Command::Close => self.close(),
         }
-    }
-
-    /// Gives how many bytes it queued.
-    fn execute(&mut self, command: WriterCommand) -> usize {
-        match command {
-            WriterCommand::Write(line) => {
-                let bytes = line.bytes.len();
-                self.pending.push_back(line);
-                return bytes;
-            }
-            WriterCommand::Reopen => self.reopen(),
-            WriterCommand::Close => self.close(),
-        }
-        0
     }
 
     fn close(&mut self) {
         self.closing.get_or_insert_with(|| Instant::now() + CLOSE_TIMEOUT);
         self.failed = false;
+        self.look_at_the_file(Instant::now());
     }
 
-    /// Writes once.
-    fn write(&mut self) {
-        if self.pending.front().is_some_and(|line| line.written > 0) {
-            self.repeat_truncated();
+    fn write(&mut self) -> Wrote {
+        let began = Instant::now();
+        let is_halfway = self.pending.front().is_some_and(|line| line.written > 0);
+        if began >= self.next_look || self.unseen >= LONGEST_UNSEEN || is_halfway {
+            self.look_at_the_file(began);
         }
-        let now = Instant::now();
-        self.pending.retain(|line| !line.can_be_withdrawn(now));
+        self.pending.retain(|line| line.is_begun || !line.entry.is_withheld());
         if self.pending.is_empty() {
-            return;
+            return Wrote::AtOnce;
         }
         self.buffer.clear();
         for line in &self.pending {
-            self.buffer.extend_from_slice(&line.bytes[line.written..]);
+            self.buffer.extend_from_slice(&line.entry.line()[line.written..]);
             if self.buffer.len() >= LONGEST_WRITE {
                 break;
             }
         }
         match self.sink.write(&self.buffer) {
-            Ok(written) => self.complete(written),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.sink.wait(READER_TIMEOUT),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => self.fail(error.kind()),
+            Ok(written) => {
+                let is_whole = written == self.buffer.len();
+                let ended = Instant::now();
+                self.complete(written, ended);
+                if is_whole && ended - began < SLOW { Wrote::AtOnce } else { Wrote::Slowly }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Wrote::Slowly,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Wrote::Slowly,
+            Err(error) => {
+                self.fail(error.kind());
+                Wrote::Slowly
+            }
+        }
+    }
+
+    /// Waits until the sink takes more, for [`READER_TIMEOUT`] at most; not where it is broken.
+    pub(super) fn wait_for_the_sink(&self) {
+        if !self.pending.is_empty() && !self.failed {
+            self.sink.wait(READER_TIMEOUT);
         }
     }
 
     /// Reports to the calls whose lines are written.
-    fn complete(&mut self, mut written: usize) {
-        let now = Instant::now();
+    fn complete(&mut self, mut written: usize, now: Instant) {
         self.failed = false;
+        self.unseen += written;
         self.metrics.writes.inc();
+        let mut lines = 0;
         while let Some(mut line) = self.pending.pop_front() {
-            let rest = line.bytes.len() - line.written;
+            let rest = line.entry.line().len() - line.written;
             if written < rest {
                 line.written += written;
+                line.is_begun |= written > 0;
                 self.pending.push_front(line);
                 break;
             }
             written -= rest;
-            self.metrics.lines.inc();
-            let (line, was_refused) = line.complete();
-            if was_refused {
-                self.pending.push_back(PendingLine::repeat(&line, Mark::Withheld));
+            lines += 1;
+            let _ = line.entry.settle(Ok(()));
+            if line.entry.is_withheld() {
+                self.pending.push_back(Pending::new(line.entry.repeat(Mark::Withheld)));
             }
             if self.sink.can_be_truncated() {
-                self.recent.push(now, line);
+                self.recent.push(now, line.entry);
             }
         }
-        self.repeat_truncated();
+        self.metrics.lines.inc_by(lines);
     }
 
     /// Refuses the waiting calls. Keeps half-written lines, and lines whose calls go on.
     fn fail(&mut self, why: ErrorKind) {
         self.failed = true;
-        self.pending.retain_mut(|line| line.refuse(Unavailable::Failed(why)));
+        self.pending.retain(|line| {
+            let _ = line.entry.settle(Err(Unavailable::Failed(why)));
+            line.is_begun || line.entry.is_owed()
+        });
     }
 
     /// Repeats the lines that a truncation may have lost.
-    fn repeat_truncated(&mut self) {
+    fn look_at_the_file(&mut self, now: Instant) {
+        (self.next_look, self.unseen) = (now + TICK, 0);
         if !self.sink.was_truncated() {
             return;
         }
         if let Some(first) = self.pending.front_mut() {
             first.written = 0;
         }
-        let lost = self.recent.take(Instant::now());
-        self.pending.extend(lost.map(|line| PendingLine::repeat(&line, Mark::Again)));
+        let lost = self.recent.take(now);
+        self.pending.extend(lost.map(|entry| Pending::new(entry.repeat(Mark::Again))));
     }
 
     fn reopen(&mut self) {

@@ -22,9 +22,10 @@ mod signals;
 mod token;
 mod watch;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, thread::available_parallelism, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use self::{failure::Failure, output::print_error};
 
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             print_error(format!("inkpass: cannot start: {error}\n"));
@@ -115,6 +116,12 @@ pub fn main() -> ExitCode {
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// Of at least two threads: a disk that stalls holds one of them, in the write of an audit line.
+fn runtime() -> io::Result<Runtime> {
+    let threads = available_parallelism().map_or(2, |threads| threads.get().max(2));
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build()
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
