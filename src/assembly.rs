@@ -23,7 +23,7 @@ use crate::{
     rpc::Services,
     server::{Parts, Timeouts},
     stability::Stability,
-    telemetry::Metrics,
+    telemetry::{Metrics, Sampling},
     tls::Tls,
     token::{Fingerprinter, SigningKey},
     watcher::{self, Watcher},
@@ -75,6 +75,8 @@ pub struct Components {
     pub stability: Arc<Stability>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Which calls are traced.
+    pub sampling: Sampling,
     /// Whether reflection is served.
     pub reflection: bool,
     /// How long things may last.
@@ -163,6 +165,7 @@ impl Components {
             files: Vec::new(),
             stability,
             metrics: Arc::new(metrics),
+            sampling: Sampling::default(),
             reflection: true,
             timeouts: Timeouts::default(),
         })
@@ -199,6 +202,7 @@ impl Components {
             tls: self.tls,
             callers: self.callers,
             metrics: self.metrics,
+            sampling: self.sampling,
             files: self.files,
             stability: self.stability,
             entropy,

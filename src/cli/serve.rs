@@ -56,7 +56,8 @@ async fn serve(
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
     let server = Server::bind(config.server.listen, config.admin_listen).await?;
-    let components = Components::from_config(config, everyone, Environment::system())?;
+    let mut components = Components::from_config(config, everyone, Environment::system())?;
+    components.sampling = telemetry.sampling().clone();
     components.metrics.export(telemetry.log_lines_dropped());
     if let Some(keys) = &components.key_files {
         keys.try_at_start().await.map_err(Failure::Usage)?;

@@ -7,6 +7,7 @@ use super::{
     record::{Refused, same},
 };
 use arc_swap::ArcSwap;
+use tracing::Span;
 
 use crate::{
     call::CallContext,
@@ -68,6 +69,7 @@ impl Authorizer {
     }
 
     /// Signs what was allowed. The policy allows no lifetime that would end after the year 9999.
+    #[must_use]
     pub fn sign<'a>(
         &self,
         minting: Minting,
@@ -75,7 +77,10 @@ impl Authorizer {
         scope: Scope<'a>,
         now: UnixMillis,
     ) -> Issued<'a> {
-        let _signing = tracing::debug_span!("sign", token.kind = scope.kind().as_str()).entered();
+        // A call that is not traced has no span, and this must not become the root of a trace.
+        let is_traced = !Span::current().is_none();
+        let _signing =
+            is_traced.then(|| tracing::debug_span!("sign", token.kind = scope.kind().as_str()).entered());
         let expire_at = minting.lifetime.expire_at(now).unwrap_or(Some(UnixMillis::MAX));
         let claims = Claims { scope, role: minting.role, expire_at };
         let value = key.sign(&claims, &Nonce::random(self.entropy.bytes()));

@@ -25,7 +25,6 @@ pub struct Record<'a> {
     pub(super) uuid: &'a str,
     /// How many tokens a batch asks for.
     pub(super) batch: Option<usize>,
-    pub(super) peer: String,
     pub(super) trace_id: String,
 }
 
@@ -42,16 +41,15 @@ impl<'a> Record<'a> {
     /// Of a call. `uuid`: the room or task that it names; empty: none.
     #[must_use]
     pub fn new(call: &'a CallContext, rpc: Rpc, uuid: &'a str) -> Self {
-        let peer = call.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        Self { call, rpc, uuid, batch: None, peer, trace_id: call.trace_id() }
+        Self { call, rpc, uuid, batch: None, trace_id: call.trace_id() }
     }
 
     fn line(&self, time: UnixMillis) -> Line<'_> {
         Line {
-            request_id: &self.call.request_id,
+            request_id: self.call.request_id.as_str(),
             trace_id: &self.trace_id,
             principal: self.call.principal.as_str(),
-            peer: &self.peer,
+            peer: &self.call.peer,
             uuid: self.uuid,
             batch: self.batch,
             ..Line::new(time, self.rpc.name(), Decision::Allow)

@@ -17,14 +17,14 @@
 //! | `inkpass_reloads_total` | `what`, `result` | changed files that were read: `ok` or `failed` |
 //! | `inkpass_reload_failing` | `what` | 1 while files cannot be used, and what was read before is |
 
-use std::{collections::HashMap, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use crate::clock::UnixMillis;
+use crate::{clock::UnixMillis, methods::Method};
 
 /// The bounds of OpenTelemetry's `rpc.server.call.duration`, in seconds.
 const BOUNDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5];
@@ -56,7 +56,7 @@ const OTHER: &str = "_OTHER";
 /// All metrics of a process.
 pub struct Metrics {
     registry: Registry,
-    methods: HashMap<&'static str, CallMetrics>,
+    methods: Vec<CallMetrics>,
     other: CallMetrics,
     insecure_allow_all: IntGaugeVec,
     upstream_clock_skew: IntGaugeVec,
@@ -118,7 +118,7 @@ pub struct CallMetrics {
 }
 
 impl Metrics {
-    /// For these methods, each `package.Service/Method`.
+    /// For these methods, each `package.Service/Method`, in the order of [`Method::place`].
     ///
     /// # Errors
     /// Two metrics have one name.
@@ -199,7 +199,7 @@ impl Metrics {
             by_code: Default::default(),
             duration: duration.with_label_values(&[method]),
         };
-        let methods = methods.into_iter().map(|method| (method, of(method))).collect();
+        let methods = methods.into_iter().map(of).collect();
         let other = of(OTHER);
         Ok(Self {
             registry,
@@ -216,10 +216,10 @@ impl Metrics {
         })
     }
 
-    /// The metrics of a method, from a request's path.
+    /// The metrics of a method.
     #[must_use]
-    pub fn of(&self, path: &str) -> &CallMetrics {
-        self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other)
+    pub fn of(&self, method: Method) -> &CallMetrics {
+        method.place().and_then(|place| self.methods.get(place)).unwrap_or(&self.other)
     }
 
     /// Exports a counter that was made before the others.

@@ -4,6 +4,7 @@
 
 mod json_log;
 mod metrics;
+mod sampling;
 mod stderr;
 mod traces;
 
@@ -16,12 +17,16 @@ use std::{
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::IntCounter;
+use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
+    Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-pub use self::metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics};
 use self::stderr::Stderr;
+pub use self::{
+    metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics},
+    sampling::{CallTrace, Sampling},
+};
 use crate::names::names;
 
 /// How long the last spans may take to be exported.
@@ -55,6 +60,18 @@ pub enum LogLevel {
 
 names! { pub LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" } }
 
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -83,6 +100,7 @@ impl Settings {
 pub struct Telemetry {
     stderr: Stderr,
     provider: Option<SdkTracerProvider>,
+    sampling: Sampling,
 }
 
 /// Starts the log, to standard error, and the export of traces. `environment`: the process's. Call it
@@ -91,9 +109,12 @@ pub struct Telemetry {
 /// # Errors
 /// A sentence: the export cannot start, or the log's thread cannot.
 pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
-    let level = settings.log_level.as_str();
+    let level = Level::from(settings.log_level);
     // Libraries log headers and frames at debug: these may hold tokens.
-    let filter = EnvFilter::new(format!("warn,inkpass={level},opentelemetry_sdk=error"));
+    let filter = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("inkpass", level)
+        .with_target("opentelemetry_sdk", Level::ERROR);
     let stderr = Stderr::start()?;
     let log = match settings.log_format {
         LogFormat::Json => json_log::JsonLog::new(stderr.clone()).boxed(),
@@ -104,14 +125,14 @@ pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Resul
             .fmt_fields(format::debug_fn(write_field))
             .boxed(),
     };
-    let provider = traces::provider(settings, environment)?;
+    let (provider, sampler) = traces::provider(settings, environment)?.unzip();
     let traces = provider.as_ref().map(|provider| {
         // The exporter itself is not traced.
-        traces::layer(provider).with_filter(Targets::new().with_target("inkpass", tracing::Level::DEBUG))
+        traces::layer(provider).with_filter(Targets::new().with_target("inkpass", Level::DEBUG))
     });
     // A second start has no effect.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
-    Ok(Telemetry { stderr, provider })
+    Ok(Telemetry { stderr, provider, sampling: Sampling::new(sampler, level >= Level::DEBUG) })
 }
 
 /// Writes the fields that a person reads, and leaves the others out.
@@ -130,6 +151,12 @@ fn write_field(
 }
 
 impl Telemetry {
+    /// Which calls are traced.
+    #[must_use]
+    pub const fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
     /// Counts the log lines that were not written.
     #[must_use]
     pub const fn log_lines_dropped(&self) -> &IntCounter {
@@ -140,7 +167,7 @@ impl Telemetry {
     pub async fn flush(self) {
         // Not on the runtime's threads, which the exporter needs.
         let flushed = tokio::task::spawn_blocking(move || {
-            let Self { stderr, provider } = self;
+            let Self { stderr, provider, .. } = self;
             if provider.is_some_and(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT).is_err()) {
                 tracing::warn!("the last spans were not exported; check the OTLP endpoint");
             }

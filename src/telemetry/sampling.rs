@@ -1,0 +1,109 @@
+//! Which calls are traced. It is decided before a span is made, because a span that nobody sees costs a tenth of a call.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, TextMapPropagator},
+    trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample},
+};
+
+/// Decides which calls get a span. The default: none but those that the log may name.
+#[derive(Clone, Debug, Default)]
+pub struct Sampling {
+    /// `None`: nothing is exported.
+    sampler: Option<Arc<Sampler>>,
+    logs_calls: bool,
+}
+
+/// What is decided of one call.
+pub struct CallTrace {
+    /// Whether its trace is exported.
+    pub is_sampled: bool,
+    caller: Option<SpanContext>,
+    is_exporting: bool,
+}
+
+impl Sampling {
+    /// `sampler`: decides, where traces are exported. `logs_calls`: the log has a line for each call.
+    pub(super) fn new(sampler: Option<Sampler>, logs_calls: bool) -> Self {
+        Self { sampler: sampler.map(Arc::new), logs_calls }
+    }
+
+    /// Whether the log has a line for each call.
+    #[must_use]
+    pub const fn logs_calls(&self) -> bool {
+        self.logs_calls
+    }
+
+    /// By the sampler, and by what the caller sent along.
+    #[must_use]
+    pub fn decide(&self, headers: &HeaderMap) -> CallTrace {
+        let caller = caller_of(headers);
+        let is_sampled = self.sampler.as_deref().is_some_and(|sampler| samples(sampler, caller.as_ref()));
+        CallTrace { is_sampled, caller, is_exporting: self.sampler.is_some() }
+    }
+}
+
+fn samples(sampler: &Sampler, caller: Option<&SpanContext>) -> bool {
+    let trace = caller.map_or_else(|| RandomIdGenerator::default().new_trace_id(), SpanContext::trace_id);
+    let parent = caller.map(|caller| Context::new().with_remote_span_context(caller.clone()));
+    let result = sampler.should_sample(parent.as_ref(), trace, "call", &SpanKind::Server, &[], &[]);
+    matches!(result.decision, SamplingDecision::RecordAndSample)
+}
+
+impl CallTrace {
+    /// The trace that the caller sent along.
+    #[must_use]
+    pub fn of_caller(&self) -> Option<TraceId> {
+        self.caller.as_ref().map(SpanContext::trace_id)
+    }
+
+    /// The parent of the call's span, which carries the decision. `None`: it is a root, and sampled.
+    #[must_use]
+    pub fn parent(&self) -> Option<Context> {
+        let made_up = || {
+            let ids = RandomIdGenerator::default();
+            let (trace, span) = (ids.new_trace_id(), ids.new_span_id());
+            SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE)
+        };
+        let parent = match &self.caller {
+            Some(caller) => SpanContext::new(
+                caller.trace_id(),
+                caller.span_id(),
+                caller.trace_flags().with_sampled(self.is_sampled),
+                true,
+                caller.trace_state().clone(),
+            ),
+            None if self.is_sampled || !self.is_exporting => return None,
+            None => made_up(),
+        };
+        Some(Context::new().with_remote_span_context(parent))
+    }
+}
+
+/// W3C trace context, from a call's metadata.
+fn caller_of(headers: &HeaderMap) -> Option<SpanContext> {
+    if !headers.contains_key("traceparent") {
+        return None;
+    }
+    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    Some(caller.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
