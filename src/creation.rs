@@ -144,7 +144,7 @@ impl Creator {
         };
         let recorded = self.authorizer.trail.record_outcome(&record, &permit, &made, issued.as_ref()).await;
         recorded.map_err(withheld)?;
-        let token = issued.as_ref().map(proto::Token::from);
+        let token = issued.map(proto::Token::from);
         Ok(Created { made, token })
     }
 

@@ -193,6 +193,37 @@ pub fn all_methods() -> impl Iterator<Item = &'static str> {
     Rpc::ALL.into_iter().map(Rpc::name).chain(OPEN_METHODS)
 }
 
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// An RPC of `inkpass.v1`.
+    Ours(Rpc),
+    /// Health or reflection, which need no credential: its place among them.
+    Open(usize),
+    /// Nothing that is served.
+    Unknown,
+}
+
+impl Method {
+    /// By a request's path.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let name = path.strip_prefix('/').unwrap_or_default();
+        let open = || OPEN_METHODS.iter().position(|method| *method == name);
+        name.parse().map(Self::Ours).ok().or_else(|| open().map(Self::Open)).unwrap_or(Self::Unknown)
+    }
+
+    /// Its place in [`all_methods`]; `None`: it is not served.
+    #[must_use]
+    pub const fn place(self) -> Option<usize> {
+        match self {
+            Self::Ours(rpc) => Some(rpc as usize),
+            Self::Open(place) => Some(Rpc::ALL.len() + place),
+            Self::Unknown => None,
+        }
+    }
+}
+
 /// The text names no RPC of `inkpass.v1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownRpc;

@@ -123,7 +123,8 @@ impl Callers {
             if !self.unauthenticated.take() {
                 return Err(Cause::RateLimited);
             }
-            issuer.renew().await;
+            // Boxed: its future is large, and every call would carry the room for it.
+            Box::pin(issuer.renew()).await;
             key = issuer.find(&name.kid, name.algorithm);
         }
         token.verify(name.algorithm, &*key?)?;

@@ -11,7 +11,7 @@ use super::{
     start_conversion, watch,
 };
 use crate::{
-    call::{CallContext, Deadline},
+    call::CallContext,
     creation::Created,
     error::Error,
     methods::Rpc,
@@ -33,7 +33,7 @@ impl ConversionService for Conversions {
         &self,
         request: Request<StartConversionRequest>,
     ) -> Result<Response<StartConversionResponse>, Status> {
-        let call = CallContext::of(&request);
+        let call = CallContext::of(&request).clone();
         let (params, new) = start_conversion::parse(request.into_inner())?;
         let Created { made, token } = self.0.creator.create(call, params, new).await?;
         Ok(Response::new(StartConversionResponse { conversion: Some(made), token }))
@@ -53,7 +53,7 @@ impl ConversionService for Conversions {
         &self,
         request: Request<WatchConversionRequest>,
     ) -> Result<Response<BoxStream<WatchConversionResponse>>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
+        let deadline = CallContext::of(&request).deadline;
         let opened = self.0.open(Rpc::WatchConversion, &request, nothing_more).await?;
         let watcher = &self.0.watcher;
         let longest = Instant::now() + watcher.max_duration();

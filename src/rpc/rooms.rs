@@ -34,7 +34,7 @@ impl RoomService for Rooms {
         &self,
         request: Request<CreateRoomRequest>,
     ) -> Result<Response<CreateRoomResponse>, Status> {
-        let call = CallContext::of(&request);
+        let call = CallContext::of(&request).clone();
         let (params, room) = parse_create(request.into_inner())?;
         let Created { made, token } = self.0.creator.create(call, params, room).await?;
         Ok(Response::new(CreateRoomResponse { room: Some(made), token }))

@@ -109,7 +109,7 @@ impl Services {
         let parsed = || Some((region?, uuid?, more?));
         let (region, uuid, more) = violations.unless_any(parsed())?;
         let call = CallContext::of(request);
-        let record = Record::new(&call, rpc, uuid.as_str());
+        let record = Record::new(call, rpc, uuid.as_str());
         let params = UpstreamParams { project, access_key, region, token_grant: None };
         let (permit, slot) = self.authorizer.authorize(&record, &params).await?;
         Ok(Opened { access: permit.access, uuid, more, slot })
@@ -125,7 +125,7 @@ impl Services {
     ) -> Result<UpstreamPermit, Error> {
         let call = CallContext::of(request);
         let params = UpstreamParams { project, access_key: "", region, token_grant: None };
-        let (permit, _) = self.authorizer.authorize(&Record::new(&call, rpc, ""), &params).await?;
+        let (permit, _) = self.authorizer.authorize(&Record::new(call, rpc, ""), &params).await?;
         Ok(permit)
     }
 }

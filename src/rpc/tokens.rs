@@ -47,8 +47,8 @@ impl TokenService for Tokens {
         let params = parse_issue(request.get_ref(), &mut violations);
         let params = violations.unless_any(params)?;
         let call = CallContext::of(&request);
-        let issued = self.authorizer.issue(&call, Rpc::IssueToken, from_ref(&params)).await?;
-        Ok(Response::new(IssueTokenResponse { token: issued.first().map(Into::into) }))
+        let issued = self.authorizer.issue(call, Rpc::IssueToken, from_ref(&params)).await?;
+        Ok(Response::new(IssueTokenResponse { token: issued.into_iter().next().map(Into::into) }))
     }
 
     async fn batch_issue_tokens(
@@ -57,8 +57,8 @@ impl TokenService for Tokens {
     ) -> Result<Response<BatchIssueTokensResponse>, Status> {
         let params = parse_batch(request.get_ref())?;
         let call = CallContext::of(&request);
-        let issued = self.authorizer.issue(&call, Rpc::BatchIssueTokens, &params).await?;
-        Ok(Response::new(BatchIssueTokensResponse { tokens: issued.iter().map(Into::into).collect() }))
+        let issued = self.authorizer.issue(call, Rpc::BatchIssueTokens, &params).await?;
+        Ok(Response::new(BatchIssueTokensResponse { tokens: issued.into_iter().map(Into::into).collect() }))
     }
 
     async fn verify_token(

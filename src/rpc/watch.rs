@@ -9,7 +9,6 @@ use tonic::{Status, codegen::BoxStream};
 
 use super::describe::conversion;
 use crate::{
-    call::Deadline,
     error::Error,
     methods::Rpc,
     policy::WatchSlot,
@@ -31,11 +30,11 @@ struct Stream {
 pub(super) fn stream(
     (watch, slot): (Subscription, WatchSlot),
     longest: Instant,
-    deadline: Option<Deadline>,
+    deadline: Option<Instant>,
     stopping: CancellationToken,
 ) -> BoxStream<WatchConversionResponse> {
     let (expiry, at_expiry): (_, fn() -> Error) = match deadline {
-        Some(Deadline(deadline)) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
+        Some(deadline) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
         _ => (longest, || Error::WatchExpired),
     };
     let stream = Stream { watch, _slot: slot, expiry, at_expiry, stopping };

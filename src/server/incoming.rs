@@ -2,26 +2,16 @@
 //!
 //! Handshakes run concurrently, and each has a timeout.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use futures_util::stream::{Stream, unfold};
 use rustls::pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
-use tonic::transport::server::Connected;
 
 use crate::tls::Tls;
 
@@ -32,39 +22,36 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(5);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The other end of a connection; an extension of each of its requests.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
+/// The other end of a connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Its IP address.
+    pub(super) ip: Arc<str>,
     /// Its verified certificate chain, its own certificate first.
-    pub certificates: Option<Arc<[CertificateDer<'static>]>>,
+    pub(super) certificates: Option<Arc<[CertificateDer<'static>]>>,
 }
 
 /// A connection that is ready for HTTP.
 pub(super) struct AcceptedConnection {
-    io: Either<TcpStream, Box<TlsStream<TcpStream>>>,
-    peer: Peer,
+    pub(super) io: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    pub(super) peer: Peer,
 }
 
-/// Accepts until it is dropped. It never fails.
-pub(super) fn incoming(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-) -> impl Stream<Item = io::Result<AcceptedConnection>> {
-    let incoming = Incoming { listener, tls, handshakes: JoinSet::new(), backoff: Duration::ZERO };
-    unfold(incoming, async |mut incoming| Some((Ok(incoming.next().await), incoming)))
-}
-
-struct Incoming {
+/// Accepts connections.
+pub(super) struct Acceptor {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     handshakes: JoinSet<io::Result<AcceptedConnection>>,
     backoff: Duration,
 }
 
-impl Incoming {
-    async fn next(&mut self) -> AcceptedConnection {
+impl Acceptor {
+    pub(super) fn new(listener: TcpListener, tls: Option<Arc<Tls>>) -> Self {
+        Self { listener, tls, handshakes: JoinSet::new(), backoff: Duration::ZERO }
+    }
+
+    /// The next connection. It never fails.
+    pub(super) async fn next(&mut self) -> AcceptedConnection {
         loop {
             let accepted = tokio::select! {
                 Some(handshake) = self.handshakes.join_next() => match handshake {
@@ -80,7 +67,7 @@ impl Incoming {
             match (accepted, &self.tls) {
                 (Ok((stream, address)), None) => {
                     self.backoff = Duration::ZERO;
-                    let peer = Peer { address, certificates: None };
+                    let peer = Peer { ip: text_of(address), certificates: None };
                     return AcceptedConnection { io: Either::Left(stream), peer };
                 }
                 (Ok((stream, address)), Some(tls)) => {
@@ -111,49 +98,12 @@ async fn accept(listener: &TcpListener, backoff: Duration) -> io::Result<(TcpStr
 async fn handshake(tls: Arc<Tls>, stream: TcpStream, address: SocketAddr) -> io::Result<AcceptedConnection> {
     let stream = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
-    Ok(AcceptedConnection { io: Either::Right(Box::new(stream)), peer: Peer { address, certificates } })
+    Ok(AcceptedConnection {
+        io: Either::Right(Box::new(stream)),
+        peer: Peer { ip: text_of(address), certificates },
+    })
 }
 
-impl Connected for AcceptedConnection {
-    type ConnectInfo = Peer;
-
-    fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for AcceptedConnection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for AcceptedConnection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
+fn text_of(address: SocketAddr) -> Arc<str> {
+    address.ip().to_string().into()
 }

@@ -1,6 +1,7 @@
 //! The listeners' life cycle: bind, serve until a stop is requested, drain, end.
 
 mod admin;
+mod connections;
 mod health;
 mod incoming;
 mod layers;
@@ -13,14 +14,9 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::transport;
+use tonic::service;
 
-pub use self::incoming::Peer;
-use self::{
-    health::Health,
-    incoming::incoming,
-    layers::{AroundEveryCall, Layers},
-};
+use self::{health::Health, layers::Layers};
 use crate::{
     audit::Audit,
     caller::{self, Callers},
@@ -29,14 +25,12 @@ use crate::{
     reload::{self, Reload},
     rpc::{self, Services},
     stability::Stability,
-    telemetry::Metrics,
+    telemetry::{Metrics, Sampling},
     tls::Tls,
 };
 
 /// How long calls in flight may take after a stop is requested.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
-
-const KIB: u32 = 1024;
 
 /// Bound listeners that do not serve yet.
 pub struct Server {
@@ -56,6 +50,8 @@ pub struct Parts {
     pub callers: Option<Arc<Callers>>,
     /// The metrics of calls.
     pub metrics: Arc<Metrics>,
+    /// Which calls are traced.
+    pub sampling: Sampling,
     /// What is reloaded when its files change.
     pub files: Vec<Arc<dyn Reload>>,
     /// Whether the clock can be trusted to sign.
@@ -175,41 +171,35 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|error| Error::Bind(address, error))
 }
 
-/// The gRPC server as a future. tonic leaves several protections of HTTP/2 off by default.
+/// The gRPC server as a future.
 fn serve_grpc(
     listener: TcpListener,
     parts: &Parts,
     health: &Health,
     drain: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), TaskError>> + use<>, Error> {
-    let mut routes = rpc::routes(&parts.services).add_service(health.service());
+    let mut open_routes = service::Routes::new(health.service());
     if parts.reflection {
         let reflection = || {
             tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
         };
-        routes = routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+        open_routes =
+            open_routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
     }
     let Timeouts { call, connection_age } = parts.timeouts;
-    let layers = Layers::new(parts.entropy.clone(), parts.metrics.clone(), parts.callers.clone(), call);
-    let server = transport::Server::builder()
-        .max_concurrent_streams(128)
-        .http2_max_local_error_reset_streams(Some(1024))
-        .http2_max_pending_accept_reset_streams(Some(20))
-        .http2_max_header_list_size(8 * KIB)
-        .initial_stream_window_size(64 * KIB)
-        .initial_connection_window_size(1024 * KIB)
-        .max_frame_size(16 * KIB)
-        .http2_adaptive_window(Some(false))
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-        // Without a grace period, which would cut calls in flight.
-        .max_connection_age(connection_age)
-        .layer(AroundEveryCall(Arc::new(layers)))
-        .add_routes(routes);
-    let incoming = incoming(listener, parts.tls.clone());
-    Ok(async move {
-        let stop = async move { drain.cancelled().await };
-        server.serve_with_incoming_shutdown(incoming, stop).await.map_err(TaskError::from)
+    let layers = Layers {
+        entropy: parts.entropy.clone(),
+        metrics: parts.metrics.clone(),
+        sampling: parts.sampling.clone(),
+        callers: parts.callers.clone(),
+        longest_call: call,
+        routes: rpc::Routes::new(&parts.services),
+        open_routes,
+    };
+    let serve = connections::serve(listener, parts.tls.clone(), Arc::new(layers), connection_age, drain);
+    Ok(async {
+        serve.await;
+        Ok(())
     })
 }
 

@@ -1,152 +1,129 @@
-//! The layers that observe each call: its id, its span, its code and its duration.
+//! Observes each call: its span, its code and its duration.
 //!
-//! A call ends when its response's last byte is handed over; one that is dropped before that was
+//! A call ends when its answer's last byte is handed over; one that is dropped before that was
 //! cancelled. Names follow OpenTelemetry's conventions for RPC.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Instant,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use opentelemetry::{
-    propagation::{Extractor, TextMapPropagator},
-    trace::{TraceContextExt, TraceId},
-};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry::trace::TraceId;
+use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::next::Next;
-use crate::{entropy::Entropy, hex::Uuid4, server::incoming::Peer, telemetry::Metrics};
-
-/// The call's id in its response, the log and the audit trail.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The call's id; an extension of the request.
-#[derive(Clone)]
-pub(super) struct RequestId(HeaderValue);
-
-impl RequestId {
-    pub(super) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
-
-/// Gives the call an id, and puts it into the response.
-pub(super) struct AssignRequestId(pub(super) Arc<dyn Entropy>);
-
-impl AssignRequestId {
-    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
-        let id = self.id(request.headers());
-        request.extensions_mut().insert(RequestId(id.clone()));
-        let mut response = next.run(request).await;
-        response.headers_mut().insert(REQUEST_ID, id);
-        response
-    }
-
-    /// The caller's own id, if it is safe to log, or a new one.
-    fn id(&self, headers: &HeaderMap) -> HeaderValue {
-        let fits = |id: &&HeaderValue| {
-            let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
-            (1..=64).contains(&id.len()) && id.as_bytes().iter().all(allowed)
-        };
-        headers.get(REQUEST_ID).filter(fits).cloned().unwrap_or_else(|| {
-            let id = Uuid4::random(self.0.bytes());
-            HeaderValue::from_str(id.as_str()).unwrap_or(HeaderValue::from_static(""))
-        })
-    }
-}
-
-/// Observes calls.
-pub(super) struct Observe(pub(super) Arc<Metrics>);
-
-/// The caller's trace id; an extension of the request.
-#[derive(Clone, Copy)]
-pub(super) struct CallerTrace(pub(super) TraceId);
-
-impl Observe {
-    pub(super) async fn call(&self, mut request: Request<Body>, next: impl Next) -> Response<Body> {
-        let (call, trace) = Observed::begin(&request, self.0.clone());
-        if let Some(trace) = trace {
-            request.extensions_mut().insert(trace);
-        }
-        let response = next.run(request).instrument(call.span.clone()).await;
-        call.follow(response)
-    }
-}
+use crate::{
+    call::RequestId,
+    methods::{Method, Rpc},
+    server::incoming::Peer,
+    telemetry::{CallTrace, Metrics, Sampling},
+};
 
 /// A call in flight. Dropped before its end, it was cancelled.
-struct Observed {
+pub(super) struct Observed {
     span: Span,
     metrics: Arc<Metrics>,
-    path: String,
+    method: Method,
     began: Instant,
     code: Code,
+    caller_trace: Option<TraceId>,
 }
 
 impl Observed {
     /// Begins a call's span, within its caller's.
-    fn begin(request: &Request<Body>, metrics: Arc<Metrics>) -> (Self, Option<CallerTrace>) {
-        let method = metrics.of(request.uri().path()).method();
-        // Of the highest level, so that the log names the call at any `log_level`.
-        let span = tracing::error_span!(
-            "call",
-            otel.name = if method == "_OTHER" { "grpc" } else { method },
-            otel.kind = "server",
-            otel.status_code = Empty,
-            rpc.system.name = "grpc",
-            rpc.method = method,
-            rpc.status_code = Empty,
-            error.r#type = Empty,
-            network.peer.address = Empty,
-            request_id = request.extensions().get().map(RequestId::as_str),
-            trace_id = Empty,
-        );
-        if let Some(peer) = request.extensions().get::<Peer>() {
-            span.record("network.peer.address", tracing::field::display(peer.address.ip()));
+    pub(super) fn begin<B>(
+        method: Method,
+        request: &Request<B>,
+        id: &RequestId,
+        peer: &Peer,
+        sampling: &Sampling,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let trace = sampling.decide(request.headers());
+        // The log names the call of what goes wrong upstream, at any `log_level`.
+        let has_span = trace.is_sampled || sampling.logs_calls() || is_upstream(method);
+        let name = metrics.of(method).method();
+        let span = if has_span { begin_span(name, id, peer, &trace) } else { Span::none() };
+        let caller_trace = trace.of_caller();
+        Self {
+            span,
+            metrics: metrics.clone(),
+            method,
+            began: Instant::now(),
+            code: Code::Cancelled,
+            caller_trace,
         }
-        let trace = follow_trace(&span, request.headers());
-        let path = request.uri().path().to_owned();
-        (Self { span, metrics, path, began: Instant::now(), code: Code::Cancelled }, trace)
     }
 
-    /// Follows the response to its end.
-    fn follow(mut self, response: Response<Body>) -> Response<Body> {
-        if let Some(status) = Status::from_header_map(response.headers()) {
+    /// The call's span; disabled where nobody would see it.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// When it began.
+    pub(super) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The trace that the caller sent along.
+    pub(super) fn caller_trace(&self) -> Option<TraceId> {
+        self.caller_trace
+    }
+
+    /// Follows the answer to its end.
+    pub(super) fn follow(mut self, answer: Response<Body>) -> Response<Answer> {
+        if let Some(code) = code_of(answer.headers()) {
             // There is no body to wait for.
-            self.code = status.code();
-            return response;
+            self.code = code;
+            return answer.map(|body| Answer { body, call: None });
         }
-        response.map(|body| Body::new(ObservedBody { body, call: self }))
+        answer.map(|body| Answer { body, call: Some(self) })
     }
 }
 
-/// Makes the span a child of the caller's, if there is one.
-fn follow_trace(span: &Span, headers: &HeaderMap) -> Option<CallerTrace> {
-    if !headers.contains_key("traceparent") {
-        return None;
+fn code_of(headers: &HeaderMap) -> Option<Code> {
+    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+fn is_upstream(method: Method) -> bool {
+    matches!(method, Method::Ours(rpc) if Rpc::goes_upstream(rpc))
+}
+
+fn begin_span(method: &'static str, id: &RequestId, peer: &Peer, trace: &CallTrace) -> Span {
+    let span = tracing::error_span!(
+        "call",
+        otel.name = if method == "_OTHER" { "grpc" } else { method },
+        otel.kind = "server",
+        otel.status_code = Empty,
+        rpc.system.name = "grpc",
+        rpc.method = method,
+        rpc.status_code = Empty,
+        error.r#type = Empty,
+        network.peer.address = &*peer.ip,
+        request_id = id.as_str(),
+        trace_id = Empty,
+    );
+    let is_exported = trace.parent().is_none_or(|parent| span.set_parent(parent).is_ok());
+    if let Some(id) = trace.of_caller().filter(|_| !is_exported) {
+        // No traces are exported; the log still names the caller's.
+        span.record("trace_id", tracing::field::display(id));
     }
-    let caller = TraceContextPropagator::new().extract(&Headers(headers));
-    let context = caller.span().span_context().clone();
-    if !context.is_valid() {
-        return None;
-    }
-    if span.set_parent(caller).is_err() {
-        // No traces are exported; the log still names the caller's trace.
-        span.record("trace_id", tracing::field::display(context.trace_id()));
-    }
-    Some(CallerTrace(context.trace_id()))
+    span
 }
 
 impl Drop for Observed {
     fn drop(&mut self) {
-        let name = self.metrics.of(&self.path).ended(self.code as i32, self.began.elapsed());
+        let duration = self.began.elapsed();
+        let name = self.metrics.of(self.method).ended(self.code as i32, duration);
+        if self.span.is_none() {
+            return;
+        }
         self.span.record("rpc.status_code", name);
         if self.code != Code::Ok {
             self.span.record("error.type", name);
@@ -154,9 +131,7 @@ impl Drop for Observed {
         if is_server_fault(self.code) {
             self.span.record("otel.status_code", "ERROR");
         }
-        self.span.in_scope(
-            || tracing::debug!(rpc.status_code = name, duration = ?self.began.elapsed(), "a call ended"),
-        );
+        self.span.in_scope(|| tracing::debug!(rpc.status_code = name, ?duration, "a call ended"));
     }
 }
 
@@ -173,26 +148,22 @@ const fn is_server_fault(code: Code) -> bool {
     )
 }
 
-/// W3C trace context in a call's metadata.
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
-}
-
-/// A response body that records how its call ended.
-struct ObservedBody {
+/// An answer's body, which records how its call ended.
+pub(crate) struct Answer {
     body: Body,
-    call: Observed,
+    call: Option<Observed>,
 }
 
-impl http_body::Body for ObservedBody {
+impl Answer {
+    /// Of what is no call.
+    pub(super) fn refusal(status: StatusCode) -> Response<Self> {
+        let mut answer = Response::new(Self { body: Body::empty(), call: None });
+        *answer.status_mut() = status;
+        answer
+    }
+}
+
+impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Status;
 
@@ -201,14 +172,13 @@ impl http_body::Body for ObservedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
-                    self.call.code = status.code();
-                }
-            }
-            Some(Err(status)) => self.call.code = status.code(),
-            None => {}
+        let status = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().and_then(code_of),
+            Some(Err(status)) => Some(status.code()),
+            None => None,
+        };
+        if let (Some(call), Some(code)) = (&mut self.call, status) {
+            call.code = code;
         }
         Poll::Ready(frame)
     }
