@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
 };
 
 use inkpass::proto::Role;
@@ -24,16 +25,27 @@ const SHA256: [u32; 8] =
 /// What HMAC masks a key with: within, and around.
 const MASKS: [u8; 2] = [0x36, 0x5c];
 
-/// What a process has in memory and could change; what cannot be read is passed over.
+/// The unit of /proc/PID/pagemap.
+const PAGE: u64 = 4096;
+
+/// What a process has in memory and could change; what cannot be read is passed over, and what was never touched: the
+/// allocator reserves a gigabyte.
 fn read_memory(process: u32) -> io::Result<Vec<u8>> {
     let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
     let mut memory = File::open(format!("/proc/{process}/mem"))?;
+    let pages = File::open(format!("/proc/{process}/pagemap"))?;
     let mut bytes = Vec::new();
     for line in maps.lines().filter(|line| line.split(' ').nth(1).unwrap().starts_with("rw")) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).unwrap());
-        memory.seek(SeekFrom::Start(start))?;
-        let _ = memory.by_ref().take(end - start).read_to_end(&mut bytes);
+        let mut entries = vec![0; usize::try_from((end - start) / PAGE * 8).unwrap()];
+        pages.read_exact_at(&mut entries, start / PAGE * 8)?;
+        // The two highest bits: in memory, or swapped out.
+        let is_touched = |entry: &[u8]| entry[7] >> 6 != 0;
+        for (page, _) in entries.chunks(8).enumerate().filter(|(_, entry)| is_touched(entry)) {
+            memory.seek(SeekFrom::Start(start + page as u64 * PAGE))?;
+            let _ = memory.by_ref().take(PAGE).read_to_end(&mut bytes);
+        }
     }
     Ok(bytes)
 }

@@ -11,6 +11,7 @@ pub(crate) mod program;
 mod quotas;
 mod reload;
 mod rotation;
+mod stalls;
 mod tokens;
 
 use std::{

@@ -20,6 +20,7 @@ use inkpass::{
     entropy::SystemEntropy,
 };
 use tokio::{net::TcpListener, task::JoinSet};
+use tonic::transport::Channel;
 
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
@@ -44,6 +45,20 @@ impl Program {
 
     /// With these keys: the first is active, and the others are retiring.
     pub(super) async fn with(policy: &str, whiteboard: &str, on_failure: &str, keys: &[Files]) -> Self {
+        Self::with_audit(policy, whiteboard, ("DIR/audit.log", on_failure), keys).await
+    }
+
+    /// With the audit trail in another file.
+    pub(super) async fn auditing_to(file: &str, policy: &str) -> Self {
+        Self::with_audit(policy, "", (file, "deny"), &[Files::of(ACCEPTED[0])]).await
+    }
+
+    async fn with_audit(
+        policy: &str,
+        whiteboard: &str,
+        (output, on_failure): (&str, &str),
+        keys: &[Files],
+    ) -> Self {
         let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
         write_keys(&directory, &CALLERS);
@@ -64,10 +79,11 @@ impl Program {
             write!(listed, "{{ {files}, state = '{state}' }},").unwrap();
         }
         let settings = "[whiteboard]\nbase_url = 'http://UPSTREAM'\nMORE\n[policy]\nfile = 'DIR/policy/policy.toml'\n\
-             [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'DIR/audit.log'\non_failure = 'FAILURE'\n\
+             [identity]\napi_keys_file = 'DIR/callers.toml'\n[audit]\noutput = 'OUTPUT'\non_failure = 'FAILURE'\n\
              [projects.default]\nregion = 'us-sv'\nkeys = [KEYS]\n"
             .replace("KEYS", &listed)
             .replace("FAILURE", on_failure)
+            .replace("OUTPUT", output)
             .replace("UPSTREAM", &emulator().await)
             .replace("DIR", directory.path().to_str().unwrap())
             .replace("MORE", whiteboard);
@@ -81,6 +97,15 @@ impl Program {
 
     pub(crate) fn id(&self) -> u32 {
         self.served.process.id()
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        self.served.signal(name);
+    }
+
+    /// A connection without a credential.
+    pub(super) async fn channel(&self) -> Channel {
+        Channel::from_shared(self.served.server()).unwrap().connect().await.unwrap()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -1,0 +1,179 @@
+//! A process that stands still, and a disk that does. Real signals, a real file system that is frozen.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use inkpass::{
+    client::Client,
+    proto::{GetRoomRequest, Role, VerifyTokenRequest},
+};
+use tokio::task::JoinSet;
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tonic_types::StatusExt;
+
+use super::{
+    POLICY,
+    program::{ACCEPTED, Files, Load, Program},
+    room, until,
+};
+use crate::helpers::{
+    place::Place,
+    skipped::{not_installed, not_possible},
+};
+
+/// Load from this many callers at once, each on its own task; a call that is refused ends the test.
+async fn load(program: &Program) -> Load {
+    let mut load = Load::new();
+    for _ in 0..32 {
+        let client = program.client("key:teacher").await;
+        load.add(move || {
+            let client = client.clone();
+            async move {
+                let issued = client.tokens().issue_token(room("stall", Role::Writer)).await;
+                issued.unwrap_or_else(|status| panic!("{status:?}"));
+            }
+        });
+    }
+    load.go_on(200).await;
+    load
+}
+
+async fn denying() -> Program {
+    Program::with(POLICY, "", "deny", &[Files::of(ACCEPTED[0])]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_stopped_for_a_second_under_load_refuses_nothing_when_it_goes_on() {
+    let program = denying().await;
+    let load = load(&program).await;
+    for _ in 0..3 {
+        program.signal("STOP");
+        // What is tested is that time itself passes while the process stands.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        program.signal("CONT");
+        load.go_on(200).await;
+    }
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_has_a_tenth_of_a_core_refuses_nothing() {
+    let program = denying().await;
+    let load = load(&program).await;
+    // As a CPU limit's throttling does: it runs for 10 ms of each 100.
+    for _ in 0..30 {
+        program.signal("STOP");
+        tokio::time::sleep(Duration::from_millis(90)).await;
+        program.signal("CONT");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    load.go_on(200).await;
+    load.end().await;
+}
+
+/// An ext4 file system on a loop device, for as long as this lives.
+struct Ext4 {
+    mounted: Place,
+    _image: Place,
+}
+
+impl Ext4 {
+    /// `None`, with the reason printed, where none can be mounted.
+    fn mount() -> Option<Self> {
+        let (mounted, image) = (Place::new(), Place::new());
+        let file = image.path().join("disk");
+        fs::File::create(&file).unwrap().set_len(16 << 20).unwrap();
+        let file = file.to_str().unwrap();
+        let place = mounted.path().to_str().unwrap();
+        let steps: [(&str, &[&str]); 3] = [
+            ("mkfs.ext4", &["-q", "-F", file]),
+            ("mount", &["-o", "loop", file, place]),
+            ("fsfreeze", &["--help"]),
+        ];
+        for (program, arguments) in steps {
+            let Ok(output) = Command::new(program).args(arguments).output() else {
+                not_installed(program);
+                return None;
+            };
+            if !output.status.success() {
+                not_possible(&format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()));
+                return None;
+            }
+        }
+        Some(Self { mounted, _image: image })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.mounted.path().join("audit.log")
+    }
+
+    fn fsfreeze(&self, option: &str) {
+        let status = Command::new("fsfreeze").arg(option).arg(self.mounted.path()).status().unwrap();
+        assert!(status.success(), "fsfreeze {option}");
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        let place = self.mounted.path();
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(place).output();
+        let _ = Command::new("umount").arg("--lazy").arg(place).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stalls_refuses_what_needs_a_line_and_nothing_else() {
+    let Some(disk) = Ext4::mount() else { return };
+    let path = disk.path();
+    let program = Program::auditing_to(path.to_str().unwrap(), POLICY).await;
+    let (teacher, verifier) = (program.client("key:teacher").await, program.client("key:verifier").await);
+    let mint = async |client: &Client| client.tokens().issue_token(room("stall", Role::Writer)).await;
+    let token = mint(&teacher).await.unwrap().into_inner().token.unwrap().value;
+    disk.fsfreeze("--freeze");
+
+    // One call writes for all, and is held; the others are refused in time.
+    let (mut calls, refused) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    let began = Instant::now();
+    for _ in 0..CALLS {
+        let (client, refused) = (teacher.clone(), refused.clone());
+        calls.spawn(async move {
+            if let Err(status) = client.tokens().issue_token(room("stall", Role::Writer)).await {
+                assert_eq!(status.get_error_details().error_info().unwrap().reason, "AUDIT_UNAVAILABLE");
+                refused.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    let mut health = HealthClient::new(program.channel().await);
+    for _ in 0..50 {
+        verify(&verifier, &token).await;
+        health.check(HealthCheckRequest::default()).await.unwrap();
+        let request = GetRoomRequest { uuid: "unknown".to_owned(), ..GetRoomRequest::default() };
+        let read = teacher.rooms().get_room(request).await.unwrap_err();
+        assert_eq!(read.code(), Code::NotFound);
+    }
+    until("all but the held call are refused", async || refused.load(Ordering::SeqCst) >= CALLS - 1).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+
+    disk.fsfreeze("--unfreeze");
+    while let Some(ended) = calls.join_next().await {
+        ended.unwrap();
+    }
+    until("calls pass again", async || mint(&teacher).await.is_ok()).await;
+}
+
+/// How many calls a stalled disk meets.
+const CALLS: usize = 64;
+
+async fn verify(client: &Client, token: &str) {
+    let request = VerifyTokenRequest { token: token.to_owned(), ..VerifyTokenRequest::default() };
+    assert!(client.tokens().verify_token(request).await.unwrap().into_inner().valid);
+}
