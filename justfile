@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto proto-languages features deny doc test constant-time smoke image rotation chart e2e-refusals e2e-if-possible
+ci: fmt clippy proto proto-languages features deny doc test constant-time smoke bench-check image rotation chart e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -48,6 +48,22 @@ mutants directory *options:
 # Comparing a signature takes as many instructions wherever it is wrong
 constant-time:
     .ci/constant-time
+
+# What each step of an IssueToken costs alone, by criterion
+bench *options:
+    cargo bench --locked --bench hot_path -- {{ options }}
+
+# A build for `bench-load`
+bench-build:
+    cargo build --release --locked --features bench --bins
+
+# Calls under load beside the least that one can cost; all scenarios take half an hour (`--scenario NAME`, `--rounds N`)
+bench-load *options: bench-build
+    benches/load/run {{ options }}
+
+# A call's CPU time, as a multiple of the least, is no worse than what is committed
+bench-check: bench-build
+    benches/load/run --check --rounds 5
 
 # The README's run command and first calls
 smoke:

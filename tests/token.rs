@@ -300,6 +300,21 @@ fn secrets_do_not_show_in_debug() {
 }
 
 #[test]
+fn signing_allocates_the_token_alone() {
+    let (key, nonce) = (key(), Nonce::random([7; 16]));
+    let longest = "\u{1f3a8}".repeat(32);
+    for scope in [Scope::Sdk, scope(Kind::Room, "a-room"), scope(Kind::Task, &longest)] {
+        let claims = Claims { scope, role: Role::Writer, expire_at: Some(at(1_790_000_000_000)) };
+        // The first use of a thread makes its buffer.
+        drop(key.sign(&claims, &nonce));
+        let mut token = None;
+        let counted = allocation_counter::measure(|| token = Some(key.sign(&claims, &nonce)));
+        assert_eq!(counted.count_total, 1, "{scope:?}");
+        assert_eq!(counted.bytes_total, token.unwrap().expose().len() as u64, "{scope:?}");
+    }
+}
+
+#[test]
 fn a_fingerprint_is_the_first_half_of_an_hmac_under_the_salt() {
     // HMAC-SHA256 with a key of 32 bytes 0x0b…: computed with Python's hmac module.
     let fingerprint = Fingerprinter::new(&[0x0b; 32]).of("NETLESSSDK_abc");
