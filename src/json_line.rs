@@ -117,12 +117,17 @@ impl JsonLine {
         let digits = self.limits.digits;
         match fingerprints {
             [] => {}
-            [one] => self.quoted("fingerprint", &one.to_text()),
+            [one] => {
+                self.key("fingerprint");
+                self.out.push('"');
+                one.push_digits(&mut self.out, 32);
+                self.out.push('"');
+            }
             many => {
                 self.key("fingerprints");
                 for (index, fingerprint) in many.iter().take(MOST_TOKENS).enumerate() {
                     self.out.push_str(if index == 0 { "[\"" } else { ",\"" });
-                    self.out.push_str(&fingerprint.to_text()[..digits]);
+                    fingerprint.push_digits(&mut self.out, digits);
                     self.out.push('"');
                 }
                 self.out.push(']');

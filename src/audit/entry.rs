@@ -30,8 +30,8 @@ impl Entry {
     }
 
     /// A repeated line, with a mark. No call waits for it.
-    pub(super) fn repeat(&self, mark: Mark) -> Arc<Self> {
-        Arc::new(Self::new(marked(&self.line, mark), OnFailure::Allow))
+    pub(super) fn repeat(line: &[u8], mark: Mark) -> Arc<Self> {
+        Arc::new(Self::new(marked(line, mark), OnFailure::Allow))
     }
 
     /// With its line break.

@@ -3,11 +3,9 @@
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    mem,
     time::{Duration, Instant},
 };
-
-use super::entry::Entry;
 
 /// How long a line is kept.
 const RETENTION: Duration = Duration::from_secs(10);
@@ -15,34 +13,41 @@ const RETENTION: Duration = Duration::from_secs(10);
 /// How many bytes of lines are kept.
 pub(super) const CAPACITY: usize = 4 * 1024 * 1024;
 
-/// Lines, the oldest first.
+/// Lines, the oldest first: one text, because a copy costs less than an allocation that outlives its cache.
 #[derive(Default)]
 pub(super) struct RecentLines {
-    lines: VecDeque<(Instant, Arc<Entry>)>,
-    bytes: usize,
+    text: VecDeque<u8>,
+    /// When lines were written, and how many bytes of them at that moment.
+    written: VecDeque<(Instant, usize)>,
 }
 
 impl RecentLines {
-    /// Keeps a line that was written at `now`.
-    pub(super) fn push(&mut self, now: Instant, line: Arc<Entry>) {
-        self.bytes += line.line().len();
-        self.lines.push_back((now, line));
-        self.drop_old(now);
+    /// Keeps a whole line that was written at `now`.
+    pub(super) fn push(&mut self, now: Instant, line: &[u8]) {
+        self.drop_old(now, line.len());
+        self.text.reserve_exact(CAPACITY.saturating_sub(self.text.len()).max(line.len()));
+        self.text.extend(line);
+        match self.written.back_mut() {
+            Some((at, bytes)) if *at == now => *bytes += line.len(),
+            _ => self.written.push_back((now, line.len())),
+        }
     }
 
-    /// Gives all of them, and keeps none.
-    pub(super) fn take(&mut self, now: Instant) -> impl Iterator<Item = Arc<Entry>> + use<> {
-        self.drop_old(now);
-        std::mem::take(self).lines.into_iter().map(|(_, line)| line)
+    /// Gives all of them as one text, and keeps none.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<u8> {
+        self.drop_old(now, 0);
+        self.written.clear();
+        mem::take(&mut self.text).into()
     }
 
-    fn drop_old(&mut self, now: Instant) {
-        while let Some((written, line)) = self.lines.front() {
-            if self.bytes <= CAPACITY && now.duration_since(*written) < RETENTION {
+    /// Makes room for so many bytes.
+    fn drop_old(&mut self, now: Instant, room: usize) {
+        while let Some((at, bytes)) = self.written.front() {
+            if self.text.len() + room <= CAPACITY && now.duration_since(*at) < RETENTION {
                 return;
             }
-            self.bytes -= line.line().len();
-            self.lines.pop_front();
+            self.text.drain(..bytes);
+            self.written.pop_front();
         }
     }
 }
@@ -50,27 +55,21 @@ impl RecentLines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::OnFailure;
-
-    fn line(byte: u8, length: usize) -> Arc<Entry> {
-        Arc::new(Entry::new(vec![byte; length].into(), OnFailure::Deny))
-    }
-
-    fn first_bytes(recent: &mut RecentLines, now: Instant) -> Vec<u8> {
-        recent.take(now).map(|entry| entry.line()[0]).collect()
-    }
 
     #[test]
     fn lines_are_kept_for_their_time_and_within_bounds() {
         let (mut recent, start) = (RecentLines::default(), Instant::now());
-        recent.push(start, line(1, 1));
-        recent.push(start + RETENTION / 2, line(2, 1));
-        assert_eq!(first_bytes(&mut recent, start + RETENTION), [2]);
-        assert_eq!(first_bytes(&mut recent, start), [0; 0]);
+        recent.push(start, b"1\n");
+        recent.push(start + RETENTION / 2, b"2\n");
+        recent.push(start + RETENTION / 2, b"3\n");
+        assert_eq!(recent.take(start + RETENTION), b"2\n3\n");
+        assert_eq!(recent.take(start), b"");
 
         for index in 0..3 {
-            recent.push(start, line(index, CAPACITY / 2));
+            recent.push(start + Duration::from_millis(index.into()), &vec![index; CAPACITY / 2]);
         }
-        assert_eq!(first_bytes(&mut recent, start), [1, 2]);
+        let kept = recent.take(start);
+        assert_eq!((kept.len(), kept[0], kept[CAPACITY - 1]), (CAPACITY, 1, 2));
+        assert_eq!(recent.text.capacity(), 0);
     }
 }

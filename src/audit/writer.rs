@@ -244,10 +244,10 @@ impl Writer {
             lines += 1;
             let _ = line.entry.settle(Ok(()));
             if line.entry.is_withheld() {
-                self.pending.push_back(Pending::new(line.entry.repeat(Mark::Withheld)));
+                self.pending.push_back(Pending::new(Entry::repeat(line.entry.line(), Mark::Withheld)));
             }
             if self.sink.can_be_truncated() {
-                self.recent.push(now, line.entry);
+                self.recent.push(now, line.entry.line());
             }
         }
         self.metrics.lines.inc_by(lines);
@@ -272,7 +272,8 @@ impl Writer {
             first.written = 0;
         }
         let lost = self.recent.take(now);
-        self.pending.extend(lost.map(|entry| Pending::new(entry.repeat(Mark::Again))));
+        let lines = lost.split_inclusive(|byte| *byte == b'\n');
+        self.pending.extend(lines.map(|line| Pending::new(Entry::repeat(line, Mark::Again))));
     }
 
     fn reopen(&mut self) {

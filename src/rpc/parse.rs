@@ -17,19 +17,23 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     found: Vec<FieldViolation>,
-    /// Precedes every field: `requests[3].`.
-    prefix: String,
+    /// The request of a batch that is read: `requests[3].` precedes its fields.
+    within: Option<usize>,
 }
 
 impl Violations {
-    /// What is added from here on lies within this part of the request.
-    pub(super) fn within(&mut self, prefix: String) {
-        self.prefix = prefix;
+    /// What is added from here on lies within this request of a batch.
+    pub(super) fn within(&mut self, index: usize) {
+        self.within = Some(index);
     }
 
     /// `field`: its path in proto names. `description`: what it must be, never its value.
     pub(super) fn add(&mut self, field: &str, description: impl Into<String>) {
-        self.found.push(FieldViolation::new(format!("{}{field}", self.prefix), description));
+        let field = match self.within {
+            Some(index) => format!("requests[{index}].{field}"),
+            None => field.to_owned(),
+        };
+        self.found.push(FieldViolation::new(field, description));
     }
 
     /// The parsed request, if it has no violation. What could not be parsed is `None` and has added

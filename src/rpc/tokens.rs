@@ -88,7 +88,7 @@ fn parse_batch(request: &BatchIssueTokensRequest) -> Result<Vec<IssueParams<'_>>
     let mut violations = Violations::default();
     let mut params = Vec::with_capacity(request.requests.len());
     for (index, request) in request.requests.iter().enumerate() {
-        violations.within(format!("requests[{index}]."));
+        violations.within(index);
         params.extend(parse_issue(request, &mut violations));
     }
     violations.unless_any(Some(params))

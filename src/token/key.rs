@@ -96,7 +96,7 @@ impl SigningKey {
                 push_pair(text, name, uuid);
             }
 
-            let mut token = String::with_capacity(prefix.len() + text.len().div_ceil(3) * 4);
+            let mut token = String::with_capacity(prefix.len() + (text.len() * 4).div_ceil(3));
             token.push_str(prefix);
             BASE64_URL_SAFE_NO_PAD.encode_string(text, &mut token);
             TokenValue(Zeroizing::new(token))

@@ -104,6 +104,12 @@ impl Fingerprint {
     pub fn to_text(self) -> String {
         hex::encode(&self.0)
     }
+
+    /// Appends so many of its digits, at most 32.
+    pub(crate) fn push_digits(self, out: &mut String, digits: usize) {
+        let all = self.0.map(hex::lower);
+        out.push_str(std::str::from_utf8(&all.as_flattened()[..digits]).unwrap_or_default());
+    }
 }
 
 /// A precision gives the first digits alone.
