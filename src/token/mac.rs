@@ -106,7 +106,7 @@ impl Fingerprint {
     }
 
     /// Appends so many of its digits, at most 32.
-    pub(crate) fn push_digits(self, out: &mut String, digits: usize) {
+    pub fn push_digits(self, out: &mut String, digits: usize) {
         let all = self.0.map(hex::lower);
         out.push_str(std::str::from_utf8(&all.as_flattened()[..digits]).unwrap_or_default());
     }
