@@ -1,5 +1,4 @@
 """What is measured, by name. Each takes the bench and how many rounds, prints, and gives its figures."""
-import json
 import os
 import statistics
 import subprocess
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import h2load
 import settings
-from measure import WARM_UP, table
-from servers import Inkpass, Server, free_port
+from measure import table
+from servers import Server, free_port
 
 
 def plaintext(bench, rounds):
