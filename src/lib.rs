@@ -80,6 +80,8 @@ pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod tls;
 #[cfg(feature = "server")]
+mod turn;
+#[cfg(feature = "server")]
 pub mod watcher;
 #[cfg(feature = "server")]
 pub mod whiteboard;

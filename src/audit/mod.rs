@@ -15,10 +15,9 @@ mod sink;
 mod writer;
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
-    task::Poll,
     thread::{self, JoinHandle},
 };
 
@@ -37,7 +36,7 @@ pub use self::{
     line::{Decision, LONGEST_LINE, Line, Phase},
     settings::{OnFailure, Output, Settings, ephemeral_fingerprinter, fingerprinter},
 };
-use crate::telemetry::AuditMetrics;
+use crate::{telemetry::AuditMetrics, turn::give_way};
 
 /// How many bytes of lines may wait to be written. Denials get half of it, so that a flood of them
 /// cannot keep allowed calls out.
@@ -131,7 +130,8 @@ impl Audit {
         let space = QueueSpace::take(&self.queued, line.len(), capacity).ok_or(Unavailable::Full)?;
         let entry = Arc::new(Entry::new(line, on_failure));
         self.shared.send(Command::Write(entry.clone(), space))?;
-        let_others_go_first().await;
+        // The lines of this thread's other calls go out in the same write.
+        give_way().await;
         self.shared.write_if_free();
         for _ in 0..LOOKS {
             if let Some(outcome) = entry.outcome() {
@@ -172,18 +172,4 @@ impl Audit {
             Err(_) => Err(Unflushed::Thread),
         }
     }
-}
-
-/// Lets the tasks run that this thread has to run already, once: their lines go out in the same write.
-async fn let_others_go_first() {
-    let mut is_again = false;
-    poll_fn(|context| {
-        if is_again {
-            return Poll::Ready(());
-        }
-        is_again = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::ready,
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use super::{
     incoming::{AcceptedConnection, Acceptor, Peer},
     layers::{Answer, Layers},
 };
-use crate::tls::Tls;
+use crate::{tls::Tls, turn::Turn};
 
 const KIB: u32 = 1024;
 
@@ -116,14 +116,9 @@ impl Service<Request<Incoming>> for Calls {
 /// Polls a connection once the tasks have run that its thread had to run already: its calls among them, so that their
 /// answers leave in one write. Otherwise each answer would wake it, and be a write of its own.
 async fn after_its_calls<C: Future>(mut connection: Pin<&mut C>) -> C::Output {
-    let mut is_their_turn = true;
+    let mut turn = Turn::default();
     poll_fn(|context| {
-        let was_their_turn = is_their_turn;
-        is_their_turn = !was_their_turn;
-        if was_their_turn {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(turn.poll(context));
         connection.as_mut().poll(context)
     })
     .await

@@ -3,12 +3,14 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::Poll,
     time::Duration,
 };
 
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
+
+use crate::turn::Turn;
 
 /// When a call's answer must have begun.
 pub(super) struct Deadline {
@@ -46,16 +48,11 @@ impl Deadline {
 /// Most answers are there at once, or after one audit line: a timer for each of them would cost more than its signature.
 /// `None`: `work` still waits, and is polled again.
 async fn without_a_timer<T>(mut work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    let mut is_again = false;
-    poll_fn(|context: &mut Context<'_>| match work.as_mut().poll(context) {
+    let mut turn = Turn::default();
+    poll_fn(|context| match work.as_mut().poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if is_again => Poll::Ready(None),
-        Poll::Pending => {
-            is_again = true;
-            // Whatever it waits for: the timer must run from the next poll on.
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
+        // Whatever it waits for: the timer must run from the next poll on.
+        Poll::Pending => turn.poll(context).map(|()| None),
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! The layers around every call: a step each, in the one order that they call each other in.
+//! The layers around every call: steps of [`Layers::call`], in their one order.
 
 mod checks;
 mod deadline;
