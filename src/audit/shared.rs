@@ -98,9 +98,6 @@ impl Shared {
     pub(super) fn keep(&self) -> usize {
         let _ = self.thread.set(thread::current());
         loop {
-            if !self.is_slow.load(Ordering::Acquire) {
-                thread::park_timeout(TICK);
-            }
             let mut guard = self.lock();
             let Some(writer) = &mut *guard else { return 0 };
             if self.is_slow.load(Ordering::Acquire) {
@@ -116,6 +113,10 @@ impl Shared {
             }
             drop(guard);
             self.write_if_free();
+            // After the work: what was handed in before the thread could be woken is seen at once.
+            if !self.is_slow.load(Ordering::Acquire) {
+                thread::park_timeout(TICK);
+            }
         }
     }
 
