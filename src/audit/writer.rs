@@ -210,8 +210,9 @@ impl Writer {
                 self.complete(written, ended);
                 if is_whole && ended - began < SLOW { Wrote::AtOnce } else { Wrote::Slowly }
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => Wrote::Slowly,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Wrote::Slowly,
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {
+                Wrote::Slowly
+            }
             Err(error) => {
                 self.fail(error.kind());
                 Wrote::Slowly
