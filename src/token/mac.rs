@@ -107,8 +107,9 @@ impl Fingerprint {
 
     /// Appends so many of its digits, at most 32.
     pub fn push_digits(self, out: &mut String, digits: usize) {
-        let all = self.0.map(hex::lower);
-        out.push_str(std::str::from_utf8(&all.as_flattened()[..digits]).unwrap_or_default());
+        let end = out.len() + digits;
+        hex::push(out, &self.0);
+        out.truncate(end);
     }
 }
 
