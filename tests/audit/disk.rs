@@ -1,11 +1,8 @@
 //! A small disk that can be full.
 
-use std::{fs, io::ErrorKind, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
-use crate::helpers::{
-    place::Place,
-    skipped::{not_installed, not_possible},
-};
+use crate::helpers::{place::Place, skipped::succeeds};
 
 /// A disk of 64 KiB, for as long as this lives.
 pub(super) struct SmallDisk(Place);
@@ -14,20 +11,9 @@ impl SmallDisk {
     /// `None`, with the reason printed, where none can be mounted.
     pub(super) fn mount() -> Option<Self> {
         let directory = Place::new();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(directory.path());
-        match mount.output() {
-            Ok(output) if output.status.success() => Some(Self(directory)),
-            Ok(output) => {
-                not_possible(&format!("no tmpfs: {}", String::from_utf8_lossy(&output.stderr).trim()));
-                None
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                not_installed("mount");
-                None
-            }
-            Err(error) => panic!("mount: {error}"),
-        }
+        let place = directory.path().to_str().unwrap();
+        let mounted = succeeds("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs", place]);
+        mounted.then_some(Self(directory))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

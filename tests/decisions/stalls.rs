@@ -25,10 +25,7 @@ use super::{
     program::{ACCEPTED, Files, Load, Program},
     room, until,
 };
-use crate::helpers::{
-    place::Place,
-    skipped::{not_installed, not_possible},
-};
+use crate::helpers::{place::Place, skipped::succeeds};
 
 /// Load from this many callers at once, each on its own task; a call that is refused ends the test.
 async fn load(program: &Program) -> Load {
@@ -94,22 +91,11 @@ impl Ext4 {
         fs::File::create(&file).unwrap().set_len(16 << 20).unwrap();
         let file = file.to_str().unwrap();
         let place = mounted.path().to_str().unwrap();
-        let steps: [(&str, &[&str]); 3] = [
-            ("mkfs.ext4", &["-q", "-F", file]),
-            ("mount", &["-o", "loop", file, place]),
-            ("fsfreeze", &["--help"]),
-        ];
-        for (program, arguments) in steps {
-            let Ok(output) = Command::new(program).args(arguments).output() else {
-                not_installed(program);
-                return None;
-            };
-            if !output.status.success() {
-                not_possible(&format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()));
-                return None;
-            }
-        }
-        Some(Self { mounted, _image: image })
+        // The mount is last: nothing would undo it.
+        let is_possible = succeeds("fsfreeze", &["--help"])
+            && succeeds("mkfs.ext4", &["-q", "-F", file])
+            && succeeds("mount", &["-o", "loop", file, place]);
+        is_possible.then_some(Self { mounted, _image: image })
     }
 
     fn path(&self) -> PathBuf {

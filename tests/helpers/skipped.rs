@@ -3,7 +3,8 @@
 
 use std::{
     env::var_os,
-    io::{Write, stderr},
+    io::{ErrorKind, Write, stderr},
+    process::Command,
 };
 
 /// This machine does not let it run, and no program would change that.
@@ -17,4 +18,21 @@ pub(crate) fn not_possible(why: &str) {
 pub(crate) fn not_installed(program: &str) {
     assert!(var_os("CI").is_none(), "CI installs {program}");
     not_possible(&format!("there is no {program}"));
+}
+
+/// Runs a program that the machine may lack or forbid. False, with the reason printed, where it does not succeed.
+#[track_caller]
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    match Command::new(program).args(arguments).output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            not_possible(&format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            false
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            not_installed(program);
+            false
+        }
+        Err(error) => panic!("{program}: {error}"),
+    }
 }
