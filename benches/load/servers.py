@@ -1,6 +1,5 @@
 """The servers under load, and what the kernel says of their processes."""
 import contextlib
-import os
 import re
 import signal
 import socket
@@ -21,13 +20,13 @@ def free_port():
 class Server:
     """A process that listens. Its output goes to `log`."""
 
-    def __init__(self, command, port, log, environment=None, stdout=None):
+    def __init__(self, command, port, log, stdout=None):
         self.port = port
         self.began = time.monotonic()
         with open(log, "ab") as err:
             self.process = subprocess.Popen(
                 [str(word) for word in command],
-                stdin=subprocess.DEVNULL, stdout=stdout or err, stderr=err, env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL, stdout=stdout or err, stderr=err,
             )
         self.log = Path(log)
         self.wait_until(self.is_listening)
