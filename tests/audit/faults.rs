@@ -11,12 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{future::join_all, join};
-use inkpass::audit::{OnFailure, Output, Unavailable, Unflushed};
+use futures_util::{future::join_all, join, poll};
+use inkpass::audit::{LONGEST_WAIT, OnFailure, Output, Unavailable, Unflushed};
 use serde_json::Value;
 
 use super::{Load, Pipe, SmallDisk, Trail, assert_complete, identity, is_marked, parse, read};
-use crate::helpers::place::Place;
+use crate::helpers::{
+    pipe::{fill, filler},
+    place::Place,
+};
 
 /// Writes until a line is refused; gives how many were not, and why that one was.
 async fn write_until_refused(trail: &Trail) -> (usize, Unavailable) {
@@ -179,6 +182,38 @@ async fn a_pipe_that_nobody_reads_refuses_calls_in_time_and_stops_nothing_else()
     assert_eq!(standing(&lines).last(), Some(&next));
     let blocked = lines.iter().filter(|line| identity(line).0 == "blocked").count();
     assert_eq!(blocked, 0, "what was refused while nothing of it was out is withdrawn");
+}
+
+/// Whether a call passes that waits for a full pipe, while this process stands still for longer than a sink may take,
+/// and the pipe is read before it goes on.
+async fn passes_after_a_standstill() -> bool {
+    let mut pipe = Pipe::new();
+    let trail = Trail::start(pipe.path(), OnFailure::Deny);
+    let mut filler = filler(&pipe.writer);
+    fill(&mut filler);
+    let mut call = Box::pin(trail.write("0", 0));
+    // It gives way, and then it waits for the pipe.
+    for _ in 0..2 {
+        assert!(poll!(&mut call).is_pending());
+    }
+    std::thread::sleep(3 * LONGEST_WAIT);
+    drop((pipe.writer, filler));
+    let reader = std::thread::spawn(move || pipe.reader.read_to_end(&mut Vec::new()));
+    let passed = call.await.is_ok();
+    trail.audit.close().await.unwrap();
+    drop(trail);
+    reader.join().unwrap().unwrap();
+    passed
+}
+
+#[tokio::test]
+async fn time_in_which_nothing_ran_is_not_time_that_the_sink_took() {
+    let mut passed = 0;
+    for _ in 0..5 {
+        passed += u32::from(passes_after_a_standstill().await);
+    }
+    // Now and then, on a busy machine, the thread that writes gets no time to do so.
+    assert!(passed >= 3, "{passed} of 5 calls passed: the standstill counted as the sink's");
 }
 
 #[tokio::test]

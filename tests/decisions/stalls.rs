@@ -27,20 +27,24 @@ use super::{
 };
 use crate::helpers::{place::Place, skipped::succeeds};
 
-/// Load from this many callers at once, each on its own task; a call that is refused ends the test.
+/// Some hundred calls under way at once, so that a moment finds some of them waiting for their lines. One that is refused
+/// ends the test.
 async fn load(program: &Program) -> Load {
     let mut load = Load::new();
-    for _ in 0..32 {
+    for _ in 0..16 {
         let client = program.client("key:teacher").await;
-        load.add(move || {
+        for _ in 0..16 {
             let client = client.clone();
-            async move {
-                let issued = client.tokens().issue_token(room("stall", Role::Writer)).await;
-                issued.unwrap_or_else(|status| panic!("{status:?}"));
-            }
-        });
+            load.add(move || {
+                let client = client.clone();
+                async move {
+                    let issued = client.tokens().issue_token(room("stall", Role::Writer)).await;
+                    issued.unwrap_or_else(|status| panic!("{status:?}"));
+                }
+            });
+        }
     }
-    load.go_on(200).await;
+    load.go_on(1000).await;
     load
 }
 
@@ -52,12 +56,12 @@ async fn denying() -> Program {
 async fn a_process_that_was_stopped_for_a_second_under_load_refuses_nothing_when_it_goes_on() {
     let program = denying().await;
     let load = load(&program).await;
-    for _ in 0..3 {
+    for _ in 0..8 {
         program.signal("STOP");
         // What is tested is that time itself passes while the process stands.
         tokio::time::sleep(Duration::from_secs(1)).await;
         program.signal("CONT");
-        load.go_on(200).await;
+        load.go_on(1000).await;
     }
     load.end().await;
 }
@@ -66,14 +70,14 @@ async fn a_process_that_was_stopped_for_a_second_under_load_refuses_nothing_when
 async fn a_process_that_has_a_tenth_of_a_core_refuses_nothing() {
     let program = denying().await;
     let load = load(&program).await;
-    // As a CPU limit's throttling does: it runs for 10 ms of each 100.
-    for _ in 0..30 {
+    // As a CPU limit's throttling does: it runs for a tenth of each period.
+    for period in [100, 200].repeat(20).into_iter().map(Duration::from_millis) {
         program.signal("STOP");
-        tokio::time::sleep(Duration::from_millis(90)).await;
+        tokio::time::sleep(period / 10 * 9).await;
         program.signal("CONT");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(period / 10).await;
     }
-    load.go_on(200).await;
+    load.go_on(1000).await;
     load.end().await;
 }
 
