@@ -1,14 +1,15 @@
 //! An issuer's keys: fetched from time to time, and once more for a key that is not among them.
 //!
 //! The last known good keys are kept for a day. A caller who asks for an unknown key cannot make us
-//! fetch more than once in [`PAUSE`], so that made-up key ids are no way to flood the issuer.
+//! fetch more than once in [`LEAST_PAUSE`], so that made-up key ids are no way to flood the issuer. A few callers wait for
+//! a fetch, and others are refused while it runs: whoever has a new key, and calls again, is known after the next.
 
 use std::{cmp::min, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::{
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 
@@ -21,9 +22,14 @@ use crate::{
 /// How long keys are used when no newer ones can be had.
 const LONGEST_USE: Duration = Duration::from_hours(24);
 
-/// The least time between two fetches for a key that is not there, and the longest between two
-/// tries after a failure.
-const PAUSE: Duration = Duration::from_secs(30);
+/// The least time between two fetches for a key that is not there.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time between two tries after a failure.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How many callers may wait for a fetch.
+const MOST_WAITING: usize = 64;
 
 /// The time to the first try after a failure; it doubles from try to try.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -35,6 +41,7 @@ pub(super) struct Jwks {
     settings: IssuerSettings,
     keys: ArcSwapOption<Keys>,
     fetches: watch::Sender<Fetches>,
+    waiting: Semaphore,
     clock: Arc<dyn Clock>,
     metrics: JwksMetrics,
 }
@@ -60,7 +67,7 @@ impl Jwks {
     pub(super) fn new(settings: IssuerSettings, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         let metrics = metrics.jwks(&settings.name);
         let (keys, fetches) = (ArcSwapOption::empty(), watch::Sender::default());
-        Self { settings, keys, fetches, clock, metrics }
+        Self { settings, keys, fetches, waiting: Semaphore::new(MOST_WAITING), clock, metrics }
     }
 
     pub(super) fn settings(&self) -> &IssuerSettings {
@@ -83,8 +90,9 @@ impl Jwks {
     }
 
     /// Waits for a fetch that is under way, or lets one begin if the last is long enough ago.
-    /// Returns at once if there is nothing to wait for.
-    pub(super) async fn renew(&self) {
+    /// Returns at once if there is nothing to wait for; `false` if too many wait already.
+    pub(super) async fn renew(&self) -> bool {
+        let Ok(_waiting) = self.waiting.try_acquire() else { return false };
         let now = self.clock.monotonic();
         let mut number = None;
         self.fetches.send_if_modified(|fetches| {
@@ -92,7 +100,7 @@ impl Jwks {
                 number = Some(fetches.begun);
                 return false;
             }
-            let is_allowed = fetches.last.is_none_or(|last| now.saturating_sub(last) >= PAUSE);
+            let is_allowed = fetches.last.is_none_or(|last| now.saturating_sub(last) >= LEAST_PAUSE);
             fetches.wanted |= is_allowed;
             number = fetches.wanted.then_some(fetches.begun + 1);
             is_allowed
@@ -101,6 +109,7 @@ impl Jwks {
             let mut fetches = self.fetches.subscribe();
             let _ = timeout(LONGEST_WAIT, fetches.wait_for(|fetches| fetches.ended >= number)).await;
         }
+        true
     }
 
     /// Fetches at once, then every `interval`, sooner after a failure or on request. It never
@@ -120,7 +129,7 @@ impl Jwks {
                     self.failed(&error, failure.as_deref());
                     failure = Some(error);
                     let wait = min(pause, interval);
-                    pause = min(pause * 2, PAUSE);
+                    pause = min(pause * 2, LONGEST_PAUSE);
                     wait
                 }
             };

@@ -120,19 +120,18 @@ impl Callers {
 
         let mut key = issuer.find(&name.kid, name.algorithm);
         if matches!(key, Err(Cause::KeyUnknown | Cause::KeysUnavailable)) {
-            if !self.unauthenticated.take() {
+            // Boxed: its future is large, and every call would carry the room for it.
+            if !Box::pin(issuer.renew()).await {
                 return Err(Cause::RateLimited);
             }
-            // Boxed: its future is large, and every call would carry the room for it.
-            Box::pin(issuer.renew()).await;
             key = issuer.find(&name.kid, name.algorithm);
         }
         token.verify(name.algorithm, &*key?)?;
         Ok(principal)
     }
 
-    /// Counts the call against the rate limit of unauthenticated callers, unless that was done before
-    /// the issuer was asked.
+    /// Counts the call against the rate limit of unauthenticated callers, unless an issuer was asked: that has a limit of
+    /// its own.
     fn refuse(&self, cause: Cause) -> Unknown {
         let cause = match cause {
             Cause::RateLimited | Cause::KeyUnknown | Cause::KeysUnavailable => cause,
