@@ -1,6 +1,10 @@
 //! `[policy]` and `[audit]`: what may be done, and where that is written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use super::{
     projects::read_projects,
@@ -70,6 +74,24 @@ pub(super) fn load_rules(
         );
     }
     Some(Rules::for_everyone(Everyone::Usual))
+}
+
+/// Lines are appended to the output, so it must be none of the files that are read.
+pub(super) fn check_output<'a>(
+    output: &Output,
+    mut files: impl Iterator<Item = &'a Path>,
+    file: &SettingsFile,
+) {
+    let identity = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    let Output::File(output) = output else { return };
+    let is_output =
+        |path: &Path| path == output || identity(path).is_some_and(|id| identity(output) == Some(id));
+    if files.any(is_output) {
+        file.wrong(
+            "audit.output",
+            "is a file that another setting names, and audit lines would be appended to it",
+        );
+    }
 }
 
 pub(super) fn read_audit(

@@ -33,6 +33,9 @@ pub enum KeyFileError {
     /// The key is too short to be safe.
     #[error("holds less than {SHORTEST_SECRET} bytes, which is too short for a secret")]
     TooShort,
+    /// It begins with a byte order mark, which would be a part of the key.
+    #[error("begins with a byte order mark: save it as plain UTF-8, without one")]
+    ByteOrderMark,
     /// It is not UTF-8, or has white space around the key or control characters in it.
     #[error("must hold one line of UTF-8 text alone, with one newline at its end at most")]
     NotAKey,
@@ -55,6 +58,10 @@ pub fn read_key_file(path: &Path, strictness: Strictness) -> Result<Zeroizing<St
 }
 
 fn parse_key(content: &[u8], strictness: Strictness) -> Result<Zeroizing<String>, KeyFileError> {
+    // Of UTF-8, and of UTF-16 in either order.
+    if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| content.starts_with(mark)) {
+        return Err(KeyFileError::ByteOrderMark);
+    }
     let text = std::str::from_utf8(content).map_err(|_| KeyFileError::NotAKey)?;
     let key = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text);
     if key.is_empty() {

@@ -9,7 +9,11 @@ use crate::helpers::canary::{self, CANARY};
 fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
     let no_text = [CANARY.as_bytes(), b"\xff\xfe"].concat();
     let (ended_twice, indented) = (format!("{CANARY}\n\n"), format!(" {CANARY}"));
-    let cases: [(&[u8], u32, &str); 10] = [
+    let text = "sixteen-bytes-of-it";
+    let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    let wide: Vec<u8> =
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let cases: [(&[u8], u32, &str); 12] = [
         (b"", 0o400, "is empty"),
         (b"\n", 0o400, "is empty"),
         (b"fifteen-bytes-x\n", 0o400, "less than 16 bytes"),
@@ -20,6 +24,8 @@ fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
         (indented.as_bytes(), 0o400, "must hold one line of UTF-8 text alone"),
         (&no_text, 0o400, "must hold one line of UTF-8 text alone"),
         (&[b'x'; 5000], 0o400, "longer than 4096 bytes"),
+        (&marked, 0o400, "begins with a byte order mark"),
+        (&wide, 0o400, "begins with a byte order mark"),
     ];
     for (content, mode, expected) in cases {
         let files = Files::new(GOOD);

@@ -53,6 +53,9 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
         ("output = 7", Some("audit.output: must be stdout, or the path")),
         ("on_failure = 'ignore'", Some("audit.on_failure: must be deny or allow")),
         ("salt_file = 'DIR/access'", Some("audit.salt_file: is open to other users")),
+        ("output = 'DIR/secret'", Some("audit.output: is a file that another setting names")),
+        ("output = 'DIR/../DIR/policy.toml'", Some("audit.output: must be stdout, or a file in a directory")),
+        ("output = 'DIR/./policy.toml'", Some("audit.output: is a file that another setting names")),
     ] {
         let mistakes = mistakes_of(&format!("{named}\n[audit]\n{audit}"), Some(POLICY), false);
         assert!(
