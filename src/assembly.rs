@@ -73,6 +73,8 @@ pub struct Components {
     pub files: Vec<Arc<dyn Reload>>,
     /// Whether the clock can be signed by.
     pub stability: Arc<Stability>,
+    /// Owns every task that outlives its call.
+    pub tasks: TaskTracker,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Which calls are traced.
@@ -81,6 +83,10 @@ pub struct Components {
     pub reflection: bool,
     /// How long things may last.
     pub timeouts: Timeouts,
+    /// The most connections from one IP address; 0: no limit.
+    pub connections_per_peer: usize,
+    /// Whether a replica that can only refuse is not ready.
+    pub unready_when_refusing: bool,
 }
 
 impl Components {
@@ -131,6 +137,8 @@ impl Components {
             fingerprinter: config.fingerprinter,
             files,
             reflection: config.server.reflection,
+            connections_per_peer: config.server.connections_per_peer,
+            unready_when_refusing: config.server.unready_when_refusing,
             ..open
         })
     }
@@ -148,8 +156,8 @@ impl Components {
         let metrics = Metrics::new(all_methods()).map_err(|error| format!("metrics: {error}"))?;
         let Environment { clock, entropy } = environment.clone();
         let stability = Arc::new(Stability::new(clock));
-        let skew = metrics.upstream_clock_skew();
-        let whiteboard = Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), skew)
+        let (skew, tasks) = (metrics.upstream_clock_skew(), TaskTracker::new());
+        let whiteboard = Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), skew, tasks.clone())
             .map_err(|error| format!("cannot make an HTTP client: {error}; are CA roots installed?"))?;
         Ok(Self {
             environment,
@@ -164,10 +172,13 @@ impl Components {
             fingerprinter: ephemeral_fingerprinter(&*entropy),
             files: Vec::new(),
             stability,
+            tasks,
             metrics: Arc::new(metrics),
             sampling: Sampling::default(),
             reflection: true,
             timeouts: Timeouts::default(),
+            connections_per_peer: 0,
+            unready_when_refusing: false,
         })
     }
 
@@ -175,7 +186,7 @@ impl Components {
     #[must_use]
     pub fn assemble(self) -> Parts {
         let Environment { clock, entropy } = self.environment;
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let (tasks, stopping) = (self.tasks, CancellationToken::new());
         let watcher = Watcher::new(
             self.whiteboard.clone(),
             self.keyring.clone(),
@@ -207,6 +218,8 @@ impl Components {
             stability: self.stability,
             entropy,
             timeouts: self.timeouts,
+            connections_per_peer: self.connections_per_peer,
+            unready_when_refusing: self.unready_when_refusing,
         }
     }
 }
@@ -232,7 +245,7 @@ struct ProbeByListing(Whiteboard);
 #[async_trait]
 impl Probe for ProbeByListing {
     async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial {
-        match self.0.rooms(&Access { key, region }, None, 1).await {
+        match self.0.rooms(&Access::own(key, region), None, 1).await {
             Ok(_) => Trial::Accepted,
             Err(whiteboard::Error::CredentialsRejected { .. }) => Trial::Rejected,
             Err(_) => Trial::Unknown,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use prost::Message;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -20,13 +19,14 @@ use crate::{
     policy::Mint,
     proto,
     region::Region,
+    shares::{Holder, Shares},
     token::{Scope, Uuid},
     whiteboard::{self, Access, Whiteboard},
 };
 
-/// How many creating calls may be under way at once. One lasts as long as its upstream call, so these
-/// are some thousand a second.
-const MOST_CREATIONS: usize = 256;
+/// How many creating calls may be under way at once, those included that wait for another one's outcome. Some of them
+/// are upstream, for which there are places of their own.
+const MOST_CREATIONS: usize = 1024;
 
 /// Something to create upstream.
 pub trait Create: Clone + Send + Sync + 'static {
@@ -75,7 +75,7 @@ pub struct Creator {
     whiteboard: Whiteboard,
     idempotency: Arc<dyn IdempotencyStore>,
     tasks: TaskTracker,
-    places: Arc<Semaphore>,
+    places: Arc<Shares>,
 }
 
 impl Creator {
@@ -87,7 +87,7 @@ impl Creator {
         idempotency: Arc<dyn IdempotencyStore>,
         tasks: TaskTracker,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(MOST_CREATIONS));
+        let places = Shares::new("creating calls", MOST_CREATIONS);
         Self { authorizer, whiteboard, idempotency, tasks, places }
     }
 
@@ -96,7 +96,7 @@ impl Creator {
     /// their own.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] beyond that bound; what authorization refuses; what the upstream answers;
+    /// [`Error::NoShare`] beyond that bound; what authorization refuses; what the upstream answers;
     /// [`Error::TokenWithheld`] where something was created without its token.
     pub async fn create<C: Create>(
         &self,
@@ -104,7 +104,8 @@ impl Creator {
         params: CreateParams,
         what: C,
     ) -> Result<Created<C::Created>, Error> {
-        let place = self.places.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let place =
+            self.places.take(Holder::Principal(call.principal.as_str()), 1).map_err(Error::NoShare)?;
         let creator = self.clone();
         let creation = async move {
             let _place = place;

@@ -62,6 +62,8 @@ pub mod keyring;
 #[cfg(feature = "server")]
 pub mod methods;
 #[cfg(feature = "server")]
+mod per_principal;
+#[cfg(feature = "server")]
 pub mod policy;
 #[cfg(feature = "server")]
 pub mod principal;
@@ -73,6 +75,8 @@ pub mod reload;
 pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod shares;
 #[cfg(feature = "server")]
 pub mod stability;
 #[cfg(feature = "server")]

@@ -102,9 +102,9 @@ impl Rpc {
         const AUDITED: bool = true;
         const NOT: bool = false;
         match self {
-            Self::IssueToken             => row(Mints,               Local,    Project,    AUDITED, Safe,          512 * KIB),
+            Self::IssueToken             => row(Mints,               Local,    Project,    AUDITED, Safe,          16 * KIB),
             Self::BatchIssueTokens       => row(Mints,               Local,    Project,    AUDITED, Safe,          512 * KIB),
-            Self::VerifyToken            => row(Reads,               Local,    Project,    NOT,     Safe,          512 * KIB),
+            Self::VerifyToken            => row(Reads,               Local,    Project,    NOT,     Safe,          16 * KIB),
             Self::CreateRoom             => row(Creates(Kind::Room), Upstream, Project,    AUDITED, WithRequestId, 64 * KIB),
             Self::GetRoom                => row(Reads,               Upstream, Room,       NOT,     Safe,          64 * KIB),
             Self::ListRooms              => row(Reads,               Upstream, Project,    NOT,     Safe,          64 * KIB),
@@ -188,6 +188,9 @@ const OPEN_METHODS: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// Of these, the only one that answers once.
+const HEALTH_CHECK: usize = 0;
+
 /// Every method that is served, health and reflection included: `package.Service/Method`.
 pub fn all_methods() -> impl Iterator<Item = &'static str> {
     Rpc::ALL.into_iter().map(Rpc::name).chain(OPEN_METHODS)
@@ -211,6 +214,12 @@ impl Method {
         let name = path.strip_prefix('/').unwrap_or_default();
         let open = || OPEN_METHODS.iter().position(|method| *method == name);
         name.parse().map(Self::Ours).ok().or_else(|| open().map(Self::Open)).unwrap_or(Self::Unknown)
+    }
+
+    /// Whether it is open to everyone, and stays open for as long as its caller likes.
+    #[must_use]
+    pub const fn is_open_stream(self) -> bool {
+        matches!(self, Self::Open(place) if place != HEALTH_CHECK)
     }
 
     /// Its place in [`all_methods`]; `None`: it is not served.

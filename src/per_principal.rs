@@ -17,7 +17,7 @@ const SHARDS: usize = 16;
 
 /// The values, in shards. A new value is `T::default()`.
 #[derive(Debug)]
-pub(super) struct PerPrincipal<T> {
+pub(crate) struct PerPrincipal<T> {
     /// Made when they are first needed: most grants of a large policy are not used.
     shards: [OnceLock<Shard<T>>; SHARDS],
     hasher: RandomState,
@@ -41,7 +41,7 @@ impl<T: Default> PerPrincipal<T> {
     /// Acts on a principal's value; a new principal has the default. `is_idle` says of other
     /// principals' values whether they equal the default. An act on an idle value that is being
     /// removed at that moment is lost with it.
-    pub(super) fn with<R>(
+    pub(crate) fn with<R>(
         &self,
         principal: &str,
         is_idle: impl Fn(&T) -> bool,
@@ -55,11 +55,20 @@ impl<T: Default> PerPrincipal<T> {
     }
 
     /// Acts on a principal's value, if there is one.
-    pub(super) fn find(&self, principal: &str, act: impl FnOnce(&T)) {
+    pub(crate) fn find(&self, principal: &str, act: impl FnOnce(&T)) {
         if let Some(shard) = self.shard(principal).get()
             && let Some(value) = shard.values.load().get(principal)
         {
             act(value);
+        }
+    }
+
+    /// Looks at every principal's value.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&str, &T)) {
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            for (name, value) in &**shard.values.load() {
+                look(name, value);
+            }
         }
     }
 

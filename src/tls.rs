@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -21,9 +22,11 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 use tonic::async_trait;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
+    clock::{Clock, UnixMillis},
     document::Mistake,
     file::{self, FileError, OpenFile},
     reload::{Reload, on_a_thread},
@@ -47,17 +50,37 @@ pub struct TlsSettings {
 /// The listener's TLS configuration, reloaded with its files.
 pub struct Tls {
     settings: TlsSettings,
-    current: ArcSwap<ServerConfig>,
+    clock: Arc<dyn Clock>,
+    current: ArcSwap<Current>,
+}
+
+/// What the files hold.
+struct Current {
+    config: Arc<ServerConfig>,
+    /// When the server's own certificate is valid, in seconds of Unix time.
+    valid: RangeInclusive<i64>,
 }
 
 impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Every mistake, each with its file.
-    pub fn load(settings: TlsSettings) -> Result<Self, Vec<Mistake>> {
-        let current = ArcSwap::new(build(&settings)?);
-        Ok(Self { settings, current })
+    /// Every mistake, each with its file; one is that the certificate is not valid now.
+    pub fn load(settings: TlsSettings, clock: Arc<dyn Clock>) -> Result<Self, Vec<Mistake>> {
+        let current = ArcSwap::from_pointee(build(&settings, clock.now())?);
+        Ok(Self { settings, clock, current })
+    }
+
+    /// Whether the server's certificate is valid then.
+    #[must_use]
+    pub fn is_valid_at(&self, time: UnixMillis) -> bool {
+        self.current.load().valid.contains(&seconds(time))
+    }
+
+    /// When the server's certificate expires, in Unix time.
+    #[must_use]
+    pub fn expires(&self) -> i64 {
+        *self.current.load().valid.end()
     }
 
     /// Whether callers' certificates are requested.
@@ -68,7 +91,7 @@ impl Tls {
 
     /// The acceptor of the next connection.
     pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+        TlsAcceptor::from(self.current.load().config.clone())
     }
 }
 
@@ -90,22 +113,27 @@ impl Reload for Tls {
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {
-        let settings = self.settings.clone();
-        self.current.store(on_a_thread(move || build(&settings)).await?);
+        let (settings, now) = (self.settings.clone(), self.clock.now());
+        self.current.store(Arc::new(on_a_thread(move || build(&settings, now)).await?));
         Ok(())
     }
 }
 
 /// TLS 1.2 and 1.3, HTTP/2 only. No session is resumed, so that every connection's certificate is
 /// verified by the current CAs.
-fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
+fn build(settings: &TlsSettings, now: UnixMillis) -> Result<Current, Vec<Mistake>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut mistakes = Vec::new();
     let chain = note(&mut mistakes, read_certificates(&settings.cert_file));
     let key = note(&mut mistakes, read_private_key(&settings.key_file));
     let ca = settings.client_ca_file.as_deref();
     let verifier = note(&mut mistakes, ca.map(|path| verifier(path, &provider)).transpose());
-    let (Some(chain), Some(key), Some(verifier)) = (chain, key, verifier) else { return Err(mistakes) };
+    let valid = chain.as_deref().and_then(<[_]>::first).map(|own| validity(own, now));
+    let valid =
+        note(&mut mistakes, valid.transpose().map_err(|why| Mistake::in_file(&settings.cert_file, why)));
+    let (Some(chain), Some(key), Some(verifier), Some(Some(valid))) = (chain, key, verifier, valid) else {
+        return Err(mistakes);
+    };
 
     let builder = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])
@@ -123,7 +151,31 @@ fn build(settings: &TlsSettings) -> Result<Arc<ServerConfig>, Vec<Mistake>> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Arc::new(config))
+    Ok(Current { config: Arc::new(config), valid })
+}
+
+/// When a certificate is valid, in seconds of Unix time.
+///
+/// # Errors
+/// It is not now, or cannot be read.
+fn validity(certificate: &CertificateDer<'_>, now: UnixMillis) -> Result<RangeInclusive<i64>, String> {
+    let (_, certificate) = X509Certificate::from_der(certificate)
+        .map_err(|_| "holds a certificate that cannot be read".to_owned())?;
+    let validity = certificate.validity();
+    let valid = validity.not_before.timestamp()..=validity.not_after.timestamp();
+    match seconds(now) {
+        now if now < *valid.start() => {
+            Err(format!("holds a certificate that is not valid before {}", validity.not_before))
+        }
+        now if now > *valid.end() => {
+            Err(format!("holds a certificate that expired at {}", validity.not_after))
+        }
+        _ => Ok(valid),
+    }
+}
+
+fn seconds(time: UnixMillis) -> i64 {
+    i64::try_from(time.get() / 1000).unwrap_or(i64::MAX)
 }
 
 fn note<T>(mistakes: &mut Vec<Mistake>, result: Result<T, Mistake>) -> Option<T> {

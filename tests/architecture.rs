@@ -126,7 +126,12 @@ fn named_paths(text: &str) -> Vec<Module> {
     let mut rest = String::new();
     for statement in lines.collect::<Vec<_>>().join("\n").split_inclusive(';') {
         let (before, tree) = match statement.rsplit_once("use ") {
-            Some((before, tree)) if tree.ends_with(';') && !tree.contains('=') => (before, tree),
+            // A word of its own, and not the end of another.
+            Some((before, tree))
+                if !before.ends_with(char::is_alphanumeric) && tree.ends_with(';') && !tree.contains('=') =>
+            {
+                (before, tree)
+            }
             _ => (statement, ""),
         };
         rest.push_str(before);

@@ -1,6 +1,6 @@
 //! The server: health, reflection, the admin listener, request ids, and the drain.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inkpass::proto::{CreateRoomRequest, IssueTokenRequest};
 use serde_json::json;
@@ -13,7 +13,10 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::helpers::World;
+use crate::helpers::{
+    World,
+    raw::{Raw, message},
+};
 
 async fn health(channel: Channel, service: &str) -> ServingStatus {
     let request = HealthCheckRequest { service: service.into() };
@@ -70,6 +73,44 @@ async fn every_response_has_a_request_id_the_caller_s_own_if_it_is_valid() {
     for bad in ["a b", "\"quoted\"", &"x".repeat(65)] {
         assert_eq!(ask(Some(bad)).await.len(), 36, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_no_idle_or_silent_client_and_no_watch() {
+    let world = World::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(Raw::silent(world.grpc).await);
+        silent.push(Raw::connect(world.grpc).await);
+        silent.push(Raw::silent(world.admin).await);
+    }
+    let mut idle = Raw::connect(world.grpc).await;
+    idle.whole_call("/grpc.health.v1.Health/Check", &[], &message(0, 0)).await;
+    idle.until_ended(1).await;
+    let watch = HealthClient::new(world.client.channel()).watch(HealthCheckRequest::default()).await;
+    let mut watch = watch.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    let began = Instant::now();
+    world.stop.send(()).unwrap();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watch.message().await.unwrap().is_none(), "the watch ends");
+    world.ended.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_client_that_reads_no_answer_for_its_drain_alone() {
+    let world = World::start().await;
+    let mut raw = Raw::with_settings(world.grpc, &[(4, 0)]).await;
+    for _ in 0..5 {
+        raw.whole_call("/grpc.health.v1.Health/Check", &[], &message(0, 0)).await;
+    }
+    assert!(raw.ping().await);
+    let began = Instant::now();
+    world.stop.send(()).unwrap();
+    world.ended.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -34,6 +34,11 @@ impl Entry {
         Arc::new(Self::new(marked(line, mark), OnFailure::Allow))
     }
 
+    /// What is tried while nothing can be written: the first line of a sink that takes lines again.
+    pub(super) fn resumed() -> Arc<Self> {
+        Arc::new(Self::new(b"{\"mark\":\"resumed\"}\n"[..].into(), OnFailure::Deny))
+    }
+
     /// With its line break.
     pub(super) const fn line(&self) -> &[u8] {
         &self.line

@@ -31,6 +31,7 @@ impl Failures {
 
     pub(super) fn report(&self, why: Unavailable) {
         self.metrics.failures.inc();
+        self.metrics.failing.set(1);
         self.unreported.fetch_add(1, Ordering::Relaxed);
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = millis(self.started.elapsed());

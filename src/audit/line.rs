@@ -57,6 +57,17 @@ pub struct Line<'a> {
     pub reason: &'a str,
     /// The tokens that were minted, at most 1,000.
     pub fingerprints: &'a [Fingerprint],
+    /// Of a line that stands for several denials, which differ in what is empty.
+    pub summary: Option<&'a Summary>,
+}
+
+/// What a line stands for that stands for several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// How many.
+    pub count: u64,
+    /// When the first was; the line has the time of the last.
+    pub since: UnixMillis,
 }
 
 /// Whether a call is allowed.
@@ -114,6 +125,7 @@ impl<'a> Line<'a> {
             grant: "",
             reason: "",
             fingerprints: &[],
+            summary: None,
         }
     }
 
@@ -124,7 +136,12 @@ impl<'a> Line<'a> {
     }
 
     fn write(&self, json: &mut JsonLine) {
+        json.name("mark", if self.summary.is_some() { "summary" } else { "" });
         json.time("time", self.time);
+        if let Some(Summary { count, since }) = self.summary {
+            json.raw("count", format_args!("{count}"));
+            json.time("since", *since);
+        }
         json.name("decision", self.decision.as_str());
         json.name("phase", self.phase.map_or("", Phase::as_str));
         json.text("reason", self.reason);

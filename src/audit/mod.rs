@@ -4,6 +4,7 @@
 //! call refused. If its write was under way by then, the line is repeated with the mark `withheld`. docs/audit.md
 //! describes the fields and the marks.
 
+mod denials;
 mod entry;
 mod error;
 mod failures;
@@ -19,12 +20,14 @@ use std::{
     io,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    denials::Denials,
     entry::{Entry, QueueSpace},
     failures::Failures,
     shared::Shared,
@@ -33,7 +36,7 @@ use self::{
 };
 pub use self::{
     error::{LONGEST_WAIT, Unavailable, Unflushed},
-    line::{Decision, LONGEST_LINE, Line, Phase},
+    line::{Decision, LONGEST_LINE, Line, Phase, Summary},
     settings::{OnFailure, Output, Settings, ephemeral_fingerprinter, fingerprinter},
 };
 use crate::{telemetry::AuditMetrics, turn::give_way};
@@ -52,7 +55,9 @@ pub struct Audit {
     /// Bytes in the queue.
     queued: Arc<AtomicUsize>,
     on_failure: OnFailure,
+    denials: Arc<Denials>,
     failures: Failures,
+    metrics: AuditMetrics,
     thread: Mutex<Option<JoinHandle<usize>>>,
     ended: CancellationToken,
 }
@@ -67,7 +72,8 @@ impl Audit {
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let failures = Failures::new(metrics.clone());
-        let shared = Arc::new(Shared::new(sink, metrics));
+        let denials = Arc::new(Denials::new(Instant::now()));
+        let shared = Arc::new(Shared::new(sink, denials.clone(), metrics.clone()));
         let thread = thread::Builder::new().name("audit".to_owned()).spawn({
             let shared = shared.clone();
             move || {
@@ -80,13 +86,22 @@ impl Audit {
             shared,
             queued: Arc::default(),
             on_failure: settings.on_failure,
+            denials,
             failures,
+            metrics,
             thread: Mutex::new(Some(thread)),
             ended,
         })
     }
 
-    /// Writes a line; done once `write(2)` has accepted it. Call it within a tokio runtime.
+    /// Whether calls are refused, because their lines cannot be written.
+    #[must_use]
+    pub fn refuses(&self) -> bool {
+        self.on_failure == OnFailure::Deny && self.metrics.failing.get() != 0
+    }
+
+    /// Writes a line; done once `write(2)` has accepted it. Call it within a tokio runtime. A denial that is one of many of
+    /// its caller's is counted in place of that, and has its part in a line a second.
     ///
     /// # Errors
     /// [`Unavailable`], after at most [`LONGEST_WAIT`]; never with [`OnFailure::Allow`].
@@ -114,9 +129,15 @@ impl Audit {
         on_failure: OnFailure,
     ) -> impl Future<Output = Result<(), Unavailable>> + Send + use<'_> {
         let capacity = if line.decision == Decision::Deny { CAPACITY / 2 } else { CAPACITY };
-        let line = line.render();
+        let rendered = line.render();
+        let has_line =
+            line.decision != Decision::Deny || self.denials.has_line(line, rendered.len(), Instant::now());
         async move {
-            let result = self.queue(line, on_failure, capacity).await;
+            if !has_line {
+                self.metrics.denials_summed.inc();
+                return Ok(());
+            }
+            let result = self.queue(rendered, on_failure, capacity).await;
             result.inspect_err(|why| self.failures.report(*why))
         }
     }

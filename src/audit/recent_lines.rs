@@ -40,6 +40,15 @@ impl RecentLines {
         mem::take(&mut self.text).into()
     }
 
+    /// Gives those that were written at `since` or later, and keeps none.
+    pub(super) fn take_since(&mut self, since: Instant) -> Vec<u8> {
+        let older: usize =
+            self.written.iter().take_while(|(at, _)| *at < since).map(|(_, bytes)| bytes).sum();
+        self.text.drain(..older);
+        self.written.clear();
+        mem::take(&mut self.text).into()
+    }
+
     /// Makes room for so many bytes.
     fn drop_old(&mut self, now: Instant, room: usize) {
         while let Some((at, bytes)) = self.written.front() {
@@ -63,6 +72,12 @@ mod tests {
         recent.push(start + RETENTION / 2, b"2\n");
         recent.push(start + RETENTION / 2, b"3\n");
         assert_eq!(recent.take(start + RETENTION), b"2\n3\n");
+        assert_eq!(recent.take(start), b"");
+
+        recent.push(start, b"1\n");
+        recent.push(start + RETENTION / 2, b"2\n");
+        recent.push(start + RETENTION / 2, b"3\n");
+        assert_eq!(recent.take_since(start + RETENTION / 2), b"2\n3\n");
         assert_eq!(recent.take(start), b"");
 
         for index in 0..3 {

@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     Unavailable,
+    denials::Denials,
     sink::Sink,
     writer::{Command, TICK, Writer, Wrote},
 };
@@ -38,14 +39,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(sink: Sink, metrics: AuditMetrics) -> Self {
+    pub(super) fn new(sink: Sink, denials: Arc<Denials>, metrics: AuditMetrics) -> Self {
         let (commands, received) = channel();
         let waiting = Arc::<AtomicIsize>::default();
         let may_block = sink.may_block();
         Self {
             commands,
             waiting: waiting.clone(),
-            writer: Mutex::new(Some(Writer::new(received, waiting, sink, metrics))),
+            writer: Mutex::new(Some(Writer::new(received, waiting, sink, denials, metrics))),
             is_slow: AtomicBool::new(may_block),
             may_block,
             is_closed: AtomicBool::new(false),

@@ -4,11 +4,11 @@
 //! not allow that, a write may block.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::{
         fd::AsFd,
-        unix::fs::{FileTypeExt, OpenOptionsExt},
+        unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -32,6 +32,18 @@ pub(super) struct Sink {
     ends_mid_line: bool,
     /// A write may block for as long as a reader likes.
     may_block: bool,
+}
+
+/// What can become of the file behind the writer's back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Same,
+    /// It is shorter than what was written.
+    Truncated,
+    /// It has another name, and all that was written.
+    Renamed,
+    /// It has no name any more: what was written since the last look is lost.
+    Removed,
 }
 
 enum SinkKind {
@@ -111,13 +123,21 @@ impl Sink {
         matches!(self.kind, SinkKind::File { length: Some(_), .. })
     }
 
-    /// Whether the file was truncated since the last call.
-    pub(super) fn was_truncated(&mut self) -> bool {
-        let SinkKind::File { length: Some(length), .. } = &mut self.kind else { return false };
-        let Ok(metadata) = self.file.metadata() else { return false };
-        let was_truncated = metadata.len() < *length;
-        *length = metadata.len();
-        was_truncated
+    /// What became of the file since the last look.
+    pub(super) fn look(&mut self) -> Fate {
+        let SinkKind::File { path, length: Some(length) } = &mut self.kind else { return Fate::Same };
+        let Ok(ours) = self.file.metadata() else { return Fate::Same };
+        let was_truncated = ours.len() < *length;
+        *length = ours.len();
+        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        match fs::metadata(path) {
+            _ if ours.nlink() == 0 => Fate::Removed,
+            _ if was_truncated => Fate::Truncated,
+            Ok(there) if identity(&there) != identity(&ours) => Fate::Renamed,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Fate::Renamed,
+            // Where nobody can look, the file is still there.
+            Ok(_) | Err(_) => Fate::Same,
+        }
     }
 }
 

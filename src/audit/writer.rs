@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     mem,
     sync::{
         Arc,
@@ -13,11 +13,12 @@ use std::{
 };
 
 use super::{
-    Unavailable,
+    OnFailure, Unavailable,
+    denials::Denials,
     entry::{Entry, QueueSpace},
     line::Mark,
     recent_lines::{self, RecentLines},
-    sink::Sink,
+    sink::{Fate, Sink},
 };
 use crate::telemetry::AuditMetrics;
 
@@ -64,13 +65,16 @@ pub(super) struct Writer {
     /// The oldest first; only the first can be half written.
     pending: VecDeque<Pending>,
     recent: RecentLines,
-    /// When the file is looked at again.
-    next_look: Instant,
+    /// When the file was looked at.
+    last_look: Instant,
     /// How many bytes were written since the last look.
     unseen: usize,
     buffer: Vec<u8>,
     /// The last write failed; it is retried with the next line.
     failed: bool,
+    /// The file was removed and cannot be made again: lines written since then are lost so far.
+    removed: Option<Instant>,
+    denials: Arc<Denials>,
     /// Until when lines may be written, once the trail is being closed.
     closing: Option<Instant>,
 }
@@ -96,6 +100,7 @@ impl Writer {
         commands: Receiver<Command>,
         waiting: Arc<AtomicIsize>,
         sink: Sink,
+        denials: Arc<Denials>,
         metrics: AuditMetrics,
     ) -> Self {
         Self {
@@ -105,10 +110,12 @@ impl Writer {
             metrics,
             pending: VecDeque::new(),
             recent: RecentLines::default(),
-            next_look: Instant::now() + TICK,
+            last_look: Instant::now(),
             unseen: 0,
             buffer: Vec::new(),
             failed: false,
+            removed: None,
+            denials,
             closing: None,
         }
     }
@@ -124,7 +131,7 @@ impl Writer {
         if (self.pending.is_empty() || self.failed) && self.closing.is_none() {
             match self.commands.recv_timeout(TICK) {
                 Ok(command) => self.execute(command),
-                Err(RecvTimeoutError::Timeout) => self.look_at_the_file(Instant::now()),
+                Err(RecvTimeoutError::Timeout) => self.every_second(Instant::now()),
                 Err(RecvTimeoutError::Disconnected) => self.close(),
             }
         }
@@ -134,7 +141,7 @@ impl Writer {
     /// What is done every [`TICK`], whether or not there are calls.
     pub(super) fn tick(&mut self) -> Wrote {
         self.receive();
-        self.look_at_the_file(Instant::now());
+        self.every_second(Instant::now());
         self.write()
     }
 
@@ -183,14 +190,35 @@ impl Writer {
     fn close(&mut self) {
         self.closing.get_or_insert_with(|| Instant::now() + CLOSE_TIMEOUT);
         self.failed = false;
-        self.look_at_the_file(Instant::now());
+        self.every_second(Instant::now());
+    }
+
+    /// Looks after the file, sums up denials, and tries again what has failed.
+    fn every_second(&mut self, now: Instant) {
+        self.look_at_the_file(now);
+        let summaries = self.denials.sum_up(now, self.closing.is_some());
+        let summaries =
+            summaries.into_iter().map(|line| Pending::new(Arc::new(Entry::new(line, OnFailure::Allow))));
+        self.pending.extend(summaries);
+        if self.failed && self.pending.is_empty() && self.closing.is_none() {
+            // Nobody may call while every call is refused.
+            self.pending.push_back(Pending::new(Entry::resumed()));
+        }
     }
 
     fn write(&mut self) -> Wrote {
         let began = Instant::now();
         let is_halfway = self.pending.front().is_some_and(|line| line.written > 0);
-        if began >= self.next_look || self.unseen >= LONGEST_UNSEEN || is_halfway {
+        if began >= self.last_look + TICK {
+            self.every_second(began);
+        } else if self.unseen >= LONGEST_UNSEEN || is_halfway {
             self.look_at_the_file(began);
+        }
+        if let Some(since) = self.removed
+            && let Err(error) = self.make_again(since)
+        {
+            self.fail(error.kind());
+            return Wrote::Slowly;
         }
         self.pending.retain(|line| line.is_begun || !line.entry.is_withheld());
         if self.pending.is_empty() {
@@ -230,6 +258,7 @@ impl Writer {
     /// Reports to the calls whose lines are written.
     fn complete(&mut self, mut written: usize, now: Instant) {
         self.failed = false;
+        self.metrics.failing.set(0);
         self.unseen += written;
         self.metrics.writes.inc();
         let mut lines = 0;
@@ -257,22 +286,47 @@ impl Writer {
     /// Refuses the waiting calls. Keeps half-written lines, and lines whose calls go on.
     fn fail(&mut self, why: ErrorKind) {
         self.failed = true;
+        self.metrics.failing.set(1);
         self.pending.retain(|line| {
             let _ = line.entry.settle(Err(Unavailable::Failed(why)));
             line.is_begun || line.entry.is_owed()
         });
     }
 
-    /// Repeats the lines that a truncation may have lost.
+    /// Repeats the lines that may have been lost since the last look, and goes on in a new file where the old one is gone.
     fn look_at_the_file(&mut self, now: Instant) {
-        (self.next_look, self.unseen) = (now + TICK, 0);
-        if !self.sink.was_truncated() {
-            return;
+        let last_look = mem::replace(&mut self.last_look, now);
+        self.unseen = 0;
+        match self.sink.look() {
+            Fate::Same => {}
+            Fate::Truncated => {
+                let lost = self.recent.take(now);
+                self.repeat(&lost);
+            }
+            Fate::Renamed => self.reopen(),
+            Fate::Removed => {
+                self.metrics.files_lost.inc();
+                tracing::error!(
+                    "the audit file was removed; it is made again, and what may be lost is repeated in it"
+                );
+                self.removed.get_or_insert(last_look);
+            }
         }
+    }
+
+    /// Goes on in a new file, with the lines that were written to the removed one since then.
+    fn make_again(&mut self, since: Instant) -> io::Result<()> {
+        self.sink.reopen()?;
+        self.removed = None;
+        let lost = self.recent.take_since(since);
+        self.repeat(&lost);
+        Ok(())
+    }
+
+    fn repeat(&mut self, lost: &[u8]) {
         if let Some(first) = self.pending.front_mut() {
             first.written = 0;
         }
-        let lost = self.recent.take(now);
         let lines = lost.split_inclusive(|byte| *byte == b'\n');
         self.pending.extend(lines.map(|line| Pending::new(Entry::repeat(line, Mark::Again))));
     }
@@ -287,6 +341,6 @@ impl Writer {
         }
         // The old file was renamed, so its lines are kept.
         self.recent = RecentLines::default();
-        self.failed = false;
+        (self.failed, self.removed) = (false, None);
     }
 }

@@ -46,7 +46,7 @@ impl Dev {
         let base_url =
             base_url.map_err(|error| Failure::Failed(format!("the emulator's address: {error}")))?;
 
-        let server = Server::bind(self.listen, self.admin_listen).await?;
+        let server = Server::bind(self.listen, self.admin_listen)?;
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
         let components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;

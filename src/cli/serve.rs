@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{args::ConfigArgs, failure::Failure, output::print_in_background, signals::until_terminated};
@@ -32,6 +32,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<(), Failure> {
+        raise_descriptors();
         // Before the audit file exists, which may be rotated from then on.
         let hang_ups = signal(SignalKind::hangup())?;
         let everyone = self.insecure_allow_all;
@@ -55,7 +56,7 @@ async fn serve(
     hang_ups: Signal,
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
-    let server = Server::bind(config.server.listen, config.admin_listen).await?;
+    let server = Server::bind(config.server.listen, config.admin_listen)?;
     let mut components = Components::from_config(config, everyone, Environment::system())?;
     components.sampling = telemetry.sampling().clone();
     components.metrics.export(telemetry.log_lines_dropped());
@@ -82,6 +83,14 @@ async fn serve(
         tracing::error!(%error, "the audit trail was not closed in order; its last lines may be missing");
     }
     result
+}
+
+/// As many descriptors as this process may have, for its connections: a shell's usual limit is far lower.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Reopens the audit file at SIGHUP.

@@ -12,7 +12,7 @@ mod setting;
 mod sources;
 mod upstream;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 pub use self::{
     decisions::{PolicySettings, known, load_policy_settings},
@@ -26,6 +26,7 @@ use self::{
 use crate::{
     audit,
     caller::Identity,
+    clock::SystemClock,
     document::Mistake,
     keyring::{Keyring, ProjectSettings},
     policy::Rules,
@@ -73,6 +74,10 @@ pub struct ServerSettings {
     pub reflection: bool,
     /// `None`: plaintext.
     pub tls: Option<Tls>,
+    /// The most connections from one IP address; 0: no limit, because a proxy is one address.
+    pub connections_per_peer: usize,
+    /// Whether a replica that can only refuse is not ready.
+    pub unready_when_refusing: bool,
 }
 
 impl Config {
@@ -109,6 +114,8 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         plaintext: server.take("plaintext").unwrap_or(false),
     };
     let reflection = server.take("reflection").unwrap_or(false);
+    let connections_per_peer = server.take("connections_per_peer").unwrap_or(0);
+    let unready_when_refusing = server.take("unready_when_refusing").unwrap_or(false);
     let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
     let telemetry = upstream::read_telemetry(&mut telemetry, file);
     let whiteboard = upstream::read_whiteboard(&mut whiteboard, file);
@@ -117,7 +124,18 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let identity = identity::read(&mut identity);
     identity::check(&identity, &listener, everyone, file);
     let is_open = !identity.takes_bearer() && !listener.asks_certificates();
-    let tls = listener.tls.map(Tls::load).transpose();
+    let named: Vec<PathBuf> = identity
+        .api_keys_file
+        .iter()
+        .chain(
+            listener
+                .tls
+                .iter()
+                .flat_map(|tls| [&tls.cert_file, &tls.key_file].into_iter().chain(&tls.client_ca_file)),
+        )
+        .cloned()
+        .collect();
+    let tls = listener.tls.map(|settings| Tls::load(settings, Arc::new(SystemClock))).transpose();
     let tls = file.note(tls);
     let identity = file.note(identity.load());
 
@@ -128,10 +146,20 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     }
     let keyring = file.note(Keyring::load(&projects));
     let policy_file: Option<PathBuf> = policy.take("file");
+    let keys = projects.iter().flat_map(|project| &project.keys);
+    let keys = keys.flat_map(|key| [&key.access_key_file, &key.secret_key_file]);
+    let named = named.iter().chain(keys).chain(&policy_file).chain(&audit.salt_file).chain(&sources.file);
+    decisions::check_output(&audit.output, named.map(PathBuf::as_path), file);
     let rules = decisions::load_rules(policy_file.as_deref(), &projects, everyone, file);
 
     Some(Config {
-        server: ServerSettings { listen: listener.address, reflection, tls: tls? },
+        server: ServerSettings {
+            listen: listener.address,
+            reflection,
+            tls: tls?,
+            connections_per_peer,
+            unready_when_refusing,
+        },
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
         whiteboard: whiteboard?,
         watch,

@@ -58,6 +58,15 @@ impl Setting for f64 {
     }
 }
 
+impl Setting for usize {
+    const EXPECTED: &'static str = "a whole number that is not negative";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        let DeValue::Integer(number) = value else { return None };
+        Self::from_str_radix(number.as_str(), number.radix()).ok()
+    }
+}
+
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an address with a port, such as \"0.0.0.0:50051\"";
 }

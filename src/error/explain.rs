@@ -10,6 +10,7 @@ use crate::{
     idempotency::IdempotencyError,
     methods::Resource,
     policy::{Denial, Limit, QuotaExceeded},
+    shares::Refused,
     whiteboard::{Effect, Error as Upstream},
 };
 
@@ -86,17 +87,10 @@ impl Error {
                 SOON,
             ),
             Self::TokenWithheld { why, has_request_id } => explain_withheld(*why, *has_request_id),
-            Self::Overloaded => retried(
-                Reason::Overloaded,
-                "too many creating calls are under way in this replica; try again later",
-                SOON,
-            ),
+            Self::NoShare(refused) => explain_no_share(*refused),
             Self::Idempotency(error) => explain_idempotency(*error),
             Self::Upstream(error, resource) => explain_upstream(error, *resource),
-            Self::DeadlineExceeded => plain(
-                Reason::DeadlineExceeded,
-                "the call took longer than its deadline; its outcome is unknown",
-            ),
+            Self::DeadlineExceeded(effect) => explain_deadline(*effect),
             Self::WatchExpired => retried(Reason::WatchExpired, "the watch expired; watch again", SOON),
             Self::ShuttingDown => {
                 retried(Reason::ShuttingDown, "this server is stopping; another one takes the call", SOON)
@@ -166,6 +160,34 @@ fn explain_quota(exceeded: &QuotaExceeded) -> Explanation {
     Explanation { detail, ..retried(Reason::CallerQuotaExceeded, format!("{exceeded}; {advice}"), retry) }
 }
 
+/// Nothing was sent, and nothing is done.
+fn explain_no_share(refused: Refused) -> Explanation {
+    match refused {
+        Refused::OwnShare { what } => Explanation {
+            detail: Detail::QuotaFailure(what.to_owned(), format!("the caller's share of {what}")),
+            ..retried(Reason::CallerQuotaExceeded, format!("{refused}; let some end first"), SOON)
+        },
+        Refused::AllTaken { .. } => {
+            retried(Reason::Overloaded, format!("{refused} in this replica; try again later"), SOON)
+        }
+    }
+}
+
+/// What may have acted must not be repeated.
+fn explain_deadline(effect: Effect) -> Explanation {
+    let late = |message, retry| retried(Reason::DeadlineExceeded, message, retry);
+    match effect {
+        Effect::None => late("the call took longer than its deadline", Retry::Unsaid),
+        Effect::Possible => Explanation {
+            metadata: vec![("outcome", "unknown".to_owned())],
+            ..late(
+                "the call took longer than its deadline; it may still do what was asked, so look before you ask again",
+                Retry::Never,
+            )
+        },
+    }
+}
+
 /// A repeated call without a `request_id` would create a second one.
 fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
     let (reason, cause) = match why {
@@ -191,9 +213,7 @@ fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
 fn explain_idempotency(error: IdempotencyError) -> Explanation {
     match error {
         IdempotencyError::OtherArguments => invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)]),
-        IdempotencyError::Full => {
-            retried(Reason::Overloaded, "too many request ids are remembered; try again later", SOON)
-        }
+        IdempotencyError::NoRoom(refused) => explain_no_share(refused),
         IdempotencyError::Lost => plain(
             Reason::UpstreamOutcomeUnknown,
             "the first call with this request_id broke off; look before you ask again with a new one",
@@ -250,6 +270,8 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
             )
         },
         Upstream::ClockUnstable => retried(Reason::ClockUnstable, CLOCK_UNSTABLE, SOON),
+        Upstream::NoShare(refused) => explain_no_share(*refused),
+        Upstream::TooLate => explain_deadline(Effect::None),
         Upstream::UnexpectedAnswer { effect, .. } => {
             let unknown = || ("outcome", "unknown".to_owned());
             let metadata = (*effect == Effect::Possible).then(unknown).into_iter().collect();

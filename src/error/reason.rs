@@ -116,8 +116,8 @@ reasons! {
         "The named access key is unknown, another project's, or verifies only. After a create: what was asked for exists, but the key that created it signs no more, so there is no token.",
         "Name the key that created the room or task, or leave it empty for the active one. After a create, look for what it created, and do not repeat it.";
     CallerQuotaExceeded = "CALLER_QUOTA_EXCEEDED", ResourceExhausted, Later, Caller,
-        "The caller's own quota is used up. `QuotaFailure` names the limit.",
-        "Wait as `RetryInfo` says. Without it waiting cannot help: ask for fewer tokens at once.";
+        "The caller's own quota is used up, or its share of what a replica has. `QuotaFailure` names the limit, or the thing.",
+        "Wait as `RetryInfo` says, and let calls of your own end. Without it waiting cannot help: ask for fewer tokens at once.";
     UpstreamQueueFull = "UPSTREAM_QUEUE_FULL", ResourceExhausted, Later, Nobody,
         "Too many conversions wait in this region of the project.",
         "Start the conversion later.";
@@ -155,8 +155,8 @@ reasons! {
         "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
         "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after time synchronisation.";
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, AfterALook, Caller,
-        "The call took longer than its deadline, or than the server's 20 s. Its outcome is unknown.",
-        "A read may be repeated. After a change, look at what it did.";
+        "The call took longer than its deadline, or than the server's 20 s. `metadata.outcome` is `unknown` where a POST may have been sent; it is not stopped then.",
+        "A read may be repeated. With an unknown outcome look at what it did: `grpc-retry-pushback-ms` is -1 then.";
     UpstreamOutcomeUnknown = "UPSTREAM_OUTCOME_UNKNOWN", Aborted, AfterALook, Caller,
         "A POST may have taken effect: the whiteboard API gave no usable answer. It is never sent twice.",
         "Look for what it would have created before you ask again.";

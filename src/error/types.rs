@@ -6,8 +6,9 @@ use crate::{
     caller, idempotency,
     methods::{Resource, Rpc},
     policy::{Denial, QuotaExceeded},
+    shares::Refused,
     stability::Unstable,
-    whiteboard,
+    whiteboard::{self, Effect},
 };
 
 /// Why a call is refused or has failed.
@@ -36,14 +37,14 @@ pub enum Error {
         /// Whether the call has a `request_id`, by which a repeated call finds what was created.
         has_request_id: bool,
     },
-    /// Too many calls of this kind are under way in this replica.
-    Overloaded,
+    /// There is no place for the call in this replica, or none for one more of its caller.
+    NoShare(Refused),
     /// The idempotency key gives no result.
     Idempotency(idempotency::IdempotencyError),
     /// The upstream call failed. The resource says what a 404 means.
     Upstream(whiteboard::Error, Resource),
-    /// The call took longer than its caller, or the server, allows.
-    DeadlineExceeded,
+    /// The call took longer than its caller, or the server, allows. It may have acted all the same.
+    DeadlineExceeded(Effect),
     /// A watch lasted as long as one may.
     WatchExpired,
     /// The server was asked to stop.

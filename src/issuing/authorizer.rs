@@ -20,8 +20,12 @@ use crate::{
     principal::Principal,
     stability::Stability,
     token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
+    turn::give_way,
     whiteboard::Access,
 };
+
+/// After so many signatures a batch gives way to other calls: some 100 µs.
+const SLICE: usize = 64;
 
 /// Decides what may be done, mints, verifies and records. Nothing here leaves the process.
 pub struct Authorizer {
@@ -59,11 +63,13 @@ impl Authorizer {
             Ok(now) => now,
             Err(unstable) => return Err(self.trail.deny_mints(&record, &permits, unstable.into()).await),
         };
-        let issued: Vec<_> = params
-            .iter()
-            .zip(&permits)
-            .map(|(params, MintPermit { key, minting, .. })| self.sign(*minting, key, params.scope, now))
-            .collect();
+        let mut issued = Vec::with_capacity(params.len());
+        for (index, (params, MintPermit { key, minting, .. })) in params.iter().zip(&permits).enumerate() {
+            if index > 0 && index % SLICE == 0 {
+                give_way().await;
+            }
+            issued.push(self.sign(*minting, key, params.scope, now));
+        }
         self.trail.allow_mints(&record, &permits, &issued).await?;
         Ok(issued)
     }
@@ -98,8 +104,9 @@ impl Authorizer {
         record: &Record<'_>,
         params: &UpstreamParams<'_>,
     ) -> Result<(UpstreamPermit, WatchSlot), Error> {
-        let Record { call: CallContext { principal, .. }, rpc, .. } = *record;
-        let decided = decide_upstream(&self.keyring.load(), &self.rules.load(), principal, rpc, params);
+        let Record { call, rpc, .. } = *record;
+        let principal = &call.principal;
+        let decided = decide_upstream(&self.keyring.load(), &self.rules.load(), call, rpc, params);
         let permit = match decided {
             Ok(permit) => permit,
             Err(error) => {
@@ -169,13 +176,14 @@ impl Authorizer {
 fn decide_upstream(
     keyring: &Keyring,
     rules: &Rules,
-    principal: &Principal,
+    call: &CallContext,
     rpc: Rpc,
     params: &UpstreamParams<'_>,
 ) -> Result<UpstreamPermit, Error> {
+    let CallContext { principal: caller, deadline, .. } = call;
     let project = keyring.project(params.project).ok_or(Denial::ProjectUnknown)?;
     // Nothing of a project is looked at before it is known that the caller has a grant for it.
-    let admitted = rules.admit(principal.as_str(), project.name())?;
+    let admitted = rules.admit(caller.as_str(), project.name())?;
     let region = params
         .region
         .or(project.region())
@@ -185,7 +193,7 @@ fn decide_upstream(
     Ok(UpstreamPermit {
         project: project.clone(),
         grant: decision.grant.clone(),
-        access: Access { key: key.clone(), region },
+        access: Access { key: key.clone(), region, caller: caller.clone(), deadline: *deadline },
         token_grant: params.token_grant.map(|mint| Minting::new(mint, decision.grant)),
     })
 }

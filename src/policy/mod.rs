@@ -8,7 +8,6 @@ mod file;
 mod grant;
 mod index;
 mod limits;
-mod per_principal;
 mod quota;
 mod reload;
 mod rules;

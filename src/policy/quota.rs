@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::per_principal::PerPrincipal;
+use crate::per_principal::PerPrincipal;
 use crate::{
     methods::Cost,
     rate_limiter::{Exhausted, Rate, TokenBucket},

@@ -14,6 +14,7 @@ use crate::{
     policy::WatchSlot,
     proto::WatchConversionResponse,
     watcher::{Subscription, WatchError},
+    whiteboard::Effect,
 };
 
 struct Stream {
@@ -34,7 +35,7 @@ pub(super) fn stream(
     stopping: CancellationToken,
 ) -> BoxStream<WatchConversionResponse> {
     let (expiry, at_expiry): (_, fn() -> Error) = match deadline {
-        Some(deadline) if deadline <= longest => (deadline, || Error::DeadlineExceeded),
+        Some(deadline) if deadline <= longest => (deadline, || Error::DeadlineExceeded(Effect::None)),
         _ => (longest, || Error::WatchExpired),
     };
     let stream = Stream { watch, _slot: slot, expiry, at_expiry, stopping };

@@ -1,41 +1,85 @@
-//! The admin listener: plain HTTP, for probes and Prometheus. `/livez`: the process answers. `/readyz`: it
+//! The admin listener: plain HTTP/1, for probes and Prometheus. `/livez`: the process answers. `/readyz`: it
 //! takes calls. Neither asks the upstream, because tokens are minted without it.
 
-use std::{io, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     routing::get,
 };
-use tokio::net::TcpListener;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpStream, time::sleep};
 use tokio_util::sync::CancellationToken;
+use tonic::codegen::Service;
 
-use super::health::Health;
+use super::{
+    places::{Capacity, Place},
+    readiness::Readiness,
+};
 use crate::telemetry::Metrics;
+
+/// Probes and Prometheus need a few connections, and are answered at once; nobody is known here.
+pub(super) const CAPACITY: Capacity =
+    Capacity { most: 64, most_strangers: 48, most_of_peer: 0, grace: Duration::from_millis(10) };
+
+/// How long a client has for a request's headers.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a connection may last.
+const AGE: Duration = Duration::from_mins(1);
+
+/// The longest headers of a request, in bytes.
+const LONGEST_HEADERS: usize = 16 * 1024;
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(super) async fn serve(
-    listener: TcpListener,
-    health: Health,
-    metrics: Arc<Metrics>,
-    end: CancellationToken,
-) -> io::Result<()> {
+pub(super) fn router(readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Router {
     let metrics = move || async move { ([(CONTENT_TYPE, PROMETHEUS_TEXT)], metrics.render()) };
-    let router = Router::new()
+    Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(health);
-    axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await
+        .with_state(readiness)
 }
 
-async fn readyz(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.is_ready() {
-        (StatusCode::OK, "ok\n")
+/// Keeps a connection until it has ended. It holds its place for so long.
+pub(super) async fn keep(router: Router, stream: TcpStream, place: Place, end: CancellationToken) {
+    let connection = place.connection.clone();
+    let answer = service_fn(|request: Request<Incoming>| {
+        connection.begin_call();
+        let (mut router, connection) = (router.clone(), connection.clone());
+        async move {
+            let answer = router.call(request).await;
+            connection.end_call();
+            answer
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(SILENCE)
+        .max_buf_size(LONGEST_HEADERS)
+        .serve_connection(TokioIo::new(stream), answer);
+    let cause = tokio::select! {
+        _ = served => return,
+        () = connection.must_leave() => "made_room",
+        () = sleep(AGE) => "age",
+        () = end.cancelled() => "stop",
+    };
+    place.metrics().cut(cause);
+}
+
+/// A line, and one more for each cause why this replica can only refuse.
+async fn readyz(State(readiness): State<Arc<Readiness>>) -> (StatusCode, String) {
+    let (status, mut text) = if readiness.health.is_ready() {
+        (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not serving\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "not serving\n".to_owned())
+    };
+    for cause in readiness.causes() {
+        text.extend([cause.as_str(), ": ", cause.describe(), "\n"]);
     }
+    (status, text)
 }

@@ -1,7 +1,8 @@
-//! Serves connections: HTTP/2 alone, and a graceful end of each at its age and at a stop.
+//! Keeps connections: HTTP/2 alone, an end for those that say nothing, and a graceful end of each at its age and at a
+//! stop.
 //!
-//! hyper's own loop over tonic's: tonic leaves protections of HTTP/2 off, and its router costs each call a sixth
-//! of its time.
+//! hyper's own loop over tonic's: tonic leaves protections of HTTP/2 off, keeps silent connections for good, and its
+//! router costs each call a sixth of its time.
 
 use std::{
     convert::Infallible,
@@ -16,84 +17,164 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::Service};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{net::TcpListener, task::JoinSet, time::sleep};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    incoming::{AcceptedConnection, Acceptor, Peer},
+    guarded::Guarded,
     layers::{Answer, Layers},
+    peer::{Call, Peer, handshake},
+    places::{Connection, Place},
 };
-use crate::{tls::Tls, turn::Turn};
+use crate::{entropy::Entropy, tls::Tls, turn::Turn};
+
+/// How long a client has for its TLS handshake and HTTP/2's preface, together.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long a client has for its first call. One that has none is closed gracefully, and may come again.
+const FIRST_CALL: Duration = Duration::from_secs(15);
+
+/// How long a connection without calls may take to end once it was asked to: for its age, and for a stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+const HASTY_FAREWELL: Duration = Duration::from_secs(1);
 
 const KIB: u32 = 1024;
 
-/// Every connection's settings.
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
-        .max_local_error_reset_streams(1024)
-        .max_pending_accept_reset_streams(20)
-        .max_header_list_size(8 * KIB)
-        .initial_stream_window_size(64 * KIB)
-        .initial_connection_window_size(1024 * KIB)
-        .max_frame_size(16 * KIB)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(10));
-    http2
-}
-
-/// Serves until `drain`, and then until every connection has ended. Dropped before that, it cuts them.
-///
-/// `age`: at which a connection is closed gracefully. Its calls in flight are not cut.
-pub(super) async fn serve(
-    listener: TcpListener,
+/// What all connections of gRPC have alike.
+pub(super) struct Keeper {
+    http2: http2::Builder<TokioExecutor>,
     tls: Option<Arc<Tls>>,
     layers: Arc<Layers>,
+    entropy: Arc<dyn Entropy>,
     age: Duration,
     drain: CancellationToken,
-) {
-    let (mut incoming, http2) = (Acceptor::new(listener, tls), http2());
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = drain.cancelled() => break,
-            accepted = incoming.next() => {
-                connections.spawn(connection(http2.clone(), accepted, layers.clone(), age, drain.clone()));
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(incoming);
-    while connections.join_next().await.is_some() {}
 }
 
-async fn connection(
-    http2: http2::Builder<TokioExecutor>,
-    AcceptedConnection { io, peer }: AcceptedConnection,
-    layers: Arc<Layers>,
-    age: Duration,
-    drain: CancellationToken,
-) {
-    let mut connection =
-        pin!(http2.serve_connection(TokioIo::new(io), Calls { layers, peer: Arc::new(peer) }));
-    let end = async {
+/// What becomes of a connection.
+enum End {
+    Gracefully,
+    /// With the cause, for the metrics.
+    Cut(&'static str),
+}
+
+impl Keeper {
+    /// `age`: at which a connection is closed gracefully, a tenth sooner or later. At twice its age it is cut; by then
+    /// every call and every watch that it began with has ended.
+    pub(super) fn new(
+        tls: Option<Arc<Tls>>,
+        layers: Layers,
+        entropy: Arc<dyn Entropy>,
+        age: Duration,
+        drain: CancellationToken,
+    ) -> Arc<Self> {
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(128)
+            .max_local_error_reset_streams(1024)
+            .max_pending_accept_reset_streams(20)
+            .max_header_list_size(8 * KIB)
+            .initial_stream_window_size(64 * KIB)
+            .initial_connection_window_size(1024 * KIB)
+            .max_frame_size(16 * KIB)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Arc::new(Self { http2, tls, layers: Arc::new(layers), entropy, age, drain })
+    }
+
+    /// Keeps a connection until it has ended. It holds its place for so long.
+    pub(super) async fn keep(self: Arc<Self>, stream: TcpStream, place: Place) {
+        if let Some(cause) = self.serve(stream, &Arc::new(place)).await {
+            tracing::debug!(cause, "a connection was cut");
+        }
+    }
+
+    /// Gives why the connection was cut, if it was.
+    async fn serve(&self, stream: TcpStream, place: &Arc<Place>) -> Option<&'static str> {
+        let connection = &place.connection;
+        let cut = |cause| {
+            place.metrics().cut(cause);
+            Some(cause)
+        };
+        let silence = connection.accepted() + SILENCE;
+        let (io, peer) = tokio::select! {
+            connected = handshake(self.tls.as_deref(), stream, place.clone()) => connected.ok()?,
+            () = sleep_until(silence) => return cut("silent"),
+            () = connection.must_leave() => return cut("made_room"),
+            () = self.drain.cancelled() => return cut("stop"),
+        };
+        let io = TokioIo::new(Guarded::new(io, connection.clone()));
+        let calls = Calls { layers: self.layers.clone(), peer: Arc::new(peer) };
+        let mut http = pin!(self.http2.serve_connection(io, calls));
+        let age = jittered(self.age, &*self.entropy);
+        let end = tokio::select! {
+            ended = after_its_calls(http.as_mut()) => return note(ended),
+            end = self.end_of(connection, age) => end,
+        };
+        if let End::Cut(cause) = end {
+            return cut(cause);
+        }
+        http.as_mut().graceful_shutdown();
         tokio::select! {
-            () = drain.cancelled() => {}
-            () = sleep(age) => {}
+            ended = after_its_calls(http) => note(ended),
+            cause = self.last_moment(connection, age) => cut(cause),
         }
-    };
-    let ended = tokio::select! {
-        ended = after_its_calls(connection.as_mut()) => ended,
-        () = end => {
-            connection.as_mut().graceful_shutdown();
-            after_its_calls(connection).await
+    }
+
+    /// When a connection must end, and how.
+    async fn end_of(&self, connection: &Connection, age: Duration) -> End {
+        let accepted = connection.accepted();
+        let time = async {
+            sleep_until(accepted + SILENCE.min(age)).await;
+            if !connection.has_preface() {
+                return End::Cut("silent");
+            }
+            sleep_until(accepted + FIRST_CALL.min(age)).await;
+            if connection.has_called() {
+                sleep_until(accepted + age).await;
+            }
+            End::Gracefully
+        };
+        tokio::select! {
+            end = time => end,
+            () = connection.must_leave() => End::Cut("made_room"),
+            () = self.drain.cancelled() => End::Gracefully,
         }
-    };
+    }
+
+    /// When a connection is cut that was asked to end, and why.
+    async fn last_moment(&self, connection: &Connection, age: Duration) -> &'static str {
+        let asked = Instant::now();
+        let idle = async {
+            loop {
+                sleep(HASTY_FAREWELL).await;
+                let is_time = self.drain.is_cancelled() || asked.elapsed() >= FAREWELL;
+                if is_time && connection.is_idle() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = idle => "idle",
+            () = connection.must_leave() => "made_room",
+            () = sleep_until(connection.accepted() + age * 2) => "age",
+        }
+    }
+}
+
+/// A tenth sooner or later, so that connections that began together do not end together.
+fn jittered(age: Duration, entropy: &dyn Entropy) -> Duration {
+    age * 9 / 10 + age / 5 * u32::from(entropy.bytes()[0]) / 255
+}
+
+fn note(ended: hyper::Result<()>) -> Option<&'static str> {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
     }
+    None
 }
 
 /// The calls of a connection.
@@ -109,7 +190,7 @@ impl Service<Request<Incoming>> for Calls {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        Box::pin(self.layers.clone().call(request, self.peer.clone()).map(Ok))
+        Box::pin(self.layers.clone().call(request, Call::begin(self.peer.clone())).map(Ok))
     }
 }
 

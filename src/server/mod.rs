@@ -2,11 +2,23 @@
 
 mod admin;
 mod connections;
+mod frames;
+mod guarded;
 mod health;
-mod incoming;
 mod layers;
+mod listener;
+mod peer;
+mod places;
+mod readiness;
 
-use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     net::TcpListener,
@@ -16,7 +28,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::service;
 
-use self::{health::Health, layers::Layers};
+use self::{
+    connections::Keeper,
+    health::Health,
+    layers::{Layers, Limits},
+    listener::Listener,
+    places::{Capacity, Places},
+    readiness::Readiness,
+};
 use crate::{
     audit::Audit,
     caller::{self, Callers},
@@ -60,6 +79,10 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// The timeouts.
     pub timeouts: Timeouts,
+    /// The most connections from one IP address; 0: no limit.
+    pub connections_per_peer: usize,
+    /// Whether a replica that can only refuse is not ready.
+    pub unready_when_refusing: bool,
 }
 
 /// The timeouts of a server.
@@ -101,8 +124,9 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::Bind`].
-    pub async fn bind(grpc: SocketAddr, admin: SocketAddr) -> Result<Self, Error> {
-        Ok(Self { grpc: listen(grpc).await?, admin: listen(admin).await? })
+    pub fn bind(grpc: SocketAddr, admin: SocketAddr) -> Result<Self, Error> {
+        let bind = |address| listener::bind(address).map_err(|error| Error::Bind(address, error));
+        Ok(Self { grpc: bind(grpc)?, admin: bind(admin)? })
     }
 
     /// The addresses of gRPC and admin.
@@ -126,25 +150,28 @@ impl Server {
         ready: impl FnOnce(),
         stop: impl Future<Output = ()>,
     ) -> Result<(), Error> {
-        let health = Health::new().await;
+        let health = Health::default();
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
-        let admin = admin::serve(self.admin, health.clone(), parts.metrics.clone(), end.clone());
-        tasks.spawn(async { Ok(admin.await?) });
+        let readiness = Arc::new(readiness(&parts, &health));
+        tasks.spawn(serve_admin(self.admin, &parts, readiness.clone(), end.clone()));
+        tasks.spawn(watch_readiness(readiness, end.clone()));
         tasks.spawn(maintain(&parts, end.clone()));
         tasks.spawn(watch_audit(parts.services.authorizer.trail.audit.clone(), end.clone()));
 
         parts.services.authorizer.self_check().map_err(Error::SelfCheck)?;
-        health.set_ready(true).await;
+        health.set_ready(true);
         ready();
 
         tokio::select! {
             () = stop => {}
             Some(ended) = tasks.join_next() => return Err(Error::Ended(describe(ended))),
         }
-        health.set_ready(false).await;
+        tracing::info!("stopping: not ready any more, and watches end");
+        health.end();
         parts.services.stopping.cancel();
+        tracing::info!(timeout = ?DRAIN_TIMEOUT, "draining: no connection is accepted, and those that are open end with their calls");
         drain.cancel();
         // The gRPC task ends after its last call; the admin listener answers until then.
         parts.services.tasks.close();
@@ -163,12 +190,25 @@ impl Server {
         };
         end.cancel();
         tasks.shutdown().await;
+        tracing::info!("every connection is closed");
         result
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| Error::Bind(address, error))
+/// The admin listener as a future, until `end`.
+fn serve_admin(
+    listener: TcpListener,
+    parts: &Parts,
+    readiness: Arc<Readiness>,
+    end: CancellationToken,
+) -> impl Future<Output = Result<(), TaskError>> + use<> {
+    let places = Places::new(admin::CAPACITY, parts.metrics.connections("admin"));
+    let router = admin::router(readiness, parts.metrics.clone());
+    async move {
+        let keep = |stream, place| admin::keep(router.clone(), stream, place, end.clone());
+        Listener::new(listener, places).serve(end.clone(), keep).await;
+        Ok(())
+    }
 }
 
 /// The gRPC server as a future.
@@ -183,8 +223,10 @@ fn serve_grpc(
         let reflection = || {
             tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
         };
-        open_routes =
-            open_routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+        let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+        open_routes = open_routes
+            .add_service(v1.max_decoding_message_size(health::LONGEST_REQUEST))
+            .add_service(v1alpha.max_decoding_message_size(health::LONGEST_REQUEST));
     }
     let Timeouts { call, connection_age } = parts.timeouts;
     let layers = Layers {
@@ -193,12 +235,17 @@ fn serve_grpc(
         sampling: parts.sampling.clone(),
         callers: parts.callers.clone(),
         longest_call: call,
+        limits: Limits::default(),
         routes: rpc::Routes::new(&parts.services),
         open_routes,
     };
-    let serve = connections::serve(listener, parts.tls.clone(), Arc::new(layers), connection_age, drain);
-    Ok(async {
-        serve.await;
+    let (tls, entropy) = (parts.tls.clone(), parts.entropy.clone());
+    let keeper = Keeper::new(tls, layers, entropy, connection_age, drain.clone());
+    let capacity = Capacity::of_grpc(parts.connections_per_peer);
+    let places = Places::new(capacity, parts.metrics.connections("grpc"));
+    Ok(async move {
+        let keep = |stream, place| keeper.clone().keep(stream, place);
+        Listener::new(listener, places).serve(drain, keep).await;
         Ok(())
     })
 }
@@ -221,6 +268,23 @@ fn maintain(parts: &Parts, end: CancellationToken) -> impl Future<Output = Resul
         );
         Ok(())
     }
+}
+
+fn readiness(parts: &Parts, health: &Health) -> Readiness {
+    Readiness {
+        audit: parts.services.authorizer.trail.audit.clone(),
+        stability: parts.stability.clone(),
+        tls: parts.tls.clone(),
+        metrics: parts.metrics.clone(),
+        health: health.clone(),
+        unready_when_refusing: parts.unready_when_refusing,
+        seen: Mutex::default(),
+    }
+}
+
+async fn watch_readiness(readiness: Arc<Readiness>, end: CancellationToken) -> Result<(), TaskError> {
+    end.run_until_cancelled(readiness.watch()).await;
+    Ok(())
 }
 
 /// Fails when the audit trail ends before the server.

@@ -4,13 +4,21 @@
 //! |---|---|---|
 //! | `inkpass_build_info` | `version` | 1 |
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
+//! | `inkpass_connections` | `listener` | open connections: `grpc` or `admin` |
+//! | `inkpass_connections_refused_total` | `listener`, `cause` | closed at once: `full`, `strangers` or `peer` |
+//! | `inkpass_connections_cut_total` | `listener`, `cause` | cut: `silent`, `made_room`, `idle`, `age` or `stop` |
 //! | `inkpass_audit_failures_total` | | audit lines that were not known to be written in time |
+//! | `inkpass_audit_failing` | | 1 from such a line until one is written |
+//! | `inkpass_audit_denials_summed_total` | | denials that have no line of their own, but their part in a summary |
+//! | `inkpass_audit_files_lost_total` | | times that the audit file was removed while it was written |
 //! | `inkpass_audit_lines_total` | | audit lines that were written |
 //! | `inkpass_audit_writes_total` | | writes that they took: lines by writes is how many go out together |
 //! | `rpc_server_call_duration_seconds` | `rpc_method` | from a call's headers to the end of its answer |
 //! | `inkpass_callers_unknown_total` | `cause` | calls whose caller could not be identified |
 //! | `inkpass_log_lines_dropped_total` | | log lines that could not be written, or for which there was no room because nobody read them |
 //! | `inkpass_insecure_allow_all` | | 1 where `--insecure-allow-all` was given |
+//! | `inkpass_refusing` | `cause` | 1 while this replica can only refuse: `audit`, `clock` or `certificate` |
+//! | `inkpass_tls_certificate_expires_timestamp_seconds` | | when the TLS certificate expires, in Unix time |
 //! | `inkpass_upstream_clock_skew_seconds` | | how far the whiteboard API's clock is ahead of ours, by its last answer |
 //! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |
 //! | `inkpass_jwks_fetched_timestamp_seconds` | `issuer` | when they were last fetched; 0: never |
@@ -24,6 +32,10 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::{
+    audit::AuditMetrics,
+    connections::{AllConnections, ConnectionMetrics},
+};
 use crate::{clock::UnixMillis, methods::Method};
 
 /// The bounds of OpenTelemetry's `rpc.server.call.duration`, in seconds.
@@ -59,6 +71,8 @@ pub struct Metrics {
     methods: Vec<CallMetrics>,
     other: CallMetrics,
     insecure_allow_all: IntGaugeVec,
+    refusing: IntGaugeVec,
+    certificate_end: IntGaugeVec,
     upstream_clock_skew: IntGaugeVec,
     callers_unknown: IntCounterVec,
     jwks_fetches: IntCounterVec,
@@ -66,6 +80,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     reload_failing: IntGaugeVec,
     audit: AuditMetrics,
+    connections: AllConnections,
 }
 
 /// Counts successes and failures.
@@ -84,17 +99,6 @@ pub struct JwksMetrics {
 pub struct ReloadMetrics {
     reloads: Results,
     failing: IntGauge,
-}
-
-/// The metrics of the audit trail.
-#[derive(Clone, Debug)]
-pub struct AuditMetrics {
-    /// Lines that were written.
-    pub lines: IntCounter,
-    /// Writes that these took.
-    pub writes: IntCounter,
-    /// Lines that were not written in time.
-    pub failures: IntCounter,
 }
 
 /// How far another clock is ahead.
@@ -148,6 +152,13 @@ impl Metrics {
         };
         let insecure_allow_all =
             gauge("inkpass_insecure_allow_all", "1 where --insecure-allow-all was given.", &[])?;
+        let refusing =
+            gauge("inkpass_refusing", "1 while this replica can only refuse, by cause.", &["cause"])?;
+        let certificate_end = gauge(
+            "inkpass_tls_certificate_expires_timestamp_seconds",
+            "When the TLS certificate expires, in Unix time.",
+            &[],
+        )?;
         let upstream_clock_skew = gauge(
             "inkpass_upstream_clock_skew_seconds",
             "How far the whiteboard API's clock is ahead of ours, by its last answer.",
@@ -179,19 +190,7 @@ impl Metrics {
             &["what"],
         )?;
 
-        let counter = |name, help| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let audit = AuditMetrics {
-            lines: counter("inkpass_audit_lines_total", "Audit lines that were written.")?,
-            writes: counter("inkpass_audit_writes_total", "Writes that audit lines took.")?,
-            failures: counter(
-                "inkpass_audit_failures_total",
-                "Audit lines that were not known to be written in time.",
-            )?,
-        };
+        let audit = AuditMetrics::new(&registry)?;
 
         let of = |method: &'static str| CallMetrics {
             method,
@@ -199,6 +198,7 @@ impl Metrics {
             by_code: Default::default(),
             duration: duration.with_label_values(&[method]),
         };
+        let connections = AllConnections::new(&registry)?;
         let methods = methods.into_iter().map(of).collect();
         let other = of(OTHER);
         Ok(Self {
@@ -206,6 +206,8 @@ impl Metrics {
             methods,
             other,
             insecure_allow_all,
+            refusing,
+            certificate_end,
             upstream_clock_skew,
             callers_unknown,
             jwks_fetches,
@@ -213,7 +215,14 @@ impl Metrics {
             reloads,
             reload_failing,
             audit,
+            connections,
         })
+    }
+
+    /// The metrics of a listener's connections: `grpc` or `admin`.
+    #[must_use]
+    pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
+        self.connections.of(listener)
     }
 
     /// The metrics of a method.
@@ -226,6 +235,16 @@ impl Metrics {
     pub fn export(&self, counter: &IntCounter) {
         // No other metric has its name.
         let _ = self.registry.register(Box::new(counter.clone()));
+    }
+
+    /// Whether this replica can only refuse, by cause.
+    pub fn set_refusing(&self, cause: &'static str, is_refusing: bool) {
+        self.refusing.with_label_values(&[cause]).set(is_refusing.into());
+    }
+
+    /// Records when the TLS certificate ends, in Unix time.
+    pub fn set_certificate_end(&self, seconds: i64) {
+        self.certificate_end.with_label_values::<&str>(&[]).set(seconds);
     }
 
     /// Records that `--insecure-allow-all` was given.

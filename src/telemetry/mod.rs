@@ -2,6 +2,8 @@
 //!
 //! No token, key, header or body is ever a field of a span or of an event.
 
+mod audit;
+mod connections;
 mod json_log;
 mod metrics;
 mod sampling;
@@ -24,13 +26,15 @@ use tracing_subscriber::{
 
 use self::stderr::Stderr;
 pub use self::{
-    metrics::{AuditMetrics, CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics},
+    audit::AuditMetrics,
+    connections::ConnectionMetrics,
+    metrics::{CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics},
     sampling::{CallTrace, Sampling},
 };
 use crate::names::names;
 
 /// How long the last spans may take to be exported.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The log's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

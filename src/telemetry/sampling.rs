@@ -41,10 +41,10 @@ impl Sampling {
         self.logs_calls
     }
 
-    /// By the sampler, and by what the caller sent along.
+    /// By the sampler, and by what the caller sent along, if it `is_known`.
     #[must_use]
-    pub fn decide(&self, headers: &HeaderMap) -> CallTrace {
-        let caller = caller_of(headers);
+    pub fn decide(&self, headers: &HeaderMap, is_known: bool) -> CallTrace {
+        let caller = if is_known { caller_of(headers) } else { None };
         let is_sampled = self.sampler.as_deref().is_some_and(|sampler| samples(sampler, caller.as_ref()));
         CallTrace { is_sampled, caller, is_exporting: self.sampler.is_some() }
     }
@@ -96,14 +96,52 @@ fn caller_of(headers: &HeaderMap) -> Option<SpanContext> {
     Some(caller.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
+/// The longest `tracestate` that is passed on, in bytes: what the specification asks for at least. Trace Context,
+/// section 3.3.1.5.
+const LONGEST_STATE: usize = 512;
+
 struct Headers<'a>(&'a HeaderMap);
 
 impl Extractor for Headers<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        let text = self.0.get(key)?.to_str().ok()?;
+        // Every span of the trace would hold it.
+        (key != "tracestate" || text.len() <= LONGEST_STATE).then_some(text)
     }
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    /// A call whose caller wants a trace, where nothing else is sampled.
+    fn decide(state: &str, is_known: bool) -> CallTrace {
+        let sampling = Sampling::new(Some(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))), false);
+        let headers = [("traceparent", PARENT), ("tracestate", state)];
+        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        sampling.decide(&HeaderMap::from_iter(headers), is_known)
+    }
+
+    #[test]
+    fn whom_nobody_knows_decides_nothing() {
+        let (known, stranger) = (decide("a=b", true), decide("a=b", false));
+        assert!(known.is_sampled && known.of_caller().is_some());
+        assert!(!stranger.is_sampled && stranger.of_caller().is_none());
+    }
+
+    #[test]
+    fn a_long_trace_state_is_left_out() {
+        let state = |text: &str| {
+            let context = decide(text, true).parent().unwrap();
+            context.span().span_context().trace_state().header()
+        };
+        let longest = format!("a={}", "b".repeat(LONGEST_STATE - 2));
+        assert_eq!((state("a=b"), state(&format!("{longest}b"))), ("a=b".to_owned(), String::new()));
     }
 }

@@ -134,7 +134,7 @@ impl Watcher {
         let signer = keyring.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
         let signer = signer.cloned().ok_or(WatchError::KeyReplaced)?;
         drop(keyring);
-        let access = Access { key: signer, region: key.region };
+        let access = Access::own(signer, key.region);
         let uuid = PathUuid::new(&key.uuid).ok_or(WatchError::Upstream(Error::NotFound))?;
         self.whiteboard.conversion(&access, uuid).await.map_err(WatchError::Upstream)
     }

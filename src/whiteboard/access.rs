@@ -1,19 +1,32 @@
 //! What a call is made with: a key, a region, and a uuid that can stand in a path.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
+    principal::Principal,
     region::Region,
     token::{SigningKey, Uuid},
 };
 
-/// Under which key, and in which region, a call is made.
+/// Under which key, in which region, and for whom a call is made.
 #[derive(Clone, Debug)]
 pub struct Access {
     /// Signs the call's token.
     pub key: Arc<SigningKey>,
     /// The data center.
     pub region: Region,
+    /// Of whose share of the calls it is one.
+    pub caller: Principal,
+    /// When its caller leaves.
+    pub deadline: Option<Instant>,
+}
+
+impl Access {
+    /// For a call of inkpass's own.
+    #[must_use]
+    pub fn own(key: Arc<SigningKey>, region: Region) -> Self {
+        Self { key, region, caller: Principal::anonymous(), deadline: None }
+    }
 }
 
 /// A uuid that can stand in a path: 1 to 128 of `0-9 A-Z a-z _ -`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::transport::Transport;
@@ -35,7 +36,8 @@ pub struct Whiteboard {
 }
 
 impl Whiteboard {
-    /// Makes a client; connects to nothing yet. `skew` gets how far the API's clock is ahead.
+    /// Makes a client; connects to nothing yet. `skew` gets how far the API's clock is ahead; `tasks` owns the calls that
+    /// go on when their caller leaves.
     ///
     /// # Errors
     /// The system's CA roots cannot be read.
@@ -44,8 +46,9 @@ impl Whiteboard {
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
         skew: ClockSkew,
+        tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
-        let transport = Transport::new(&settings.base_url, stability, entropy, skew)?;
+        let transport = Transport::new(&settings.base_url, stability, entropy, skew, tasks)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }
 }

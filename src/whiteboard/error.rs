@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::methods::{Repeat, Rpc};
+use crate::{
+    methods::{Repeat, Rpc},
+    shares::Refused,
+};
 
 /// Whether a call may have changed something upstream although it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +18,8 @@ pub enum Effect {
 
 impl Effect {
     /// The effect of the call that an RPC makes.
-    pub(super) const fn of(rpc: Rpc) -> Self {
+    #[must_use]
+    pub const fn of(rpc: Rpc) -> Self {
         match rpc.row().repeat {
             Repeat::Safe => Self::None,
             Repeat::WithRequestId | Repeat::Never => Self::Possible,
@@ -65,6 +69,10 @@ pub enum Error {
     },
     /// The clock is unstable, so no token can be signed: nothing was sent.
     ClockUnstable,
+    /// There is no place for one more call, or for one more of its caller: nothing was sent.
+    NoShare(Refused),
+    /// Its caller leaves too soon for its answer: nothing was sent.
+    TooLate,
     /// A response that the documentation does not allow.
     UnexpectedAnswer {
         /// Whether it may have taken effect.
@@ -90,6 +98,8 @@ impl Error {
             Self::QueueFull => "queue_full",
             Self::RateLimited { .. } => "rate_limited",
             Self::ClockUnstable => "clock_unstable",
+            Self::NoShare(_) => "no_share",
+            Self::TooLate => "too_late",
             Self::UnexpectedAnswer { .. } => "unexpected_answer",
         }
     }
@@ -109,7 +119,9 @@ impl Error {
             | Self::FeatureDisabled
             | Self::QueueFull
             | Self::RateLimited { .. }
-            | Self::ClockUnstable => None,
+            | Self::ClockUnstable
+            | Self::NoShare(_)
+            | Self::TooLate => None,
         }
     }
 }

@@ -26,19 +26,19 @@ impl<K: Hash + Eq, T: Clone> SingleFlight<K, T> {
     }
 
     /// Joins the call of this key, or starts it.
-    pub(super) fn join(
+    pub(super) fn join<E>(
         &self,
         key: K,
-        start: impl FnOnce() -> BoxFuture<'static, T>,
-    ) -> Shared<BoxFuture<'static, T>> {
+        start: impl FnOnce() -> Result<BoxFuture<'static, T>, E>,
+    ) -> Result<Shared<BoxFuture<'static, T>>, E> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.retain(|_, call| call.upgrade().is_some_and(|call| call.peek().is_none()));
         if let Some(call) = calls.get(&key).and_then(WeakShared::upgrade) {
-            return call;
+            return Ok(call);
         }
-        let call = start().shared();
+        let call = start()?.shared();
         calls.extend(call.downgrade().map(|weak| (key, weak)));
-        call
+        Ok(call)
     }
 }
 

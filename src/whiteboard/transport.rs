@@ -5,13 +5,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
 use reqwest::{Client, redirect};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
 
@@ -27,6 +28,7 @@ use crate::{
     clock::UnixMillis,
     entropy::Entropy,
     region::Region,
+    shares::{Holder, Share, Shares},
     stability::Stability,
     telemetry::ClockSkew,
     token::{Claims, Nonce, TokenValue},
@@ -39,6 +41,13 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(14);
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const TOKEN_TTL: Duration = Duration::from_mins(1);
 const LONGEST_ANSWER: usize = 1024 * 1024;
+
+/// How many reads, and how many calls that change something, may be upstream at once.
+const MOST_READS: usize = 256;
+const MOST_WRITES: usize = 256;
+
+/// What changes something is not sent if its caller leaves before it could have an answer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub(super) struct Transport(Arc<Inner>);
@@ -54,6 +63,9 @@ struct Inner {
     reads: SingleFlight<Read, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
+    read_places: Arc<Shares>,
+    write_places: Arc<Shares>,
+    tasks: TaskTracker,
 }
 
 /// The key of a single flight: equal reads have the same. The access key stands for the project, and the
@@ -80,6 +92,7 @@ impl Transport {
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
         skew: ClockSkew,
+        tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
         let builder = Client::builder()
             .redirect(redirect::Policy::none())
@@ -101,6 +114,9 @@ impl Transport {
             skew,
             reads: SingleFlight::new(),
             changes: AtomicU64::new(0),
+            read_places: Shares::new("upstream reads", MOST_READS),
+            write_places: Shares::new("upstream writes", MOST_WRITES),
+            tasks,
         })))
     }
 
@@ -120,15 +136,21 @@ impl Transport {
         // Signed before it is known whether the call is coalesced: that is cheap.
         let call = self.0.sign(access, call)?;
         let flight = self.0.reads.join(key, || {
+            // Whoever joins it takes no place.
+            let place = take(&self.0.read_places, access)?;
             let inner = self.0.clone();
-            async move { log_failure(&call.request.path, inner.exchange(&call).await) }.boxed()
-        });
+            let read = async move {
+                let _place = place;
+                log_failure(&call.request.path, inner.exchange(&call).await)
+            };
+            Ok(read.boxed())
+        })?;
         let received = flight.await?;
         log_failure(&path, answer::read(&received, Effect::None))
     }
 
     /// Sends what changes something, once, and reads its answer.
-    pub(super) async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
         access: &Access,
         call: Call<'_>,
@@ -145,19 +167,35 @@ impl Transport {
         self.send_and(access, call, read).await
     }
 
-    async fn send_and<T>(
+    /// It goes on to its end, or its own timeout, when its caller leaves.
+    async fn send_and<T: Send + 'static>(
         &self,
         access: &Access,
         call: Call<'_>,
-        read: impl FnOnce(&Received, Effect) -> Result<T, Error>,
+        read: impl FnOnce(&Received, Effect) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        if access.deadline.is_some_and(|at| at.saturating_duration_since(Instant::now()) < SHORTEST_WAIT) {
+            return Err(Error::TooLate);
+        }
+        let place = take(&self.0.write_places, access)?;
         let call = self.0.sign(access, call)?;
-        let change = Change::begin(&self.0.changes);
-        let received = self.0.exchange(&call).await;
-        drop(change);
-        let Request { rpc, path, .. } = &call.request;
-        log_failure(path, received.and_then(|received| read(&received, Effect::of(*rpc))))
+        let inner = self.0.clone();
+        let sent = async move {
+            let _place = place;
+            let change = Change::begin(&inner.changes);
+            let received = inner.exchange(&call).await;
+            drop(change);
+            let Request { rpc, path, .. } = &call.request;
+            log_failure(path, received.and_then(|received| read(&received, Effect::of(*rpc))))
+        };
+        let sent = self.0.tasks.spawn(sent.in_current_span()).await;
+        sent.unwrap_or_else(|_| Err(Error::OutcomeUnknown { detail: "the call broke off".to_owned() }))
     }
+}
+
+/// A place upstream, for as long as the call is under way.
+fn take(places: &Arc<Shares>, access: &Access) -> Result<Share, Error> {
+    places.take(Holder::Principal(access.caller.as_str()), 1).map_err(Error::NoShare)
 }
 
 /// A failure is logged once, here; the caller gets no detail.

@@ -23,6 +23,7 @@ use self::disk::SmallDisk;
 use crate::helpers::NOW;
 
 mod disk;
+mod fate;
 mod faults;
 mod group;
 mod lines;

@@ -1,8 +1,12 @@
 //! The audit lines of minting and changing calls, read as soon as the response is there.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use inkpass::{
+    audit::OnFailure,
     methods::Rpc,
     proto::{
         BatchIssueTokensRequest, CreateRoomRequest, IssueTokenRequest, Region, Role, RoomScope, TokenGrant,
@@ -44,8 +48,12 @@ fn lines_of(rpc: Rpc) -> usize {
 
 #[tokio::test]
 async fn minting_and_changing_calls_have_lines_and_reading_calls_have_none() {
-    let service = TestService::audited(EVERYTHING).await;
-    let (teacher, ungranted) = (service.teacher().await, service.client("key:ungranted").await);
+    // One for each RPC, because few denials of a caller have lines of their own.
+    let ungranted = Rpc::ALL.map(|rpc| format!("key:ungranted-{}", rpc as usize));
+    let callers: Vec<_> = ungranted.iter().map(String::as_str).chain(["key:teacher"]).collect();
+    let output = Some((PathBuf::from("audit.log"), OnFailure::Deny));
+    let service = TestService::with(EVERYTHING, &callers, output).await;
+    let teacher = service.teacher().await;
     let texts = Texts { uuid: "a-room", ..Texts::default() };
     for rpc in Rpc::ALL {
         let before = service.lines().len();
@@ -64,13 +72,15 @@ async fn minting_and_changing_calls_have_lines_and_reading_calls_have_none() {
         }
 
         let before = service.lines().len();
-        let refused = call(&ungranted, rpc, Texts { project: "default", ..texts }).await.unwrap_err();
+        let name = &*ungranted[rpc as usize];
+        let refused =
+            call(&service.client(name).await, rpc, Texts { project: "default", ..texts }).await.unwrap_err();
         assert_refused(&refused, Code::PermissionDenied, "PROJECT_UNKNOWN", &[]);
         let lines = service.lines().split_off(before);
         assert_eq!(lines.len(), lines_of(rpc).min(1), "{rpc:?}: {lines:?}");
         for line in &lines {
             let told = ["decision", "reason", "principal", "peer", "rpc", "project"];
-            let expected = ["deny", "PROJECT_UNKNOWN", "key:ungranted", "127.0.0.1", rpc.name(), "default"];
+            let expected = ["deny", "PROJECT_UNKNOWN", name, "127.0.0.1", rpc.name(), "default"];
             assert_eq!(told.map(|name| &line[name]), expected, "{line}");
             assert!(line["fingerprint"].is_null() && line["grant"].is_null(), "{line}");
         }
@@ -303,8 +313,10 @@ async fn a_creation_has_a_line_before_its_post_and_one_with_its_outcome() {
 /// Row 50 of the fault cases: any bytes in a request.
 #[tokio::test]
 async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
-    let service = TestService::audited(EVERYTHING).await;
-    let teacher = service.teacher().await;
+    let teachers = ["key:teacher", "key:second", "key:third", "key:fourth"];
+    let policy = EVERYTHING.replace(r#"["key:teacher"]"#, &format!("{teachers:?}"));
+    let output = Some((PathBuf::from("audit.log"), OnFailure::Deny));
+    let service = TestService::with(&policy, &teachers, output).await;
     let text = hostile();
     // What a uuid to mint for may hold: no control characters.
     let uuid = "\"}{\\\"\u{2028}\u{2029}\u{202e}\u{feff}é🎨</script>%0a${x}";
@@ -313,9 +325,12 @@ async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
         let project = project.to_owned();
         IssueTokenRequest { project, scope: Some(scope), role: Role::Reader.into(), ..Default::default() }
     };
-    for (project, access_key, decision) in
-        [("", "", "allow"), ("", &*text, "deny"), (&text, "", "deny"), (&text, &text, "deny")]
-    {
+    // Both together are as long as a request may be.
+    let half = &text[..text.floor_char_boundary(text.len() / 2)];
+    let asked = [("", "", "allow"), ("", &*text, "deny"), (&text, "", "deny"), (half, half, "deny")];
+    // Each by another, because few denials of a caller have lines of their own.
+    for ((project, access_key, decision), teacher) in asked.into_iter().zip(teachers) {
+        let teacher = service.client(teacher).await;
         let before = service.lines().len();
         assert_eq!(issue(&teacher, minted(project, access_key)).await.is_ok(), decision == "allow");
         assert_eq!(batch(&teacher, vec![minted(project, access_key)]).await.is_ok(), decision == "allow");
@@ -328,6 +343,7 @@ async fn hostile_bytes_in_every_text_of_a_request_stay_one_line() {
             assert!(access_key.is_empty() || whole(access_key, "access_key"), "{line}");
         }
     }
+    let teacher = service.teacher().await;
     for rpc in Rpc::ALL {
         let before = service.lines().len();
         for texts in [

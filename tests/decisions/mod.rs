@@ -76,18 +76,18 @@ pub(crate) fn watching() -> String {
 pub(crate) const FAST_WATCHES: &str = "[watch]\npoll_interval = '50ms'";
 
 /// A service that authenticates callers by API key.
-struct TestService {
+pub(crate) struct TestService {
     directory: Place,
-    world: World,
+    pub(crate) world: World,
 }
 
 impl TestService {
-    async fn start(policy: &str) -> Self {
+    pub(crate) async fn start(policy: &str) -> Self {
         Self::with(policy, &CALLERS, None).await
     }
 
     /// With an audit trail in a file of its directory.
-    async fn audited(policy: &str) -> Self {
+    pub(crate) async fn audited(policy: &str) -> Self {
         Self::with(policy, &CALLERS, Some((PathBuf::from("audit.log"), OnFailure::Deny))).await
     }
 
@@ -111,11 +111,11 @@ impl TestService {
         Self { world: setup.start().await, directory }
     }
 
-    async fn client(&self, caller: &str) -> Client {
+    pub(crate) async fn client(&self, caller: &str) -> Client {
         connect(&self.directory, format!("http://{}", self.world.grpc), caller).await
     }
 
-    async fn teacher(&self) -> Client {
+    pub(crate) async fn teacher(&self) -> Client {
         self.client("key:teacher").await
     }
 
@@ -126,17 +126,22 @@ impl TestService {
     }
 
     /// How many calls the upstream has received.
-    async fn sent(&self) -> usize {
+    pub(crate) async fn sent(&self) -> usize {
         self.world.upstream.requests().await.len()
     }
 
     /// Waits until the upstream has received so many.
-    async fn until_sent(&self, calls: usize) {
+    pub(crate) async fn until_sent(&self, calls: usize) {
         until("the upstream has received it", async || self.sent().await == calls).await;
     }
 
+    /// A file of its directory, such as a caller's key.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// Every line of the audit trail; each must be whole.
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         crate::audit::read(&self.directory.path().join("audit.log"))
     }
 }

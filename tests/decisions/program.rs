@@ -25,7 +25,7 @@ use tonic::transport::Channel;
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
     command_line::Served,
-    helpers::{ANY_PORT, canary, key, place::Place},
+    helpers::{ANY_PORT, canary, key, place::Place, upstream::Upstream},
 };
 
 /// The keys that the emulator accepts.
@@ -41,6 +41,14 @@ impl Program {
     pub(crate) async fn start(policy: &str, whiteboard: &str) -> Self {
         // What comes of a line that is late is tested elsewhere: here no call may fail for want of a core.
         Self::with(policy, whiteboard, "allow", &[Files::of(ACCEPTED[0])]).await
+    }
+
+    /// With its upstream, to make that fail.
+    pub(crate) async fn with_upstream(policy: &str) -> (Self, Upstream) {
+        let program = Self::start(policy, "").await;
+        let settings = fs::read_to_string(program.path("inkpass.toml")).unwrap();
+        let address = settings.split("http://").nth(1).unwrap().split('\'').next().unwrap();
+        (program, Upstream::new(address.parse().unwrap()))
     }
 
     /// With these keys: the first is active, and the others are retiring.
@@ -99,8 +107,13 @@ impl Program {
         self.served.process.id()
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         self.served.signal(name);
+    }
+
+    /// A part of its first line.
+    pub(crate) fn part(&self, name: &str) -> String {
+        self.served.part(name)
     }
 
     /// A connection without a credential.
@@ -108,7 +121,7 @@ impl Program {
         Channel::from_shared(self.served.server()).unwrap().connect().await.unwrap()
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
@@ -128,7 +141,7 @@ impl Program {
     }
 
     /// How many lines of the log have this in them.
-    pub(super) fn logged(&self, text: &str) -> usize {
+    pub(crate) fn logged(&self, text: &str) -> usize {
         let log = fs::read_to_string(self.path("log")).unwrap();
         log.lines().filter(|line| line.contains(text)).count()
     }

@@ -2,9 +2,11 @@
 //! a clock that stands still, and two projects.
 
 pub(crate) mod canary;
+pub(crate) mod clock;
 pub(crate) mod log;
 pub(crate) mod pipe;
 pub(crate) mod place;
+pub(crate) mod raw;
 pub(crate) mod scripted;
 pub(crate) mod skipped;
 pub(crate) mod upstream;
@@ -169,7 +171,7 @@ impl Setup {
         };
         let parts = components.assemble();
 
-        let server = Server::bind(ANY_PORT, ANY_PORT).await.unwrap();
+        let server = Server::bind(ANY_PORT, ANY_PORT).unwrap();
         let (grpc, admin) = server.addresses().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();

@@ -67,6 +67,11 @@ impl Upstream {
         assert!(answer.status().is_success(), "{:?}", answer.text().await);
     }
 
+    /// No call fails any more.
+    pub(crate) async fn clear_faults(&self) {
+        self.delete("faults").await;
+    }
+
     pub(crate) async fn fail_once(&self, path: &str, status: u16) {
         self.fault(json!({ "path": path, "count": 1, "kind": "status", "status": status })).await;
     }

@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use inkpass::{client::Client, tls::Tls};
+use inkpass::{
+    client::Client,
+    clock::{ManualClock, SystemClock, UnixMillis},
+    tls::Tls,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -117,21 +121,58 @@ async fn five_hundred_handshakes_that_stop_are_closed_and_hold_up_nobody() {
 fn files_that_cannot_serve_are_all_named() {
     let (ca, other) = (Ca::new("one"), Ca::new("two"));
     let good = ca.settings();
-    assert!(Tls::load(good.clone()).is_ok());
+    assert!(Tls::load(good.clone(), Arc::new(SystemClock)).is_ok());
     let key_of_another = inkpass::tls::TlsSettings { key_file: other.sign_server().1, ..good.clone() };
-    let mistakes = Tls::load(key_of_another).err().unwrap();
+    let mistakes = Tls::load(key_of_another, Arc::new(SystemClock)).err().unwrap();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
 
     ca.write("tls.crt", "");
     ca.write("ca.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     let mode = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o444);
     std::fs::set_permissions(ca.path("tls.key"), mode).unwrap();
-    let mistakes: Vec<_> = Tls::load(good).err().unwrap().iter().map(ToString::to_string).collect();
+    let mistakes: Vec<_> =
+        Tls::load(good, Arc::new(SystemClock)).err().unwrap().iter().map(ToString::to_string).collect();
     for (name, what) in
         [("tls.crt", "holds no certificate"), ("tls.key", "open to other users"), ("ca.crt", "holds no CA")]
     {
         assert!(mistakes.iter().any(|m| m.contains(name) && m.contains(what)), "{name}: {mistakes:?}");
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_now_is_told_with_its_date() {
+    let ca = Ca::new("one");
+    let good = ca.settings();
+    let then = |millis: u64| Arc::new(ManualClock::new(UnixMillis::new(millis).unwrap()));
+    for (millis, what) in [(0, "is not valid before"), (253_000_000_000_000, "expired at")] {
+        let mistakes = Tls::load(good.clone(), then(millis)).err().unwrap();
+        let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert!(
+            mistakes.len() == 1 && mistakes[0].contains("tls.crt") && mistakes[0].contains(what),
+            "{mistakes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_while_it_serves_is_told_at_readyz_and_as_a_metric() {
+    let service = TlsService::start().await;
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let readyz = async || {
+        let answer = http.get(format!("http://{}/readyz", service.world.admin)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(readyz().await, (200, "ok\n".to_owned()));
+    // To the year 4960 or so: beyond what the certificate says.
+    service.world.clock.step(93_000_000_000_000);
+    crate::helpers::until(async || {
+        readyz().await.1.contains("certificate: the TLS certificate is not valid now")
+    })
+    .await;
+    assert_eq!(readyz().await.0, 200, "reads still work");
+    let metrics = service.world.metrics().await;
+    assert!(metrics.contains("inkpass_refusing{cause=\"certificate\"} 1"), "{metrics}");
+    assert!(metrics.contains("inkpass_tls_certificate_expires_timestamp_seconds"), "{metrics}");
 }
 
 /// What people do to PEM on its way into a Secret.
@@ -146,7 +187,7 @@ fn a_file_that_is_no_pem_is_told_without_what_is_in_it() {
         for file in ["tls.key", "tls.crt", "ca.crt"] {
             ca.settings();
             ca.write(file, broken);
-            let mistakes = Tls::load(good.clone()).err().unwrap();
+            let mistakes = Tls::load(good.clone(), Arc::new(SystemClock)).err().unwrap();
             let mistakes: String = mistakes.iter().map(ToString::to_string).collect();
             assert!(mistakes.contains(file) && mistakes.contains("PEM"), "{mistakes}");
             let shown =

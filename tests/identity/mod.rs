@@ -37,7 +37,7 @@ impl TlsService {
         let setup = Setup {
             listener: Some(Box::new(move |clock, metrics| {
                 let callers = Callers::new(callers.load().unwrap(), clock.clone(), metrics);
-                (Some(Arc::new(Tls::load(tls).unwrap())), Some(Arc::new(callers)))
+                (Some(Arc::new(Tls::load(tls, clock.clone()).unwrap())), Some(Arc::new(callers)))
             })),
             connect: Some(Box::new(move |grpc| {
                 let credential = Some(CredentialFile::ApiKey(api_key));

@@ -1,7 +1,9 @@
 //! The layers around every call: steps of [`Layers::call`], in their one order.
 
+mod body;
 mod checks;
 mod deadline;
+mod limits;
 mod observe;
 
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
@@ -16,9 +18,12 @@ use tonic::{
 };
 use tracing::Instrument;
 
-pub(super) use self::observe::Answer;
-use self::{checks::refuse_other_protocols, deadline::Deadline, observe::Observed};
-use super::incoming::Peer;
+use self::{body::RequestBody, checks::refuse_other_protocols, deadline::Deadline, observe::Observed};
+pub(super) use self::{limits::Limits, observe::Answer};
+use super::{
+    health::LONGEST_REQUEST,
+    peer::{Call, Peer},
+};
 use crate::{
     call::{CallContext, RequestId},
     caller::{Callers, Unknown},
@@ -28,6 +33,7 @@ use crate::{
     principal::Principal,
     rpc,
     telemetry::{Metrics, Sampling},
+    whiteboard::Effect,
 };
 
 /// The call's id in its answer, the log and the audit trail.
@@ -43,6 +49,7 @@ pub(super) struct Layers {
     pub(super) callers: Option<Arc<Callers>>,
     /// Caps the time until an answer begins.
     pub(super) longest_call: Duration,
+    pub(super) limits: Limits,
     /// The services of `inkpass.v1`.
     pub(super) routes: rpc::Routes,
     /// Health and reflection.
@@ -53,11 +60,7 @@ impl Layers {
     /// The way of every call, from the outside in.
     ///
     /// One future, and not one a layer: each would hold the request, and all are moved with the call's task.
-    pub(super) async fn call(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-        peer: Arc<Peer>,
-    ) -> Response<Answer> {
+    pub(super) async fn call(self: Arc<Self>, request: Request<Incoming>, call: Call) -> Response<Answer> {
         // 1. Outermost: every answer has an id, a refusal by any layer too.
         let id = self.request_id(request.headers());
         // 2. Around observation, because what is not gRPC is no call.
@@ -66,28 +69,38 @@ impl Layers {
         }
         // 3. Around all that can refuse a call, so that every refusal is counted.
         let method = Method::of(request.uri().path());
-        let call = Observed::begin(method, &request, &id, &peer, &self.sampling, &self.metrics);
-        let span = call.span();
+        let mut observed = Observed::begin(method, &self.metrics);
         // 4. Around authentication, because that may wait for an issuer's keys.
-        let deadline = Deadline::of(request.headers(), call.began(), self.longest_call);
-        // 5. Innermost: a handler sees authenticated callers only.
-        let principal = deadline.enforce(self.authenticate(method, request.headers(), &peer));
-        let answer = match principal.instrument(span.clone()).await {
-            Some(Ok(principal)) => {
+        let deadline = Deadline::of(request.headers(), observed.began(), self.longest_call);
+        // 5. Before the span: whom nobody knows decides nothing about what is traced.
+        let caller = match deadline.enforce(self.authenticate(method, request.headers(), &call)).await {
+            Some(Ok(caller)) => Ok(caller),
+            Some(Err(unknown)) => Err(Error::Unauthenticated(unknown)),
+            None => Err(Error::DeadlineExceeded(Effect::None)),
+        };
+        let is_known = self.callers.is_none() || matches!(&caller, Ok(Some(_)));
+        observed.begin_span(&request, &id, &call, &self.sampling, is_known);
+        // 6. Before the handler: what there is no place for is answered at its headers.
+        let admitted =
+            caller.and_then(|caller| Ok((self.limits.admit(method, caller.as_ref(), &call)?, caller)));
+        let (place, answer) = match admitted {
+            Ok((place, caller)) => {
+                let mut request = request
+                    .map(|body| self.limits.body(body, caller.clone(), &call, longest_request(method)));
+                // A handler of `inkpass.v1` sees authenticated callers only.
                 request.extensions_mut().insert(CallContext {
-                    principal,
-                    peer: peer.ip.clone(),
+                    principal: caller.unwrap_or_else(Principal::anonymous),
+                    peer: call.ip.clone(),
                     request_id: id.clone(),
-                    trace_id: call.caller_trace(),
+                    trace_id: observed.caller_trace(),
                     deadline: deadline.of_caller(),
                 });
-                let answer = deadline.enforce(self.handle(method, request)).instrument(span).await;
-                answer.map_or(Err(Error::DeadlineExceeded), |Ok(answer)| Ok(answer))
+                (place, self.answer(method, request, &deadline).instrument(observed.span()).await)
             }
-            Some(Err(unknown)) => Err(Error::Unauthenticated(unknown)),
-            None => Err(Error::DeadlineExceeded),
+            Err(error) => (None, Err(error)),
         };
-        with_id(call.follow(answer.unwrap_or_else(|error| Status::from(error).into_http())), id)
+        let answer = answer.unwrap_or_else(|error| Status::from(error).into_http());
+        with_id(observed.follow(answer, (call, place)), id)
     }
 
     /// The caller's own id, if it is safe to log, or a new one.
@@ -96,25 +109,53 @@ impl Layers {
         of_caller.unwrap_or_else(|| RequestId::random(self.entropy.bytes()))
     }
 
-    /// Who calls. Health and reflection are open to everyone.
+    /// Who calls; `None`: someone, for health and reflection are open to everyone.
     async fn authenticate(
         &self,
         method: Method,
         headers: &HeaderMap,
         peer: &Peer,
-    ) -> Result<Principal, Unknown> {
-        match (&self.callers, method) {
-            (None, _) | (_, Method::Open(_)) => Ok(Principal::anonymous()),
-            (Some(callers), _) => callers.identify(headers, peer.certificates.as_deref()).await,
-        }
+    ) -> Result<Option<Principal>, Unknown> {
+        let caller = match (&self.callers, method) {
+            (_, Method::Open(_)) => return Ok(None),
+            (None, _) => Principal::anonymous(),
+            (Some(callers), _) => callers.identify(headers, peer.certificates.as_deref()).await?,
+        };
+        peer.place.set_known();
+        Ok(Some(caller))
     }
 
-    fn handle(&self, method: Method, request: Request<Incoming>) -> BoxFuture<Response<Body>, Infallible> {
-        match method {
+    async fn answer(
+        &self,
+        method: Method,
+        request: Request<RequestBody>,
+        deadline: &Deadline,
+    ) -> Result<Response<Body>, Error> {
+        let handled: BoxFuture<_, Infallible> = match method {
             Method::Ours(rpc) => self.routes.call(rpc, request),
             Method::Open(_) => Box::pin(self.open_routes.clone().call(request.map(Body::new))),
             Method::Unknown => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
+        };
+        match deadline.enforce(handled).await {
+            Some(Ok(answer)) => Ok(answer),
+            None => Err(Error::DeadlineExceeded(effect_of(method))),
         }
+    }
+}
+
+/// What a call may have done that was not answered in time.
+fn effect_of(method: Method) -> Effect {
+    match method {
+        Method::Ours(rpc) => Effect::of(rpc),
+        Method::Open(_) | Method::Unknown => Effect::None,
+    }
+}
+
+/// A request's longest message, in bytes.
+const fn longest_request(method: Method) -> usize {
+    match method {
+        Method::Ours(rpc) => rpc.row().largest_request,
+        Method::Open(_) | Method::Unknown => LONGEST_REQUEST,
     }
 }
 

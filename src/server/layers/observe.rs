@@ -21,7 +21,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::{
     call::RequestId,
     methods::{Method, Rpc},
-    server::incoming::Peer,
+    server::peer::{Call, Peer},
+    shares::Share,
     telemetry::{CallTrace, Metrics, Sampling},
 };
 
@@ -36,29 +37,32 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// Begins a call's span, within its caller's.
-    pub(super) fn begin<B>(
-        method: Method,
-        request: &Request<B>,
-        id: &RequestId,
-        peer: &Peer,
-        sampling: &Sampling,
-        metrics: &Arc<Metrics>,
-    ) -> Self {
-        let trace = sampling.decide(request.headers());
-        // The log names the call of what goes wrong upstream, at any `log_level`.
-        let has_span = trace.is_sampled || sampling.logs_calls() || is_upstream(method);
-        let name = metrics.of(method).method();
-        let span = if has_span { begin_span(name, id, peer, &trace) } else { Span::none() };
-        let caller_trace = trace.of_caller();
+    pub(super) fn begin(method: Method, metrics: &Arc<Metrics>) -> Self {
         Self {
-            span,
+            span: Span::none(),
             metrics: metrics.clone(),
             method,
             began: Instant::now(),
             code: Code::Cancelled,
-            caller_trace,
+            caller_trace: None,
         }
+    }
+
+    /// Begins the call's span, within its caller's if that is known.
+    pub(super) fn begin_span<B>(
+        &mut self,
+        request: &Request<B>,
+        id: &RequestId,
+        peer: &Peer,
+        sampling: &Sampling,
+        is_known: bool,
+    ) {
+        let trace = sampling.decide(request.headers(), is_known);
+        // The log names the call of what goes wrong upstream, at any `log_level`.
+        if trace.is_sampled || sampling.logs_calls() || is_upstream(self.method) {
+            self.span = begin_span(self.metrics.of(self.method).method(), id, peer, &trace);
+        }
+        self.caller_trace = trace.of_caller();
     }
 
     /// The call's span; disabled where nobody would see it.
@@ -76,16 +80,20 @@ impl Observed {
         self.caller_trace
     }
 
-    /// Follows the answer to its end.
-    pub(super) fn follow(mut self, answer: Response<Body>) -> Response<Answer> {
+    /// Follows the answer to its end. What is `kept` is kept for as long.
+    pub(super) fn follow(mut self, answer: Response<Body>, kept: Kept) -> Response<Answer> {
+        let kept = Some(kept);
         if let Some(code) = code_of(answer.headers()) {
             // There is no body to wait for.
             self.code = code;
-            return answer.map(|body| Answer { body, call: None });
+            return answer.map(|body| Answer { body, call: None, _kept: kept });
         }
-        answer.map(|body| Answer { body, call: Some(self) })
+        answer.map(|body| Answer { body, call: Some(self), _kept: kept })
     }
 }
+
+/// The call on its connection, and its place.
+pub(super) type Kept = (Call, Option<Share>);
 
 fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
@@ -152,12 +160,13 @@ const fn is_server_fault(code: Code) -> bool {
 pub(crate) struct Answer {
     body: Body,
     call: Option<Observed>,
+    _kept: Option<Kept>,
 }
 
 impl Answer {
     /// Of what is no call.
     pub(super) fn refusal(status: StatusCode) -> Response<Self> {
-        let mut answer = Response::new(Self { body: Body::empty(), call: None });
+        let mut answer = Response::new(Self { body: Body::empty(), call: None, _kept: None });
         *answer.status_mut() = status;
         answer
     }

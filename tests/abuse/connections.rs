@@ -1,0 +1,169 @@
+//! Connections that say nothing, say too much, or come in crowds: fault cases 1 to 4, 7, 14, 57 and 64.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use inkpass::{client::Client, proto::Role, server::Timeouts};
+use tokio::{net::TcpStream, time::Instant};
+
+use crate::{
+    decisions::{issue, room},
+    helpers::{
+        Setup, World,
+        clock::TimerClock,
+        raw::{PREFACE, Raw, message, reset},
+    },
+};
+
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const ISSUE_TOKEN: &str = "/inkpass.v1.TokenService/IssueToken";
+
+async fn call(client: &Client) {
+    issue(client, room("abuse", Role::Writer)).await.unwrap();
+}
+
+async fn metric(world: &World, line: &str) -> u64 {
+    let metrics = world.metrics().await;
+    let found = metrics.lines().find_map(|one| one.strip_prefix(line)?.trim().parse().ok());
+    found.unwrap_or(0)
+}
+
+/// When these connections are closed, by a clock that the test moves.
+async fn closed_after(world: &World, raws: &mut [Raw], most: Duration) -> Vec<Option<Duration>> {
+    let mut clock = TimerClock::pause();
+    let mut closed = vec![None; raws.len()];
+    while clock.passed < most {
+        clock.advance(Duration::from_millis(500)).await;
+        // By its answer, the server has done what was due.
+        call(&world.client).await;
+        for (raw, closed) in raws.iter_mut().zip(&mut closed) {
+            if closed.is_none() && raw.is_closed() {
+                *closed = Some(clock.passed);
+            }
+        }
+    }
+    closed
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_half_a_preface_is_closed_after_five_seconds() {
+    let world = World::start().await;
+    let (silent, mut half) = (Raw::silent(world.grpc).await, Raw::silent(world.grpc).await);
+    half.send(&PREFACE[..10]).await;
+    let closed = closed_after(&world, &mut [silent, half], Duration::from_secs(8)).await;
+    let at_five =
+        |after: &Option<Duration>| after.is_some_and(|after| (4500..=6000).contains(&after.as_millis()));
+    assert!(closed.iter().all(at_five), "{closed:?}");
+    assert_eq!(metric(&world, "inkpass_connections_cut_total{cause=\"silent\",listener=\"grpc\"}").await, 2);
+}
+
+#[tokio::test]
+async fn who_makes_no_call_is_closed_and_who_makes_one_is_not() {
+    let world = World::start().await;
+    let (idle, mut busy) = (Raw::connect(world.grpc).await, Raw::connect(world.grpc).await);
+    busy.whole_call(HEALTH, &[], &message(0, 0)).await;
+    busy.until_ended(1).await;
+    let closed = closed_after(&world, &mut [idle, busy], Duration::from_secs(35)).await;
+    // Asked at 15 s, and cut 10 s later, because it answers nothing.
+    assert!(closed[0].is_some_and(|after| (15..=27).contains(&after.as_secs())), "{closed:?}");
+    assert_eq!(closed[1], None);
+}
+
+#[tokio::test]
+async fn a_crowd_of_strangers_makes_room_and_those_that_have_called_stay() {
+    let world = World::start().await;
+    call(&world.client).await;
+    let began = Instant::now();
+    let crowd = join_all((0..800).map(|_| TcpStream::connect(world.grpc))).await;
+    assert!(crowd.iter().all(Result::is_ok));
+    // A newcomer finds a place, though strangers have taken theirs.
+    let newcomer = Client::connect(&format!("http://{}", world.grpc)).await.unwrap();
+    call(&newcomer).await;
+    call(&world.client).await;
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let made_room =
+        metric(&world, "inkpass_connections_cut_total{cause=\"made_room\",listener=\"grpc\"}").await;
+    assert!(made_room >= 800 - 512, "{made_room}");
+    let open = metric(&world, "inkpass_connections{listener=\"grpc\"}").await;
+    assert!(open <= 512 + 2, "{open}");
+}
+
+#[tokio::test]
+async fn a_burst_of_a_thousand_connections_is_taken_at_once() {
+    let world = World::start().await;
+    let connect = async || {
+        let began = Instant::now();
+        let stream = TcpStream::connect(world.grpc).await.unwrap();
+        (began.elapsed(), stream)
+    };
+    let all = join_all((0..1000).map(|_| connect())).await;
+    let slowest = all.iter().map(|(took, _)| *took).max().unwrap();
+    // A SYN that finds no room is sent again after a second.
+    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn resets_in_small_bursts_end_the_connection() {
+    let world = World::start().await;
+    let mut raw = Raw::connect(world.grpc).await;
+    let mut streams = 0;
+    // Fewer at a time than h2 would count.
+    while streams < 10_000 {
+        let mut burst = Vec::new();
+        for _ in 0..15 {
+            let (stream, headers) = raw.headers(ISSUE_TOKEN, &[]);
+            burst.extend([headers, reset(stream)].concat());
+        }
+        streams += 15;
+        raw.send(&burst).await;
+        if !raw.ping().await {
+            break;
+        }
+    }
+    assert!(streams <= 500, "{streams} calls were begun and reset");
+    let started = world.metrics().await;
+    let started: u64 = started
+        .lines()
+        .filter(|line| line.starts_with("inkpass_calls_total") && line.contains("IssueToken"))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+        .sum();
+    assert!(started <= 600, "{started}");
+    call(&world.client).await;
+}
+
+#[tokio::test]
+async fn who_reads_no_answer_is_cut_at_twice_a_connection_s_age() {
+    let timeouts = Timeouts { connection_age: Duration::from_secs(1), ..Timeouts::default() };
+    let world = Setup { timeouts, ..Setup::default() }.start().await;
+    // No window for any answer.
+    let mut raw = Raw::with_settings(world.grpc, &[(4, 0)]).await;
+    for _ in 0..128 {
+        raw.whole_call(HEALTH, &[], &message(0, 0)).await;
+    }
+    let closed = raw.closes_within(Duration::from_secs(10)).await;
+    assert!(closed.is_some_and(|after| after < Duration::from_secs(4)), "{closed:?}");
+}
+
+#[tokio::test]
+async fn half_requests_at_the_admin_port_hold_up_no_probe() {
+    let world = World::start().await;
+    let mut half = join_all((0..300).map(|_| Raw::silent(world.admin))).await;
+    for raw in &mut half {
+        raw.send(b"GET /livez HTTP/1.1\r\nhost: x\r\n").await;
+    }
+    let http =
+        reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0).build().unwrap();
+    let probe = async || {
+        let began = Instant::now();
+        let answer = http.get(format!("http://{}/livez", world.admin)).send().await.unwrap();
+        (answer.status().as_u16(), began.elapsed())
+    };
+    for _ in 0..20 {
+        let (status, took) = probe().await;
+        assert!(status == 200 && took < Duration::from_secs(1), "{status} {took:?}");
+    }
+    let open = metric(&world, "inkpass_connections{listener=\"admin\"}").await;
+    assert!(open <= 64, "{open}");
+    let closed = join_all(half.iter_mut().map(|raw| raw.closes_within(Duration::from_secs(8)))).await;
+    assert!(closed.iter().all(Option::is_some), "half a request stays open");
+}

@@ -1,0 +1,70 @@
+//! Messages that never end, held against the memory of a process: fault cases 51 and 52.
+
+use std::{fs, net::SocketAddr, time::Duration};
+
+use inkpass::proto::{Role, VerifyTokenRequest};
+
+use crate::{
+    decisions::{POLICY, issue, program::Program, room},
+    helpers::raw::{Raw, message},
+};
+
+const KIB: usize = 1024;
+
+/// The process's resident memory, in bytes.
+fn resident(program: &Program) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
+}
+
+fn address(program: &Program) -> SocketAddr {
+    program.part("grpc").parse().unwrap()
+}
+
+#[tokio::test]
+async fn half_sent_messages_of_strangers_hold_next_to_nothing() {
+    let program = Program::start(POLICY, "").await;
+    let teacher = program.client("key:teacher").await;
+    let before = resident(&program);
+    let mut raw = Raw::connect(address(&program)).await;
+    for path in ["/grpc.health.v1.Health/Check", "/inkpass.v1.TokenService/IssueToken"] {
+        for _ in 0..64 {
+            raw.call(path, &[], &message(4 * KIB * KIB, KIB)).await;
+        }
+    }
+    // Each is refused, because it is too long, because there are too many, or because nobody is known.
+    raw.until_ended(128).await;
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 16 * KIB * KIB, "{grown}");
+    issue(&teacher, room("abuse", Role::Writer)).await.unwrap();
+}
+
+#[tokio::test]
+async fn half_sent_messages_of_a_caller_are_bounded_and_others_are_served() {
+    let program = Program::start(POLICY, "").await;
+    let verifier = program.client("key:verifier").await;
+    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
+    let key = [("x-api-key", key.trim())];
+    let before = resident(&program);
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        let mut raw = Raw::connect(address(&program)).await;
+        for _ in 0..100 {
+            raw.call("/inkpass.v1.TokenService/IssueToken", &key, &message(16 * KIB, 4 * KIB)).await;
+        }
+        for _ in 0..20 {
+            raw.call("/inkpass.v1.TokenService/BatchIssueTokens", &key, &message(512 * KIB, 15 * KIB)).await;
+        }
+        assert!(raw.ping().await);
+        connections.push(raw);
+    }
+    // One that is too long by a byte is refused before it comes.
+    let mut raw = Raw::connect(address(&program)).await;
+    raw.call("/inkpass.v1.TokenService/IssueToken", &key, &message(16 * KIB + 1, 0)).await;
+    tokio::time::timeout(Duration::from_secs(5), raw.until_ended(1)).await.expect("it is refused");
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 64 * KIB * KIB, "{grown}");
+    let request = VerifyTokenRequest { token: "x".repeat(8000), ..Default::default() };
+    verifier.tokens().verify_token(request).await.unwrap();
+}

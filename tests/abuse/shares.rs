@@ -1,0 +1,157 @@
+//! One caller takes all it can of what is bounded, and another one calls: fault cases 53 to 56.
+
+use std::time::{Duration, Instant};
+
+use inkpass::{
+    client::Client,
+    proto::{CreateRoomRequest, GetRoomRequest, Role},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::decisions::{TestService, issue, room, until};
+
+/// Two callers that may do the same.
+const POLICY: &str = r#"[[grants]]
+name = "both"
+principals = ["key:teacher", "key:verifier"]
+rpcs = ["inkpass.v1.TokenService/IssueToken", "inkpass.v1.RoomService/*"]
+projects = ["default"]
+regions = ["us-sv"]
+tokens = [{ kind = "room", strongest_role = "writer" }]
+"#;
+
+/// Half of the 256 places upstream.
+const SHARE: usize = 128;
+
+/// The reason, and the quota that it names.
+fn refusal(status: &Status) -> (String, String) {
+    let details = status.get_error_details();
+    let quota = details.quota_failure().map_or("", |failure| &failure.violations[0].subject).to_owned();
+    (details.error_info().unwrap().reason.clone(), quota)
+}
+
+fn own_share(of: &str) -> (String, String) {
+    ("CALLER_QUOTA_EXCEEDED".to_owned(), of.to_owned())
+}
+
+/// So many calls at once; gives those that are refused, once `left` are under way.
+async fn crowd<F>(
+    calls: usize,
+    left: usize,
+    call: impl Fn(usize) -> F,
+) -> (Vec<Status>, JoinSet<Result<(), Status>>)
+where
+    F: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    let mut crowd = JoinSet::new();
+    for number in 0..calls {
+        crowd.spawn(call(number));
+    }
+    let mut refused = Vec::new();
+    while crowd.len() > left {
+        let ended = tokio::time::timeout(Duration::from_secs(10), crowd.join_next()).await;
+        refused.push(ended.expect("it is refused at once").unwrap().unwrap().unwrap_err());
+    }
+    (refused, crowd)
+}
+
+/// Several of one caller, because each has at most 128 calls at once.
+async fn connections(service: &TestService) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(service.teacher().await);
+    }
+    clients
+}
+
+async fn hang(service: &TestService, path: &str, delay_ms: u64) {
+    let slow = json!({ "path": path, "count": 10_000, "kind": "delay", "delay_ms": delay_ms });
+    service.world.upstream.fault(slow).await;
+}
+
+async fn read(client: Client, number: usize) -> Result<(), Status> {
+    let request = GetRoomRequest { uuid: format!("room-{number}"), ..Default::default() };
+    client.rooms().get_room(request).await.map(|_| ())
+}
+
+#[tokio::test]
+async fn reads_of_one_caller_from_a_hung_upstream_leave_places_for_others() {
+    let service = TestService::start(POLICY).await;
+    let (crowd_of, other) = (connections(&service).await, service.client("key:verifier").await);
+    let greedy = &crowd_of[0];
+    hang(&service, "/v5/rooms", 15_000).await;
+    let of = |number: usize| crowd_of[number % crowd_of.len()].clone();
+    let (refused, mut waiting) = crowd(400, SHARE, |number| read(of(number), number)).await;
+    assert!(refused.iter().all(|status| refusal(status) == own_share("upstream reads")), "{refused:?}");
+    assert_eq!(refused[0].code(), Code::ResourceExhausted);
+    assert_eq!(service.sent().await, SHARE);
+    // Another one's read goes out, and a read that joins one takes no place.
+    let others = tokio::spawn(read(other.clone(), 5000));
+    service.until_sent(SHARE + 1).await;
+    let joins = tokio::spawn(read(greedy.clone(), 1));
+    issue(&other, room("abuse", Role::Writer)).await.unwrap();
+    assert!(!joins.is_finished() && !others.is_finished());
+
+    waiting.abort_all();
+    joins.abort();
+    while waiting.join_next().await.is_some() {}
+    service.world.upstream.clear_faults().await;
+    until("its places are free again", async || {
+        read(greedy.clone(), 1000).await.unwrap_err().code() == Code::NotFound
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn creates_of_one_caller_that_hang_leave_places_for_others_and_are_free_once_they_have_ended() {
+    let service = TestService::start(POLICY).await;
+    let (crowd_of, other) = (connections(&service).await, service.client("key:verifier").await);
+    let greedy = &crowd_of[0];
+    hang(&service, "/v5/rooms", 5_000).await;
+    let create = |client: Client| async move {
+        client.rooms().create_room(CreateRoomRequest::default()).await.map(|_| ())
+    };
+    let of = |number: usize| crowd_of[number % crowd_of.len()].clone();
+    let (refused, mut waiting) = crowd(300, SHARE, |number| create(of(number))).await;
+    assert!(refused.iter().all(|status| refusal(status) == own_share("upstream writes")), "{refused:?}");
+    let others = tokio::spawn(create(other));
+    service.until_sent(SHARE + 1).await;
+    // The callers leave; what was sent is not stopped, and keeps its place until it has ended.
+    waiting.abort_all();
+    while waiting.join_next().await.is_some() {}
+    assert_eq!(refusal(&create(greedy.clone()).await.unwrap_err()), own_share("upstream writes"));
+    others.await.unwrap().unwrap();
+    service.world.upstream.clear_faults().await;
+    until("its places are free again", async || create(greedy.clone()).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_denials_is_summed_up_and_counted() {
+    let service = TestService::audited(POLICY).await;
+    let (ungranted, other) = (service.client("key:ungranted").await, service.teacher().await);
+    let began = Instant::now();
+    let mut denied = 0_u64;
+    while began.elapsed() < Duration::from_secs(2) {
+        for _ in 0..50 {
+            issue(&ungranted, room("abuse", Role::Writer)).await.unwrap_err();
+            denied += 1;
+        }
+        issue(&other, room("abuse", Role::Writer)).await.unwrap();
+    }
+    let of = |line: &Value| line["principal"] == "key:ungranted";
+    let counted =
+        |lines: &[Value]| -> u64 { lines.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum() };
+    until("all are counted", async || {
+        counted(&service.lines().into_iter().filter(of).collect::<Vec<_>>()) == denied
+    })
+    .await;
+    let lines: Vec<_> = service.lines().into_iter().filter(of).collect();
+    let summaries: Vec<_> = lines.iter().filter(|line| line["mark"] == "summary").collect();
+    assert!((2..=5).contains(&summaries.len()), "one a second: {summaries:?}");
+    assert!(lines.len() - summaries.len() <= 5 * 4, "five a second: {}", lines.len());
+    assert_eq!(summaries[0]["reason"], "PROJECT_UNKNOWN", "{}", summaries[0]);
+    assert_eq!(summaries[0]["rpc"], "inkpass.v1.TokenService/IssueToken");
+}

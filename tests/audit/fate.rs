@@ -1,0 +1,96 @@
+//! A file that goes away while it is written: fault case 60.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use inkpass::audit::OnFailure;
+use serde_json::Value;
+
+use super::{Trail, identity, is_marked, read};
+use crate::helpers::place::Place;
+
+/// Calls until this is so; gives how many calls were made and refused.
+async fn calls_until(trail: &Trail, from: usize, is_true: impl Fn() -> bool) -> (usize, usize) {
+    let (mut number, mut refused, began) = (from, 0, Instant::now());
+    while !is_true() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it never became true");
+        refused += usize::from(trail.write("0", number).await.is_err());
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (number, refused)
+}
+
+fn numbers(lines: &[Value]) -> Vec<usize> {
+    lines.iter().map(|line| identity(line).1).collect()
+}
+
+#[tokio::test]
+async fn a_file_that_is_removed_is_made_again_with_what_may_be_lost() {
+    let directory = Place::new();
+    let path = directory.path().join("audit.log");
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    let began = Instant::now();
+    fs::remove_file(&path).unwrap();
+    let (number, refused) = calls_until(&trail, 1, || path.exists()).await;
+    assert!(refused == 0 && began.elapsed() < Duration::from_secs(3), "{refused} {:?}", began.elapsed());
+    trail.write("0", number).await.unwrap();
+    trail.audit.close().await.unwrap();
+    let lines = read(&path);
+    let (mut again, new): (Vec<_>, Vec<_>) = lines.iter().cloned().partition(|line| is_marked(line, "again"));
+    assert!(!again.is_empty());
+    again.extend(new);
+    let mut all = numbers(&again);
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all, (all[0]..=number).collect::<Vec<_>>(), "nothing is missing");
+    assert!(all[0] <= 1, "what was written since the file was looked at: {}", all[0]);
+    assert_eq!(trail.metrics.files_lost.get(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_replaced_is_followed_and_one_that_is_renamed_has_lost_nothing() {
+    let directory = Place::new();
+    let (path, renamed) = (directory.path().join("audit.log"), directory.path().join("audit.log.1"));
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    // No signal tells of it.
+    fs::rename(&path, &renamed).unwrap();
+    let (number, refused) = calls_until(&trail, 1, || path.exists()).await;
+    assert_eq!(refused, 0);
+    trail.write("0", number).await.unwrap();
+    trail.audit.close().await.unwrap();
+    let all = [read(&renamed), read(&path)].concat();
+    assert!(all.iter().all(|line| line["mark"].is_null()), "nothing is repeated");
+    assert_eq!(numbers(&all), (0..=number).collect::<Vec<_>>());
+    assert_eq!(trail.metrics.files_lost.get(), 0);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_made_again_refuses_calls_until_it_can() {
+    let directory = Place::new();
+    let (inner, away) = (directory.path().join("logs"), directory.path().join("away"));
+    fs::create_dir(&inner).unwrap();
+    let path = inner.join("audit.log");
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::rename(&inner, &away).unwrap();
+    let (number, _) = calls_until(&trail, 1, || trail.audit.refuses()).await;
+    trail.write("0", number).await.unwrap_err();
+    // It is tried again without a call.
+    fs::rename(&away, &inner).unwrap();
+    let began = Instant::now();
+    while trail.audit.refuses() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it is never tried again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    trail.write("0", number + 1).await.unwrap();
+    trail.audit.close().await.unwrap();
+    let lines: Vec<_> = read(&path).into_iter().filter(|line| !is_marked(line, "resumed")).collect();
+    assert!(lines.iter().any(|line| is_marked(line, "again")), "what was lost is there again");
+    assert_eq!(numbers(&lines).last(), Some(&(number + 1)));
+}
