@@ -188,8 +188,14 @@ const OPEN_METHODS: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Of these, the only one that answers once.
-const HEALTH_CHECK: usize = 0;
+/// What stays open of them for as long as its caller likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenStream {
+    /// A watch of health.
+    Health,
+    /// Reflection.
+    Reflection,
+}
 
 /// Every method that is served, health and reflection included: `package.Service/Method`.
 pub fn all_methods() -> impl Iterator<Item = &'static str> {
@@ -216,10 +222,14 @@ impl Method {
         name.parse().map(Self::Ours).ok().or_else(|| open().map(Self::Open)).unwrap_or(Self::Unknown)
     }
 
-    /// Whether it is open to everyone, and stays open for as long as its caller likes.
+    /// Which stream it is that is open to everyone; `None`: it is none.
     #[must_use]
-    pub const fn is_open_stream(self) -> bool {
-        matches!(self, Self::Open(place) if place != HEALTH_CHECK)
+    pub const fn open_stream(self) -> Option<OpenStream> {
+        match self {
+            Self::Open(1) => Some(OpenStream::Health),
+            Self::Open(2..) => Some(OpenStream::Reflection),
+            Self::Open(_) | Self::Ours(_) | Self::Unknown => None,
+        }
     }
 
     /// Its place in [`all_methods`]; `None`: it is not served.

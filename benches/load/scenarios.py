@@ -1,11 +1,14 @@
 """What is measured, by name. Each takes the bench and how many rounds, prints, and gives its figures."""
+import contextlib
 import os
 import statistics
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
+import attacks
 import h2load
 import settings
 from measure import table
@@ -142,17 +145,51 @@ def grants(bench, rounds):
     return result
 
 
-def dead_upstream(bench, rounds):
-    """While CreateRoom is called without an end, and the upstream takes connections and never answers."""
+@contextlib.contextmanager
+def hung_upstream():
+    """Takes connections, and never answers; gives its URL."""
     class Silent(BaseHTTPRequestHandler):
         def handle(self):
             done.wait()
 
     done = threading.Event()
-    silent = HTTPServer(("127.0.0.1", 0), Silent)
+    silent = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
     threading.Thread(target=silent.serve_forever, daemon=True).start()
-    floor = bench.floor()
-    inkpass = bench.inkpass(upstream=f"http://127.0.0.1:{silent.server_port}")
+    try:
+        yield f"http://127.0.0.1:{silent.server_port}"
+    finally:
+        done.set()
+        silent.shutdown()
+
+
+def attacked(bench, rounds):
+    """A caller's 200 calls a second, alone and during each attack."""
+    result = {}
+    with hung_upstream() as upstream:
+        inkpass = bench.inkpass(upstream=upstream, audit=None)
+        call = lambda: bench.run(inkpass, 1000, connections=1, streams=10, rps=200)
+        call()
+        quiet = statistics.median(call().load.p99 for _ in range(rounds))
+        for name, attack in attacks.ALL.items():
+            cpu, _ = inkpass.usage()
+            with attack(bench, inkpass):
+                began = time.monotonic()
+                p99 = statistics.median(call().load.p99 for _ in range(rounds))
+                used = (inkpass.usage()[0] - cpu) / (time.monotonic() - began)
+            result[name] = {"quiet_p99_ms": quiet, "p99_ms": p99, "ratio": round(p99 / quiet, 2),
+                            "cores": round(used, 2), "rss_mib": round(inkpass.memory("VmHWM"), 1)}
+            print(name, result[name], flush=True)
+    return result
+
+
+def dead_upstream(bench, rounds):
+    """While CreateRoom is called without an end, and the upstream takes connections and never answers."""
+    with hung_upstream() as upstream:
+        return while_creating(bench, rounds, upstream)
+
+
+def while_creating(bench, rounds, upstream):
+    floor, inkpass = bench.floor(), bench.inkpass(upstream=upstream)
     url = f"http://127.0.0.1:{inkpass.port}/{h2load.CREATE}"
     (bench.work / "create").write_bytes(h2load.frame(h2load.CREATE_BODY))
     headers = [word for header in [*h2load.GRPC, f"x-api-key: {settings.KEY}"] for word in ("-H", header)]
@@ -160,7 +197,6 @@ def dead_upstream(bench, rounds):
                                 *headers, url], stdout=subprocess.DEVNULL)
     result = bench.compare(floor, inkpass, rounds, calls=60_000)
     callers.kill()
-    done.set()
     return result
 
 
@@ -239,5 +275,5 @@ def sdk_token(bench, keys):
 
 
 ALL = {scenario.__name__: scenario for scenario in (
-    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, parts, alone,
+    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, attacked, parts, alone,
     memory, cold_start, peer)}

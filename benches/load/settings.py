@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 KEY = "ik_" + "k" * 43
+# Of another caller with the same rights, and of one with none.
+OTHER = "ik_" + "o" * 43
+UNGRANTED = "ik_" + "u" * 43
 PRINCIPAL = "key:bench"
 SPIFFE = "spiffe://example.org/ns/bench/sa/load"
 ISSUER = "https://issuer.example.org"
@@ -55,7 +58,7 @@ def issuer(directory):
 
 def policy(grants):
     """One grant allows the load; the others are before it in the file and name nobody who calls."""
-    principals = json.dumps([PRINCIPAL, SPIFFE, "oidc:bench/bench"])
+    principals = json.dumps([PRINCIPAL, "key:other", SPIFFE, "oidc:bench/bench"])
     other = """[[grants]]
 name = "other-{0}"
 principals = ["k8s:team-{0}/api"]
@@ -90,8 +93,10 @@ def write(directory, *, audit, grants=10, tls=False, collector=None, upstream=No
     secret("secret", "bench-secret-key-of-some-length")
     secret("salt", "a salt of thirty-two random bytes")
     secret("policy.toml", policy(grants))
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
-    secret("callers.toml", f'[[api_keys]]\nprincipal = "{PRINCIPAL}"\nsha256 = "{digest}"\n')
+    keys = {PRINCIPAL: KEY, "key:other": OTHER, "key:ungranted": UNGRANTED}
+    secret("callers.toml", "".join(
+        f'[[api_keys]]\nprincipal = "{principal}"\nsha256 = "{hashlib.sha256(key.encode()).hexdigest()}"\n'
+        for principal, key in keys.items()))
     identity = f'api_keys_file = "{directory}/callers.toml"\n'
     server = ""
     if tls:

@@ -172,10 +172,14 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The line with a mark, unless it has one.
+/// The line with a mark. One that has a mark keeps it, and says `again` beside it.
 pub(super) fn marked(line: &[u8], mark: Mark) -> Box<[u8]> {
     const BEGINNING: &[u8] = b"{\"mark\":";
-    if line.starts_with(BEGINNING) {
+    const AGAIN: &[u8] = b"{\"again\":true,";
+    if mark == Mark::Again && line.starts_with(BEGINNING) {
+        return [AGAIN, line.get(1..).unwrap_or_default()].concat().into();
+    }
+    if line.starts_with(BEGINNING) || line.starts_with(AGAIN) {
         return line.into();
     }
     let mark: &[u8] = match mark {

@@ -37,6 +37,9 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 /// How long lines may take at the end.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How many lines may wait when summaries of denials are added to them.
+const MOST_BEFORE_SUMMARIES: usize = 256;
+
 /// A write that takes longer is slow.
 const SLOW: Duration = Duration::from_millis(1);
 
@@ -196,11 +199,13 @@ impl Writer {
     /// Looks after the file, sums up denials, and tries again what has failed.
     fn every_second(&mut self, now: Instant) {
         self.look_at_the_file(now);
-        let summaries = self.denials.sum_up(now, self.closing.is_some());
-        let summaries =
-            summaries.into_iter().map(|line| Pending::new(Arc::new(Entry::new(line, OnFailure::Allow))));
-        self.pending.extend(summaries);
-        if self.failed && self.pending.is_empty() && self.closing.is_none() {
+        // Lines that wait take room: while there are many, denials are summed up for longer.
+        if self.closing.is_some() || !self.failed && self.pending.len() < MOST_BEFORE_SUMMARIES {
+            let summaries = self.denials.sum_up(now, self.closing.is_some());
+            let summaries = summaries.into_iter().map(|line| Arc::new(Entry::new(line, OnFailure::Allow)));
+            self.pending.extend(summaries.map(Pending::new));
+        }
+        if self.metrics.failing.get() != 0 && self.pending.is_empty() && self.closing.is_none() {
             // Nobody may call while every call is refused.
             self.pending.push_back(Pending::new(Entry::resumed()));
         }
@@ -298,19 +303,19 @@ impl Writer {
         let last_look = mem::replace(&mut self.last_look, now);
         self.unseen = 0;
         match self.sink.look() {
-            Fate::Same => {}
             Fate::Truncated => {
                 let lost = self.recent.take(now);
                 self.repeat(&lost);
             }
             Fate::Renamed => self.reopen(),
-            Fate::Removed => {
+            Fate::Removed if self.removed.is_none() => {
                 self.metrics.files_lost.inc();
                 tracing::error!(
-                    "the audit file was removed; it is made again, and what may be lost is repeated in it"
+                    "the audit file was removed; it is made again, and what may be lost is repeated"
                 );
-                self.removed.get_or_insert(last_look);
+                self.removed = Some(last_look);
             }
+            Fate::Same | Fate::Removed => {}
         }
     }
 

@@ -6,7 +6,12 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{args::ConfigArgs, failure::Failure, output::print_in_background, signals::until_terminated};
+use super::{
+    args::ConfigArgs,
+    failure::Failure,
+    output::print_in_background,
+    signals::{Stop, until_terminated},
+};
 use crate::{
     assembly::{Components, Environment},
     audit::Audit,
@@ -44,9 +49,13 @@ impl Serve {
         };
         let config = Config::load(&sources)?;
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
-        let result = serve(config, everyone, hang_ups, &telemetry).await;
-        telemetry.flush().await;
-        result
+        until_terminated(|stop| async move {
+            let result = serve(config, everyone, hang_ups, &telemetry, stop).await;
+            tracing::info!("the last spans and log lines are exported");
+            telemetry.flush().await;
+            result
+        })
+        .await
     }
 }
 
@@ -55,6 +64,7 @@ async fn serve(
     everyone: bool,
     hang_ups: Signal,
     telemetry: &Telemetry,
+    mut stop: Stop,
 ) -> Result<(), Failure> {
     let server = Server::bind(config.server.listen, config.admin_listen)?;
     let mut components = Components::from_config(config, everyone, Environment::system())?;
@@ -70,11 +80,8 @@ async fn serve(
         print_in_background(format!("grpc={grpc} admin={admin}\n"));
         tracing::info!(%grpc, %admin, "serving");
     };
-    let until_end = until_terminated(|mut stop| async move {
-        server.run(parts, ready, async { stop.next().await }).await.map_err(Failure::from)
-    });
     let result = tokio::select! {
-        result = until_end => result,
+        result = server.run(parts, ready, async { stop.next().await }) => result.map_err(Failure::from),
         failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
     };
     if let Some(audit) = audit

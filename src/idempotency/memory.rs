@@ -33,6 +33,9 @@ const CAPACITY: usize = 16 * 1024 * 1024;
 /// What a call takes that is under way.
 const UNDER_WAY: usize = 1024;
 
+/// How much of what is over one call drops. Each call remembers one more at most.
+const MOST_DROPPED: usize = 64;
+
 /// What a call takes beside its result: its place in both maps, and what its allocations cost.
 const BOOKKEEPING: usize = 256;
 
@@ -109,7 +112,7 @@ impl InMemory {
         let (digest, began) = (key.digest(), self.clock.monotonic());
         let mut calls = self.calls.lock();
         calls.drop_expired(began);
-        if let Some(first) = calls.by_key.get(&digest) {
+        if let Some(first) = calls.by_key.get(&digest).filter(|first| !first.is_over(began)) {
             let same = first.arguments == arguments;
             return if same { Ok(first.result.clone()) } else { Err(IdempotencyError::OtherArguments) };
         }
@@ -154,14 +157,25 @@ impl FirstCalls {
         call.result = KnownResult::Ended(kept);
     }
 
+    /// Some of what is over, so that no call takes long for all of it.
     fn drop_expired(&mut self, now: Duration) {
-        while let Some(oldest) = self.in_order.first_entry() {
-            let began = self.by_key.get(oldest.get()).map(|call| call.began);
-            if began.is_some_and(|began| now.saturating_sub(began) < RETENTION) {
-                return;
+        for _ in 0..MOST_DROPPED {
+            let Some(oldest) = self.in_order.first_entry() else { return };
+            let (number, key) = (*oldest.key(), *oldest.get());
+            match self.by_key.get(&key) {
+                Some(call) if call.number == number && !call.is_over(now) => return,
+                Some(call) if call.number == number => drop(self.by_key.remove(&key)),
+                // A call with the same key has taken its place.
+                _ => {}
             }
-            self.by_key.remove(&oldest.remove());
+            self.in_order.remove(&number);
         }
+    }
+}
+
+impl FirstCall {
+    fn is_over(&self, now: Duration) -> bool {
+        now.saturating_sub(self.began) >= RETENTION
     }
 }
 
@@ -257,7 +271,8 @@ mod tests {
         assert_eq!(create(&store, "key:greedy", "0", 3).await.unwrap().unwrap(), [1], "it is remembered");
         clock.advance(RETENTION);
         assert_eq!(create(&store, "key:greedy", "0", 4).await.unwrap().unwrap(), [4]);
-        assert_eq!(store.calls.lock().by_key.len(), 1, "all others are forgotten");
+        assert_eq!(create(&store, "key:other", "0", 5).await.unwrap().unwrap(), [5]);
+        assert_eq!(store.calls.lock().in_order.len(), 2, "all others are forgotten");
     }
 
     #[tokio::test]

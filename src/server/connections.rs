@@ -107,6 +107,7 @@ impl Keeper {
             () = self.drain.cancelled() => return cut("stop"),
         };
         let io = TokioIo::new(Guarded::new(io, connection.clone()));
+        self.layers.greet(&peer).await;
         let calls = Calls { layers: self.layers.clone(), peer: Arc::new(peer) };
         let mut http = pin!(self.http2.serve_connection(io, calls));
         let age = jittered(self.age, &*self.entropy);

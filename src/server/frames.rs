@@ -3,10 +3,7 @@
 //! Neither hyper nor h2 has a rule against resets that are paced: h2 counts only those that come before their call
 //! began. RFC 9113, sections 3.4, 4.1 and 6.4.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::{io, time::Instant};
 
 /// The client's first bytes.
 const PREFACE: usize = 24;
@@ -17,9 +14,18 @@ const HEADER: usize = 9;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 
-/// So many resets in a [`WINDOW`] are too many, if they are more than half of the calls begun in it.
-const MOST_RESETS: u32 = 200;
-const WINDOW: Duration = Duration::from_secs(10);
+/// A reset is premature if its call began so shortly before: a caller that has lost its patience is later.
+const PREMATURE_MILLIS: u32 = 1000;
+
+/// More premature resets than this in a [`WINDOW`] are too many, if they are more than half of the calls begun in it.
+const MANY_RESETS: u32 = 200;
+
+/// More are too many in any case.
+const MOST_RESETS: u32 = 1000;
+const WINDOW_MILLIS: u32 = 10_000;
+
+/// How many calls are remembered: as many as may be under way.
+const REMEMBERED: usize = 128;
 
 /// What a client has sent so far, without its payloads.
 #[derive(Debug)]
@@ -30,24 +36,30 @@ pub(super) struct Frames {
     header: [u8; HEADER],
     filled: usize,
     has_preface: bool,
-    /// Calls that were begun, and those that were reset, in this window.
-    window: Option<Instant>,
+    began: Instant,
+    /// The newest stream.
+    newest: u32,
+    /// The last calls by their streams, and when each began, in milliseconds since the connection did.
+    calls: Box<[(u32, u32); REMEMBERED]>,
+    /// When this window began; what was begun in it, and prematurely reset.
+    window: u32,
     begun: u32,
     reset: u32,
-    has_called: bool,
 }
 
 impl Frames {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             skip: PREFACE,
             header: [0; HEADER],
             filled: 0,
             has_preface: false,
-            window: None,
+            began: Instant::now(),
+            newest: 0,
+            calls: Box::new([(0, 0); REMEMBERED]),
+            window: 0,
             begun: 0,
             reset: 0,
-            has_called: false,
         }
     }
 
@@ -58,7 +70,7 @@ impl Frames {
 
     /// Whether a call has begun.
     pub(super) const fn has_called(&self) -> bool {
-        self.has_called
+        self.newest > 0
     }
 
     /// Goes on with these bytes.
@@ -80,31 +92,35 @@ impl Frames {
                 return Ok(());
             }
             self.filled = 0;
-            let [a, b, c, kind, ..] = self.header;
+            let [a, b, c, kind, _, stream @ ..] = self.header;
             self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
-            self.count(kind)?;
-        }
-    }
-
-    fn count(&mut self, kind: u8) -> io::Result<()> {
-        match kind {
-            HEADERS => {
-                self.has_called = true;
-                self.begun = self.begun.saturating_add(1);
-                Ok(())
+            if matches!(kind, HEADERS | RST_STREAM) {
+                let now = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
+                self.count(kind, u32::from_be_bytes(stream), now)?;
             }
-            RST_STREAM => self.count_reset(Instant::now()),
-            _ => Ok(()),
         }
     }
 
-    fn count_reset(&mut self, now: Instant) -> io::Result<()> {
-        let window = *self.window.get_or_insert(now);
-        if now.duration_since(window) > WINDOW {
-            (self.window, self.begun, self.reset) = (Some(now), 0, 0);
+    fn count(&mut self, kind: u8, stream: u32, now: u32) -> io::Result<()> {
+        if now.saturating_sub(self.window) > WINDOW_MILLIS {
+            (self.window, self.begun, self.reset) = (now, 0, 0);
         }
-        self.reset += 1;
-        if self.reset > MOST_RESETS && self.reset > self.begun / 2 {
+        // A client's streams have odd numbers.
+        let call = &mut self.calls[(stream / 2) as usize % REMEMBERED];
+        match kind {
+            HEADERS if stream > self.newest => {
+                self.newest = stream;
+                self.begun += 1;
+                *call = (stream, now);
+            }
+            RST_STREAM if call.0 == stream && now.saturating_sub(call.1) < PREMATURE_MILLIS => {
+                self.reset += 1;
+                *call = (0, 0);
+            }
+            _ => {}
+        }
+        let is_flood = self.reset > MANY_RESETS && self.reset > self.begun / 2;
+        if is_flood || self.reset > MOST_RESETS {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client resets its calls"));
         }
         Ok(())
@@ -115,25 +131,21 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[..], &[kind, 0, 0, 0, 0, 1], payload].concat()
-    }
-
-    fn after_the_preface() -> Frames {
-        let mut frames = Frames::new();
-        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        frames
+        [&length[..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
     }
 
     #[test]
     fn frames_are_seen_however_their_bytes_come() {
         let text = [
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-            frame(4, &[0; 12]),
+            frame(4, 0, &[0; 12]),
             // A payload that looks like resets.
-            frame(0, &frame(RST_STREAM, &[0; 4]).repeat(1000)),
-            frame(HEADERS, &[9; 300]),
+            frame(0, 1, &frame(RST_STREAM, 1, &[0; 4]).repeat(1000)),
+            frame(HEADERS, 1, &[9; 300]),
+            // Trailers begin no call.
+            frame(HEADERS, 1, &[9; 3]),
         ]
         .concat();
         for size in [1, 2, 7, 9, 10, 1000, text.len()] {
@@ -146,24 +158,38 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_client_that_resets_half_of_its_calls_is_closed_and_one_that_does_now_and_then_is_not() {
-        let reset = [frame(HEADERS, b""), frame(RST_STREAM, &[0; 4])].concat();
-        let mut frames = after_the_preface();
-        let closed_after = (0..1000).find(|_| frames.read(&reset).is_err());
-        assert_eq!(closed_after, Some(MOST_RESETS as usize));
-
-        let now_and_then = [frame(HEADERS, b"").repeat(3), reset].concat();
-        let mut frames = after_the_preface();
-        assert!((0..1000).all(|_| frames.read(&now_and_then).is_ok()));
+    /// After how many calls, of which every `nth` is reset so late, the connection ends; 0: it does not.
+    fn ends_after(nth: u32, late: u32) -> u32 {
+        let mut frames = Frames::new();
+        // A hundred calls a second.
+        let is_fine = |call: &u32| {
+            let (stream, now) = (2 * call + 1, call * 10);
+            frames.count(HEADERS, stream, now).is_ok()
+                && (!call.is_multiple_of(nth) || frames.count(RST_STREAM, stream, now + late).is_ok())
+        };
+        let fine = (0..5000).take_while(is_fine).count();
+        if fine == 5000 { 0 } else { u32::try_from(fine).unwrap() }
     }
 
     #[test]
-    fn old_resets_do_not_count() {
-        let (mut frames, start) = (after_the_preface(), Instant::now());
-        for index in 0..10 * MOST_RESETS {
-            frames.begun += 1;
-            frames.count_reset(start + WINDOW * index / 100).unwrap();
+    fn who_resets_half_of_its_calls_at_once_is_ended_and_who_does_now_and_then_or_late_is_not() {
+        assert_eq!((ends_after(1, 0), ends_after(1, 999)), (MANY_RESETS, MANY_RESETS));
+        assert_eq!((ends_after(2, 0), ends_after(3, 0), ends_after(1, 1000)), (400, 0, 0));
+    }
+
+    #[test]
+    fn too_many_are_too_many_among_however_many_calls() {
+        let mut frames = Frames::new();
+        let mut reset = 0;
+        for call in 0..10_000 {
+            let stream = 2 * call + 1;
+            if frames.count(HEADERS, stream, 0).is_err()
+                || frames.count(if call % 3 == 0 { RST_STREAM } else { 0 }, stream, 0).is_err()
+            {
+                break;
+            }
+            reset += u32::from(call % 3 == 0);
         }
+        assert_eq!(reset, MOST_RESETS);
     }
 }

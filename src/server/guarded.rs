@@ -19,7 +19,7 @@ pub(super) struct Guarded<T> {
 }
 
 impl<T> Guarded<T> {
-    pub(super) const fn new(io: T, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(io: T, connection: Arc<Connection>) -> Self {
         Self { io, frames: Frames::new(), connection }
     }
 }

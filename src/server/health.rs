@@ -29,8 +29,10 @@ pub(super) struct Health {
 impl Health {
     /// After [`Health::end`] it is not ready any more.
     pub(super) fn set_ready(&self, ready: bool) {
-        let ready = ready && !self.ended.is_cancelled();
-        self.ready.send_if_modified(|was| std::mem::replace(was, ready) != ready);
+        self.ready.send_if_modified(|was| {
+            let ready = ready && !self.ended.is_cancelled();
+            std::mem::replace(was, ready) != ready
+        });
     }
 
     pub(super) fn is_ready(&self) -> bool {

@@ -8,7 +8,7 @@ use rustix::net::sockopt::{
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +63,7 @@ impl Listener {
         Self { socket, places, backoff: Duration::ZERO, next_log: None, unlogged: 0 }
     }
 
-    /// The next connection that has a place. It never fails. Cancelling it may close one connection.
+    /// The next connection that has a place. It never fails. Cancelling it may close one connection, so only a stop does.
     async fn next(&mut self) -> (TcpStream, Place) {
         loop {
             match self.socket.accept().await {
@@ -90,7 +90,7 @@ impl Listener {
                 Admission::Admitted(place) => return Some(place),
                 Admission::Refused => return None,
                 // The others wait in the backlog.
-                Admission::NotBefore(moment) => sleep_until(moment).await,
+                Admission::NotBefore(moment) => self.places.freed(moment).await,
             }
         }
     }
@@ -102,14 +102,9 @@ impl Listener {
         F: Future<Output = ()> + Send + 'static,
     {
         let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = drain.cancelled() => break,
-                (stream, place) = self.next() => {
-                    connections.spawn(keep(stream, place));
-                }
-                Some(_) = connections.join_next() => {}
-            }
+        while let Some((stream, place)) = drain.run_until_cancelled(self.next()).await {
+            connections.spawn(keep(stream, place));
+            while connections.try_join_next().is_some() {}
         }
         drop(self);
         while connections.join_next().await.is_some() {}

@@ -60,9 +60,6 @@ pub(super) async fn handshake(
     let stream = tls.acceptor().accept(stream).await.inspect_err(|error| {
         tracing::debug!(%error, "a TLS handshake failed");
     })?;
-    let certificates: Option<Arc<[_]>> = stream.get_ref().1.peer_certificates().map(Arc::from);
-    if certificates.is_some() {
-        place.set_known();
-    }
+    let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
     Ok((Either::Right(Box::new(stream)), Peer { ip, certificates, place }))
 }

@@ -8,23 +8,33 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use rustix::process::{Resource, getrlimit};
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::ConnectionMetrics;
+use crate::{
+    principal::Principal,
+    shares::{Holder, Share, Shares},
+    telemetry::ConnectionMetrics,
+};
 
 /// The most connections of a listener, where there are descriptors for them.
-const MOST: usize = 2048;
+const MOST: usize = 4096;
 
 /// Descriptors that are not for connections: as many as calls upstream may take, and some files.
-const OTHER_DESCRIPTORS: usize = 512 + 64;
+const OTHER_DESCRIPTORS: usize = 512 + 64 + 64;
+
+/// After so long a stranger has to make room though its calls are under way.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many connections a listener has.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +52,10 @@ pub(super) struct Places {
     capacity: Capacity,
     metrics: ConnectionMetrics,
     state: Mutex<State>,
+    /// Of those whose client is known.
+    shares: Arc<Shares>,
+    /// Tells that there may be room for one more stranger.
+    freed: Notify,
 }
 
 #[derive(Default)]
@@ -59,8 +73,11 @@ pub(super) struct Connection {
     accepted: Instant,
     has_preface: AtomicBool,
     has_called: AtomicBool,
-    is_known: AtomicBool,
+    /// Who has made a call first, and its share of the connections.
+    known: OnceLock<(Principal, Share)>,
     calls: AtomicU32,
+    /// Of these, calls of health and reflection.
+    open_calls: AtomicU32,
     /// Of messages that are being received.
     bytes: AtomicUsize,
     must_leave: CancellationToken,
@@ -84,7 +101,8 @@ pub(super) enum Admission {
 
 impl Places {
     pub(super) fn new(capacity: Capacity, metrics: ConnectionMetrics) -> Arc<Self> {
-        Arc::new(Self { capacity, metrics, state: Mutex::default() })
+        let shares = Shares::new("connections", capacity.most);
+        Arc::new(Self { capacity, metrics, state: Mutex::default(), shares, freed: Notify::new() })
     }
 
     /// A place for a connection that was just accepted.
@@ -96,21 +114,17 @@ impl Places {
             self.metrics.refused("peer");
             return Admission::Refused;
         }
-        if state.taken >= most {
-            self.metrics.refused("full");
-            return Admission::Refused;
-        }
-        if state.strangers.len() >= most_strangers {
-            let idle = state.strangers.values().find(|stranger| stranger.is_idle());
-            let Some(oldest) = idle.cloned() else {
-                self.metrics.refused("strangers");
+        let (is_full, is_crowded) = (state.taken >= most, state.strangers.len() >= most_strangers);
+        if is_full || is_crowded {
+            let Some(leaves) = state.who_leaves(now) else {
+                self.metrics.refused(if is_full { "full" } else { "strangers" });
                 return Admission::Refused;
             };
-            if now < oldest.accepted + grace {
-                return Admission::NotBefore(oldest.accepted + grace);
+            if now < leaves.accepted + grace {
+                return Admission::NotBefore(leaves.accepted + grace);
             }
-            state.strangers.remove(&oldest.number);
-            oldest.must_leave.cancel();
+            state.strangers.remove(&leaves.number);
+            leaves.must_leave.cancel();
             self.metrics.cut("made_room");
         }
         let number = state.next;
@@ -123,8 +137,23 @@ impl Places {
         Admission::Admitted(Place { places: self.clone(), peer, connection })
     }
 
+    /// Done at this moment, or sooner if there may be room.
+    pub(super) async fn freed(&self, moment: Instant) {
+        // Whichever it is, it is tried again.
+        let _ = timeout_at(moment, self.freed.notified()).await;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The stranger that makes room: the oldest that is idle, or else the oldest that had time for its calls.
+    fn who_leaves(&self, now: Instant) -> Option<Arc<Connection>> {
+        let mut strangers = self.strangers.values();
+        let idle = self.strangers.values().find(|stranger| stranger.is_idle());
+        idle.or_else(|| strangers.next().filter(|oldest| now >= oldest.accepted + PATIENCE)).cloned()
     }
 }
 
@@ -149,11 +178,15 @@ impl Place {
         &self.places.metrics
     }
 
-    /// Its client has been authenticated, and is no stranger any more.
-    pub(super) fn set_known(&self) {
-        let is_known = &self.connection.is_known;
-        if !is_known.load(Relaxed) && !is_known.swap(true, Relaxed) {
+    /// Its client has been authenticated. It is no stranger any more, unless it has its share of the connections already.
+    pub(super) fn set_known(&self, client: &Principal) {
+        let known = &self.connection.known;
+        if known.get().is_none()
+            && let Ok(share) = self.places.shares.take(Holder::Principal(client.as_str()), 1)
+            && known.set((client.clone(), share)).is_ok()
+        {
             self.places.state().strangers.remove(&self.connection.number);
+            self.places.freed.notify_one();
         }
     }
 }
@@ -170,6 +203,7 @@ impl Drop for Place {
             }
         }
         self.places.metrics.open.dec();
+        self.places.freed.notify_one();
     }
 }
 
@@ -180,8 +214,9 @@ impl Connection {
             accepted,
             has_preface: AtomicBool::new(false),
             has_called: AtomicBool::new(false),
-            is_known: AtomicBool::new(false),
+            known: OnceLock::new(),
             calls: AtomicU32::new(0),
+            open_calls: AtomicU32::new(0),
             bytes: AtomicUsize::new(0),
             must_leave: CancellationToken::new(),
         }
@@ -207,14 +242,24 @@ impl Connection {
         self.has_called.store(has_called, Relaxed);
     }
 
-    /// How many of its calls are under way.
-    pub(super) fn calls(&self) -> u32 {
-        self.calls.load(Relaxed)
+    /// Whether none is, but those that stay open for as long as their caller likes.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.load(Relaxed) <= self.open_calls.load(Relaxed)
     }
 
-    /// Whether none is.
-    pub(super) fn is_idle(&self) -> bool {
-        self.calls() == 0
+    /// Who has made a call by it first.
+    pub(super) fn client(&self) -> Option<&Principal> {
+        self.known.get().map(|(client, _)| client)
+    }
+
+    /// Begins a call of health or reflection, unless so many are under way; whether it has begun.
+    pub(super) fn begin_open_call(&self, most: u32) -> bool {
+        let one_more = |calls: u32| (calls < most).then_some(calls + 1);
+        self.open_calls.try_update(Relaxed, Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn end_open_call(&self) {
+        self.open_calls.fetch_sub(1, Relaxed);
     }
 
     /// Takes room for a message; whether there was so much.
@@ -275,24 +320,41 @@ mod tests {
         let next = admit(&places, start + GRACE).unwrap();
         assert_eq!(left().collect::<Vec<_>>(), [false, true, false, false]);
         // One that is known is no stranger any more, and never has to leave.
-        next.set_known();
-        strangers[2].set_known();
+        next.set_known(&Principal::anonymous());
+        strangers[2].set_known(&Principal::anonymous());
         let more: Vec<_> = (0..3).map(|_| admit(&places, start + GRACE * 3)).collect();
         assert!(more.iter().all(Option::is_some));
         assert_eq!(left().collect::<Vec<_>>(), [false, true, false, true]);
     }
 
     #[test]
-    fn those_that_are_known_have_all_places_and_no_more() {
+    fn one_that_is_known_has_half_of_the_places_and_two_have_two_thirds() {
         let (places, start) = (places(16, 0), Instant::now());
-        let known = || admit(&places, start).inspect(Place::set_known);
-        let mut all: Vec<_> = std::iter::from_fn(known).collect();
-        assert_eq!(all.len(), 16);
-        all.pop();
-        assert!(known().is_some());
-        drop(all);
+        // As many as stay, while strangers come and go.
+        let fill = |name: &str, now: Instant| -> Vec<Place> {
+            let client: Principal = name.parse().unwrap();
+            let known = || admit(&places, now).inspect(|place| place.set_known(&client));
+            std::iter::from_fn(known).take(32).filter(|place| place.connection.client().is_some()).collect()
+        };
+        let first = fill("key:a", start + GRACE);
+        assert_eq!(first.len(), 8);
+        let second = fill("key:b", start + 3 * GRACE);
+        assert!((3..=4).contains(&second.len()), "{}", second.len());
+        drop((first, second));
         let state = places.state();
         assert!(state.taken == 0 && state.strangers.is_empty() && state.by_peer.is_empty());
+    }
+
+    #[test]
+    fn strangers_that_keep_busy_make_room_once_they_had_their_time() {
+        let (places, start) = (places(16, 0), Instant::now());
+        let busy: Vec<_> = (0..4).map(|_| admit(&places, start).unwrap()).collect();
+        for place in &busy {
+            place.connection.begin_call();
+        }
+        assert!(matches!(places.admit(PEER, start + PATIENCE / 2), Admission::Refused));
+        assert!(admit(&places, start + PATIENCE).is_some());
+        assert!(busy[0].connection.must_leave.is_cancelled());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use self::poller::{Subscription, WatchError};
 use crate::{
     entropy::Entropy,
     keyring::Keyring,
+    principal::Principal,
     region::Region,
     whiteboard::{Access, Conversion, Error, PathUuid, Whiteboard},
 };
@@ -87,7 +88,7 @@ impl Watcher {
         if let Some(poller) = pollers.get(&key) {
             return poller.subscribe(self.settings.poll_interval);
         }
-        let poller = Arc::new(Poller::default());
+        let poller = Arc::new(Poller { caller: Some(access.caller.clone()), ..Poller::default() });
         let subscription = poller.subscribe(self.settings.poll_interval);
         pollers.insert(key.clone(), poller.clone());
         self.tasks.spawn(self.clone().run(key, poller).in_current_span());
@@ -113,7 +114,7 @@ impl Watcher {
         let (poller, shortest) = (guard.poller, self.settings.poll_interval);
         let mut pause = shortest;
         loop {
-            let has_changed = poller.publish(self.read(guard.key).await);
+            let has_changed = poller.publish(self.read(guard.key, poller.caller.as_ref()).await);
             pause = if has_changed { shortest } else { slower(pause) };
             let rest = with_jitter(pause, &*self.entropy).saturating_sub(shortest);
             sleep(shortest).await;
@@ -129,12 +130,13 @@ impl Watcher {
     }
 
     /// Reads with the current key: a poller does not keep one that was replaced.
-    async fn read(&self, key: &PollerKey) -> Result<Conversion, WatchError> {
+    async fn read(&self, key: &PollerKey, caller: Option<&Principal>) -> Result<Conversion, WatchError> {
         let keyring = self.keyring.load();
         let signer = keyring.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
         let signer = signer.cloned().ok_or(WatchError::KeyReplaced)?;
         drop(keyring);
-        let access = Access::own(signer, key.region);
+        let own = Access::own(signer, key.region);
+        let access = Access { caller: caller.cloned().unwrap_or(own.caller), ..own };
         let uuid = PathUuid::new(&key.uuid).ok_or(WatchError::Upstream(Error::NotFound))?;
         self.whiteboard.conversion(&access, uuid).await.map_err(WatchError::Upstream)
     }

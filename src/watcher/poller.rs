@@ -10,7 +10,10 @@ use tokio::{
     time::Instant,
 };
 
-use crate::whiteboard::{Conversion, Error};
+use crate::{
+    principal::Principal,
+    whiteboard::{Conversion, Error},
+};
 
 /// Polls one conversion.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub(super) struct Poller {
     pub(super) wake: Notify,
     /// When the last subscription began.
     pub(super) subscribed_at: Mutex<Option<Instant>>,
+    /// Who watched first: its reads are of that caller's share. `None`: it has begun nowhere.
+    pub(super) caller: Option<Principal>,
 }
 
 /// Why a watch ends before its conversion does.
@@ -122,8 +127,11 @@ impl Subscription {
 
 /// Whether it is an upstream error that does not end a watch that has begun.
 fn is_transient(error: &WatchError) -> bool {
-    use Error::{RateLimited, UnexpectedAnswer, Unreachable};
-    matches!(error, WatchError::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. }))
+    use Error::{NoShare, RateLimited, UnexpectedAnswer, Unreachable};
+    matches!(
+        error,
+        WatchError::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. } | NoShare(_))
+    )
 }
 
 fn is_last(read: &Result<Conversion, WatchError>) -> bool {

@@ -6,6 +6,8 @@ prints integers as floats.
 [server]
 listen = "0.0.0.0:50051"
 reflection = {{ .Values.server.reflection }}
+connections_per_peer = {{ int .Values.server.connectionsPerPeer }}
+unready_when_refusing = {{ .Values.server.unreadyWhenRefusing }}
 {{- if .Values.tls.existingSecret }}
 tls_cert_file = "/etc/inkpass/tls/tls.crt"
 tls_key_file = "/etc/inkpass/tls/tls.key"

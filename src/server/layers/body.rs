@@ -25,7 +25,7 @@ use crate::{
 /// A message's prefix.
 const PREFIX: usize = 5;
 
-/// Messages of identified callers up to this length take no room: these callers' calls are bounded.
+/// Messages up to this length take no room: their calls are bounded. Those of callers that nobody knows are no longer.
 const SMALL: usize = 4 * 1024;
 
 /// The most that the messages of one connection may hold.
@@ -94,8 +94,7 @@ impl RequestBody {
     fn make_room(&mut self) -> Result<(), Refused> {
         self.room = None;
         let bytes = self.missing;
-        let is_small = bytes <= SMALL && self.caller.is_some();
-        if bytes == 0 || bytes > self.longest || is_small {
+        if bytes <= SMALL || bytes > self.longest {
             return Ok(());
         }
         let share = self.shares.take(Holder::of(self.caller.as_ref()), bytes)?;

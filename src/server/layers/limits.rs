@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use super::body::RequestBody;
 use crate::{
     error::Error,
-    methods::{Action, Method, Reach},
+    methods::{Action, Method, OpenStream, Reach, Rpc},
     principal::Principal,
-    server::peer::Peer,
+    server::{peer::Peer, places::Place},
     shares::{Holder, Share, Shares},
 };
 
@@ -22,8 +22,12 @@ const MOST_LOCAL: usize = 4096;
 /// limits of its own.
 const MOST_UPSTREAM: usize = 4096;
 
-/// Streams that stay open, health's too.
+/// Batches: their answers are long, and a caller may read them slowly.
+const MOST_BATCHES: usize = 64;
+
+/// Streams that stay open: of conversions and of health, and of reflection.
 const MOST_WATCHES: usize = 1024;
+const MOST_REFLECTIONS: usize = 128;
 
 /// Bytes of the messages that are being received.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
@@ -34,43 +38,78 @@ const MOST_OPEN_OF_CONNECTION: u32 = 8;
 /// The places for calls, and for their messages.
 pub(crate) struct Limits {
     local: Arc<Shares>,
+    batches: Arc<Shares>,
     upstream: Arc<Shares>,
     watches: Arc<Shares>,
+    reflections: Arc<Shares>,
     bodies: Arc<Shares>,
+}
+
+/// A call's places, until its answer's last byte.
+#[derive(Default)]
+pub(super) struct Admitted {
+    _share: Option<Share>,
+    _open: Option<OpenCall>,
+}
+
+/// A call of health or reflection on its connection.
+struct OpenCall(Arc<Place>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.connection.end_open_call();
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             local: Shares::new("calls", MOST_LOCAL),
+            batches: Shares::new("batches", MOST_BATCHES),
             upstream: Shares::new("upstream calls", MOST_UPSTREAM),
             watches: Shares::new("watches", MOST_WATCHES),
+            reflections: Shares::new("reflection streams", MOST_REFLECTIONS),
             bodies: Shares::new("request bytes", MOST_BYTES),
         }
     }
 }
 
 impl Limits {
-    /// A place for a call, until its answer's last byte. `caller`: `None` where nobody was identified.
+    /// The places of a call. `caller`: `None` where nobody was identified.
     pub(super) fn admit(
         &self,
         method: Method,
         caller: Option<&Principal>,
         peer: &Peer,
-    ) -> Result<Option<Share>, Error> {
+    ) -> Result<Admitted, Error> {
         let shares = match method {
-            Method::Open(_) if peer.place.connection.calls() > MOST_OPEN_OF_CONNECTION => {
-                return Err(Error::NoShare(self.watches.own()));
-            }
-            Method::Open(_) if method.is_open_stream() => &self.watches,
-            Method::Open(_) | Method::Unknown => return Ok(None),
+            Method::Unknown => return Ok(Admitted::default()),
+            Method::Open(_) => return self.admit_open(method, peer),
+            Method::Ours(Rpc::BatchIssueTokens) => &self.batches,
             Method::Ours(rpc) => match (rpc.row().action, rpc.row().reach) {
                 (Action::Watches, _) => &self.watches,
                 (_, Reach::Local) => &self.local,
                 (_, Reach::Upstream) => &self.upstream,
             },
         };
-        shares.take(Holder::of(caller), 1).map(Some).map_err(Error::NoShare)
+        let share = shares.take(Holder::of(caller), 1).map_err(Error::NoShare)?;
+        Ok(Admitted { _share: Some(share), _open: None })
+    }
+
+    /// Of health and reflection a stream has a place too: of whoever has made another call by its connection.
+    fn admit_open(&self, method: Method, peer: &Peer) -> Result<Admitted, Error> {
+        let connection = &peer.place.connection;
+        if !connection.begin_open_call(MOST_OPEN_OF_CONNECTION) {
+            return Err(Error::NoShare(self.reflections.own()));
+        }
+        let open = Some(OpenCall(peer.place.clone()));
+        let shares = match method.open_stream() {
+            None => return Ok(Admitted { _share: None, _open: open }),
+            Some(OpenStream::Health) => &self.watches,
+            Some(OpenStream::Reflection) => &self.reflections,
+        };
+        let share = shares.take(Holder::of(connection.client()), 1).map_err(Error::NoShare)?;
+        Ok(Admitted { _share: Some(share), _open: open })
     }
 
     /// A request's body, whose messages of up to so many bytes take room.

@@ -18,7 +18,10 @@ use tonic::{
 };
 use tracing::Instrument;
 
-use self::{body::RequestBody, checks::refuse_other_protocols, deadline::Deadline, observe::Observed};
+use self::{
+    body::RequestBody, checks::refuse_other_protocols, deadline::Deadline, limits::Admitted,
+    observe::Observed,
+};
 pub(super) use self::{limits::Limits, observe::Answer};
 use super::{
     health::LONGEST_REQUEST,
@@ -97,7 +100,7 @@ impl Layers {
                 });
                 (place, self.answer(method, request, &deadline).instrument(observed.span()).await)
             }
-            Err(error) => (None, Err(error)),
+            Err(error) => (Admitted::default(), Err(error)),
         };
         let answer = answer.unwrap_or_else(|error| Status::from(error).into_http());
         with_id(observed.follow(answer, (call, place)), id)
@@ -121,8 +124,17 @@ impl Layers {
             (None, _) => Principal::anonymous(),
             (Some(callers), _) => callers.identify(headers, peer.certificates.as_deref()).await?,
         };
-        peer.place.set_known();
+        peer.place.set_known(&caller);
         Ok(Some(caller))
+    }
+
+    /// Whether a connection's certificate names a caller, which then is no stranger.
+    pub(super) async fn greet(&self, peer: &Peer) {
+        if let (Some(callers), Some(certificates)) = (&self.callers, &peer.certificates)
+            && let Ok(caller) = callers.identify(&HeaderMap::new(), Some(certificates)).await
+        {
+            peer.place.set_known(&caller);
+        }
     }
 
     async fn answer(

@@ -18,11 +18,11 @@ use tonic::{Code, Status, body::Body};
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::limits::Admitted;
 use crate::{
     call::RequestId,
     methods::{Method, Rpc},
     server::peer::{Call, Peer},
-    shares::Share,
     telemetry::{CallTrace, Metrics, Sampling},
 };
 
@@ -86,14 +86,14 @@ impl Observed {
         if let Some(code) = code_of(answer.headers()) {
             // There is no body to wait for.
             self.code = code;
-            return answer.map(|body| Answer { body, call: None, _kept: kept });
+            return answer.map(|body| Answer { body, rest: Bytes::new(), call: None, _kept: kept });
         }
-        answer.map(|body| Answer { body, call: Some(self), _kept: kept })
+        answer.map(|body| Answer { body, rest: Bytes::new(), call: Some(self), _kept: kept })
     }
 }
 
 /// The call on its connection, and its place.
-pub(super) type Kept = (Call, Option<Share>);
+pub(super) type Kept = (Call, Admitted);
 
 fn code_of(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
@@ -156,17 +156,28 @@ const fn is_server_fault(code: Code) -> bool {
     )
 }
 
+/// The longest piece of an answer. A piece is taken whole however little a caller is ready to take.
+const LONGEST_PIECE: usize = 16 * 1024;
+
 /// An answer's body, which records how its call ended.
 pub(crate) struct Answer {
     body: Body,
+    /// What is left of a long piece.
+    rest: Bytes,
     call: Option<Observed>,
     _kept: Option<Kept>,
 }
 
 impl Answer {
+    fn next_piece(&mut self) -> Option<Bytes> {
+        let length = self.rest.len().min(LONGEST_PIECE);
+        (length > 0).then(|| self.rest.split_to(length))
+    }
+
     /// Of what is no call.
     pub(super) fn refusal(status: StatusCode) -> Response<Self> {
-        let mut answer = Response::new(Self { body: Body::empty(), call: None, _kept: None });
+        let mut answer =
+            Response::new(Self { body: Body::empty(), rest: Bytes::new(), call: None, _kept: None });
         *answer.status_mut() = status;
         answer
     }
@@ -180,6 +191,9 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(piece) = self.next_piece() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         let status = match &frame {
             Some(Ok(frame)) => frame.trailers_ref().and_then(code_of),
@@ -189,14 +203,24 @@ impl http_body::Body for Answer {
         if let (Some(call), Some(code)) = (&mut self.call, status) {
             call.code = code;
         }
-        Poll::Ready(frame)
+        match frame {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if data.len() > LONGEST_PIECE => {
+                    self.rest = data;
+                    Poll::Ready(self.next_piece().map(|piece| Ok(Frame::data(piece))))
+                }
+                Ok(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                Err(frame) => Poll::Ready(Some(Ok(frame))),
+            },
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        if self.rest.is_empty() { self.body.size_hint() } else { SizeHint::default() }
     }
 }

@@ -1,0 +1,101 @@
+"""What a hostile caller does while another one calls: each is started, and ends when it is stopped."""
+import contextlib
+import socket
+import struct
+import subprocess
+import threading
+
+import h2load
+import settings
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+GET_ROOM = "inkpass.v1.RoomService/GetRoom"
+
+
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def literal(name, value):
+    """A header that is not indexed: RFC 7541, section 6.2.2. Both are shorter than 127 bytes."""
+    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def headers(stream, path, more=()):
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/" + path), (":authority", "bench"),
+             ("content-type", "application/grpc"), ("te", "trailers"), *more]
+    return frame(1, 4, stream, b"".join(literal(name, value) for name, value in pairs))
+
+
+@contextlib.contextmanager
+def calls(bench, server, path, header, body, rate, connections=4, streams=50):
+    """Calls of a caller that is refused, at a rate."""
+    (bench.work / "attack").write_bytes(h2load.frame(body))
+    command = ["h2load", "-t", 1, "-c", connections, "-m", streams, "-D", 600, f"--rps={rate // connections}",
+               "-d", bench.work / "attack"]
+    for one in [*h2load.GRPC, *header]:
+        command += ["-H", one]
+    command.append(f"http://127.0.0.1:{server.port}/{path}")
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def denials(bench, server):
+    """4,000 calls a second of a caller without a grant."""
+    return calls(bench, server, h2load.ISSUE, [f"x-api-key: {settings.UNGRANTED}"], h2load.ISSUE_BODY, 4000)
+
+
+def junk(bench, server):
+    """4,000 calls a second with an API key that nobody has."""
+    return calls(bench, server, h2load.ISSUE, ["x-api-key: ik_" + "j" * 43], h2load.ISSUE_BODY, 4000)
+
+
+def hung_reads(bench, server):
+    """1,000 reads a second of one caller from an upstream that never answers."""
+    room = h2load.field(3, b"a-room")
+    return calls(bench, server, GET_ROOM, [f"x-api-key: {settings.OTHER}"], room, 1000)
+
+
+@contextlib.contextmanager
+def crowd(server, number, greet):
+    """So many connections, of which each is greeted with these bytes; a new one for each that is closed."""
+    ended = threading.Event()
+
+    def one():
+        while not ended.is_set():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=10) as stream:
+                stream.settimeout(1)
+                stream.sendall(greet)
+                while not ended.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        if not stream.recv(65536):
+                            break
+
+    threads = [threading.Thread(target=one, daemon=True) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def silent(_, server):
+    """1,500 connections that say nothing, and come again."""
+    return crowd(server, 1500, b"")
+
+
+def half_messages(_, server):
+    """100 connections of 100 half-sent messages, without a credential."""
+    half = b"".join(headers(stream, "grpc.health.v1.Health/Check") + frame(0, 0, stream, b"\0\0\0\x10\0" + b"x" * 100)
+                    for stream in range(1, 200, 2))
+    return crowd(server, 100, PREFACE + frame(4, 0, 0, b"") + half)
+
+
+ALL = {attack.__name__: attack for attack in (denials, junk, hung_reads, silent, half_messages)}
