@@ -71,35 +71,37 @@ impl SigningKey {
         // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`.
         let mut digits = Digits::default();
         let before_sig = [
-            ("ak", Some(&*self.access_key)),
-            ("expireAt", claims.expire_at.map(|at| digits.of(at.get()))),
-            ("nonce", Some(nonce.as_str())),
-            ("role", Some(claims.role.claim())),
+            (&AK, Some(&*self.access_key)),
+            (&EXPIRE_AT, claims.expire_at.map(|at| digits.of(at.get()))),
+            (&NONCE, Some(nonce.as_str())),
+            (&ROLE, Some(claims.role.claim())),
         ];
-        let before_sig = before_sig.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
-        let uuid = claims.scope.uuid().map(|uuid| ("uuid", uuid));
+        let uuid = (&UUID, claims.scope.uuid());
         let prefix = claims.scope.kind().prefix();
 
         // Any byte of these takes six at most, as an escape in JSON.
-        let variable = self.access_key.len() + uuid.map_or(0, |(_, uuid)| uuid.len());
+        let variable = self.access_key.len() + claims.scope.uuid().map_or(0, str::len);
         with_scratch(6 * variable + LONGEST_REST, |text| {
-            push_message(text, before_sig.clone().chain(uuid));
+            for claim in before_sig.iter().chain([&uuid]) {
+                push_json_claim(text, *claim);
+            }
+            text.extend_from_slice(b"\"}");
             let tag = self.mac.of(text);
 
             text.clear();
-            for (name, value) in before_sig {
-                push_pair(text, name, value);
+            for claim in before_sig {
+                push_pair(text, claim);
             }
             text.extend_from_slice(b"&sig=");
             text.extend_from_slice(tag.map(hex::lower).as_flattened());
-            if let Some((name, uuid)) = uuid {
-                push_pair(text, name, uuid);
-            }
+            push_pair(text, uuid);
 
-            let mut token = String::with_capacity(prefix.len() + (text.len() * 4).div_ceil(3));
-            token.push_str(prefix);
-            BASE64_URL_SAFE_NO_PAD.encode_string(text, &mut token);
-            TokenValue(Zeroizing::new(token))
+            let mut token = vec![0; prefix.len() + (text.len() * 4).div_ceil(3)];
+            let (start, encoded) = token.split_at_mut(prefix.len());
+            start.copy_from_slice(prefix.as_bytes());
+            // It has room for exactly this, and base64 is text.
+            let _ = BASE64_URL_SAFE_NO_PAD.encode_slice(text, encoded);
+            TokenValue(Zeroizing::new(String::from_utf8(token).unwrap_or_default()))
         })
     }
 
@@ -173,13 +175,34 @@ pub(super) fn push_message<'a>(out: &mut Vec<u8>, claims: impl Iterator<Item = (
     out.push(b'}');
 }
 
-fn push_pair(out: &mut Vec<u8>, name: &str, value: &str) {
-    if !out.is_empty() {
-        out.push(b'&');
+/// A claim's name with all that stands before its value. Few long pieces are appended faster than many short ones.
+struct ClaimName {
+    in_message: &'static [u8],
+    in_token: &'static [u8],
+}
+
+const AK: ClaimName = ClaimName { in_message: b"{\"ak\":\"", in_token: b"ak=" };
+const EXPIRE_AT: ClaimName = ClaimName { in_message: b"\",\"expireAt\":\"", in_token: b"&expireAt=" };
+const NONCE: ClaimName = ClaimName { in_message: b"\",\"nonce\":\"", in_token: b"&nonce=" };
+const ROLE: ClaimName = ClaimName { in_message: b"\",\"role\":\"", in_token: b"&role=" };
+const UUID: ClaimName = ClaimName { in_message: b"\",\"uuid\":\"", in_token: b"&uuid=" };
+
+/// A claim that is not there is left out.
+type Claim<'a> = (&'a ClaimName, Option<&'a str>);
+
+/// As [`push_message`] writes it.
+fn push_json_claim(out: &mut Vec<u8>, (name, value): Claim<'_>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name.in_message);
+        push_json(out, value);
     }
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'=');
-    push_component(out, value);
+}
+
+fn push_pair(out: &mut Vec<u8>, (name, value): Claim<'_>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name.in_token);
+        push_component(out, value);
+    }
 }
 
 /// A number in decimal digits, without an allocation.
