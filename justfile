@@ -65,6 +65,10 @@ bench-load *options: bench-build
 bench-check: bench-build
     benches/load/run --check --rounds 5
 
+# So many minutes of calls, and an attack in every fifth
+soak minutes="60": bench-build
+    INKPASS_SOAK_MINUTES={{ minutes }} benches/load/run --scenario soak
+
 # The README's run command and first calls
 smoke:
     .ci/readme run

@@ -4,6 +4,7 @@ import socket
 import struct
 import subprocess
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import h2load
 import settings
@@ -96,6 +97,23 @@ def half_messages(_, server):
     half = b"".join(headers(stream, "grpc.health.v1.Health/Check") + frame(0, 0, stream, b"\0\0\0\x10\0" + b"x" * 100)
                     for stream in range(1, 200, 2))
     return crowd(server, 100, PREFACE + frame(4, 0, 0, b"") + half)
+
+
+@contextlib.contextmanager
+def hung_upstream():
+    """Takes connections, and never answers; gives its URL."""
+    class Silent(BaseHTTPRequestHandler):
+        def handle(self):
+            done.wait()
+
+    done = threading.Event()
+    silent = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    threading.Thread(target=silent.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{silent.server_port}"
+    finally:
+        done.set()
+        silent.shutdown()
 
 
 ALL = {attack.__name__: attack for attack in (denials, junk, hung_reads, silent, half_messages)}

@@ -1,15 +1,14 @@
 """What is measured, by name. Each takes the bench and how many rounds, prints, and gives its figures."""
-import contextlib
 import os
 import statistics
 import subprocess
 import threading
-import time
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import attacks
 import h2load
+import hostile
 import settings
 from measure import table
 from servers import Server, free_port
@@ -145,46 +144,9 @@ def grants(bench, rounds):
     return result
 
 
-@contextlib.contextmanager
-def hung_upstream():
-    """Takes connections, and never answers; gives its URL."""
-    class Silent(BaseHTTPRequestHandler):
-        def handle(self):
-            done.wait()
-
-    done = threading.Event()
-    silent = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
-    threading.Thread(target=silent.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{silent.server_port}"
-    finally:
-        done.set()
-        silent.shutdown()
-
-
-def attacked(bench, rounds):
-    """A caller's 200 calls a second, alone and during each attack."""
-    result = {}
-    with hung_upstream() as upstream:
-        inkpass = bench.inkpass(upstream=upstream, audit=None)
-        call = lambda: bench.run(inkpass, 1000, connections=1, streams=10, rps=200)
-        call()
-        quiet = statistics.median(call().load.p99 for _ in range(rounds))
-        for name, attack in attacks.ALL.items():
-            cpu, _ = inkpass.usage()
-            with attack(bench, inkpass):
-                began = time.monotonic()
-                p99 = statistics.median(call().load.p99 for _ in range(rounds))
-                used = (inkpass.usage()[0] - cpu) / (time.monotonic() - began)
-            result[name] = {"quiet_p99_ms": quiet, "p99_ms": p99, "ratio": round(p99 / quiet, 2),
-                            "cores": round(used, 2), "rss_mib": round(inkpass.memory("VmHWM"), 1)}
-            print(name, result[name], flush=True)
-    return result
-
-
 def dead_upstream(bench, rounds):
     """While CreateRoom is called without an end, and the upstream takes connections and never answers."""
-    with hung_upstream() as upstream:
+    with attacks.hung_upstream() as upstream:
         return while_creating(bench, rounds, upstream)
 
 
@@ -228,7 +190,7 @@ def memory(bench, rounds):
     bench.run(inkpass, 1_000_000)
     result["after a million calls"] = inkpass.memory()
     crowded = bench.inkpass(name="crowded")
-    run = bench.run(crowded, 200_000, connections=2000, streams=2)
+    run = bench.run(crowded, 200_000, connections=2000, streams=4)
     result["peak with 2,000 connections"] = run.peak_mib
     result = {name: round(value, 1) for name, value in result.items()}
     print(result)
@@ -275,5 +237,5 @@ def sdk_token(bench, keys):
 
 
 ALL = {scenario.__name__: scenario for scenario in (
-    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, attacked, parts, alone,
+    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, hostile.attacked, hostile.streams, parts, alone,
     memory, cold_start, peer)}

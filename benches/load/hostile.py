@@ -1,0 +1,60 @@
+"""inkpass among hostile callers, and with more calls than it needs."""
+import os
+import statistics
+import time
+from pathlib import Path
+
+import attacks
+
+
+def attacked(bench, rounds):
+    """A caller's 200 calls a second, alone and during each attack."""
+    result = {}
+    with hung_upstream() as upstream:
+        inkpass = bench.inkpass(upstream=upstream, audit=None)
+        call = lambda: bench.run(inkpass, 1000, connections=1, streams=10, rps=200)
+        call()
+        quiet = statistics.median(call().load.p99 for _ in range(rounds))
+        for name, attack in attacks.ALL.items():
+            cpu, _ = inkpass.usage()
+            with attack(bench, inkpass):
+                began = time.monotonic()
+                p99 = statistics.median(call().load.p99 for _ in range(rounds))
+                used = (inkpass.usage()[0] - cpu) / (time.monotonic() - began)
+            result[name] = {"quiet_p99_ms": quiet, "p99_ms": p99, "ratio": round(p99 / quiet, 2),
+                            "cores": round(used, 2), "rss_mib": round(inkpass.memory("VmHWM"), 1)}
+            print(name, result[name], flush=True)
+    return result
+
+
+def streams(bench, rounds):
+    """The rate with 1,024 calls under way, against that with 256."""
+    inkpass = bench.inkpass()
+    rate = lambda streams: statistics.median(bench.run(inkpass, 60_000, streams=streams).load.rate for _ in range(rounds))
+    few, many = rate(32), rate(128)
+    result = {"rate_of_256": round(few), "rate_of_1024": round(many), "ratio": round(many / few, 2)}
+    print(result)
+    return result
+
+
+def soak(bench, _):
+    """500 calls a second for INKPASS_SOAK_MINUTES, an hour unless it is set, and an attack in every fifth minute."""
+    minutes = int(os.environ.get("INKPASS_SOAK_MINUTES", "60"))
+    result = []
+    with attacks.hung_upstream() as upstream:
+        inkpass = bench.inkpass(upstream=upstream)
+        call = lambda: bench.run(inkpass, 30_000, connections=5, streams=20, rps=500)
+        ways = list(attacks.ALL.values())
+        for minute in range(minutes):
+            if minute % 5 == 4:
+                with ways[minute // 5 % len(ways)](bench, inkpass):
+                    run = call()
+            else:
+                run = call()
+            time.sleep(1)
+            descriptors = len(list(Path(f"/proc/{inkpass.process.pid}/fd").iterdir()))
+            result.append({"minute": minute, "p99_ms": run.load.p99, "rss_mib": round(inkpass.memory(), 1), "fds": descriptors})
+            print(result[-1], flush=True)
+        if "panicked" in inkpass.log.read_text():
+            raise SystemExit("a panic")
+    return result
