@@ -99,7 +99,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     let upstream = |error| Error::Upstream(error, Resource::Room);
     let missing = |resource| Error::Upstream(whiteboard::Error::NotFound, resource);
     let detail = String::new;
-    let unexpected = |effect| upstream(whiteboard::Error::UnexpectedAnswer { effect, detail: String::new() });
+    let unexpected = upstream(whiteboard::Error::UnexpectedAnswer { detail: String::new() });
     let limited = |retry_after| upstream(whiteboard::Error::RateLimited { retry_after });
     let three = Duration::from_secs(3);
     let (own_share, all_taken) = (Refused::OwnShare { what: "x" }, Refused::AllTaken { what: "x" });
@@ -154,8 +154,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (limited(None), Reason::UpstreamRateLimited, second),
         (limited(Some(three)), Reason::UpstreamRateLimited, Retry::After(three)),
         (upstream(whiteboard::Error::ClockUnstable), Reason::ClockUnstable, second),
-        (unexpected(Effect::Possible), Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
-        (unexpected(Effect::None), Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
+        (unexpected, Reason::UpstreamUnexpectedAnswer, Retry::Unsaid),
         (Error::DeadlineExceeded(Effect::None), Reason::DeadlineExceeded, Retry::Unsaid),
         (Error::DeadlineExceeded(Effect::Possible), Reason::DeadlineExceeded, Retry::Never),
         (Error::WatchExpired, Reason::WatchExpired, second),
@@ -172,11 +171,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
             assert_eq!(denial.reason(), reason.name());
         }
         let is_unknown = explained.metadata.contains(&("outcome", "unknown".to_owned()));
-        let may_have_acted = matches!(
-            &error,
-            Error::Upstream(whiteboard::Error::UnexpectedAnswer { effect: Effect::Possible, .. }, _)
-                | Error::DeadlineExceeded(Effect::Possible)
-        );
+        let may_have_acted = matches!(&error, Error::DeadlineExceeded(Effect::Possible));
         assert_eq!(is_unknown, may_have_acted);
     }
 }

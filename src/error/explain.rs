@@ -272,11 +272,7 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
         Upstream::ClockUnstable => retried(Reason::ClockUnstable, CLOCK_UNSTABLE, SOON),
         Upstream::NoShare(refused) => explain_no_share(*refused),
         Upstream::TooLate => explain_deadline(Effect::None),
-        Upstream::UnexpectedAnswer { effect, .. } => {
-            let unknown = || ("outcome", "unknown".to_owned());
-            let metadata = (*effect == Effect::Possible).then(unknown).into_iter().collect();
-            Explanation { metadata, ..unexpected_answer() }
-        }
+        Upstream::UnexpectedAnswer { .. } => unexpected_answer(),
     }
 }
 

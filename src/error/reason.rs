@@ -163,9 +163,9 @@ reasons! {
     UpstreamCredentialsRejected = "UPSTREAM_CREDENTIALS_REJECTED", Internal, No, Operator,
         "The whiteboard API does not accept this service's keys.",
         "Check the project's keys and the clock.";
-    UpstreamUnexpectedAnswer = "UPSTREAM_UNEXPECTED_ANSWER", Internal, AfterALook, Operator,
-        "The whiteboard API gave an answer that is not what it documents. `metadata.outcome` is `unknown` where the call may have taken effect.",
-        "Look at what the call did. The log has the detail.";
+    UpstreamUnexpectedAnswer = "UPSTREAM_UNEXPECTED_ANSWER", Internal, No, Operator,
+        "The whiteboard API gave an answer that is not what it documents. Nothing was created.",
+        "The log has the detail.";
     Internal = "INTERNAL", Internal, No, Operator,
         "Something went wrong here.",
         "Report it with the request id. The log has the detail.";

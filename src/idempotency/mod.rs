@@ -10,12 +10,7 @@ use futures_util::future::BoxFuture;
 use tonic::async_trait;
 
 pub use self::memory::InMemory;
-use crate::{
-    methods::Rpc,
-    principal::Principal,
-    shares::Refused,
-    whiteboard::{Effect, Error},
-};
+use crate::{methods::Rpc, principal::Principal, shares::Refused, whiteboard::Error};
 
 /// How long a result is kept.
 pub const RETENTION: Duration = Duration::from_mins(10);
@@ -65,5 +60,5 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 
 /// Whether a first call's error must be kept: it may have acted.
 fn may_have_acted(error: &Error) -> bool {
-    matches!(error, Error::OutcomeUnknown { .. } | Error::UnexpectedAnswer { effect: Effect::Possible, .. })
+    matches!(error, Error::OutcomeUnknown { .. })
 }

@@ -75,8 +75,8 @@ impl ConversionService for Conversions {
         let pending = self.0.whiteboard.pending_conversions(&permit.access).await;
         let conversions = pending.map_err(Error::upstream(rpc))?.into_iter().map(|pending| {
             let status = match pending.status {
-                0 => proto::ConversionStatus::Waiting,
-                1 => proto::ConversionStatus::Converting,
+                Some(0) => proto::ConversionStatus::Waiting,
+                Some(1) => proto::ConversionStatus::Converting,
                 _ => proto::ConversionStatus::Unknown,
             };
             PendingConversion { uuid: pending.uuid, status: status.into() }

@@ -10,7 +10,7 @@ use super::parse::Violations;
 use crate::{
     error::Error,
     region::Region,
-    whiteboard::{Access, Effect, Error as Upstream, PathUuid, Room, Whiteboard},
+    whiteboard::{Access, Error as Upstream, PathUuid, Room, Whiteboard},
 };
 
 /// The most that the upstream gives at once.
@@ -98,5 +98,5 @@ fn next_begin(last: &Room) -> Result<&str, Upstream> {
 
 fn strange(detail: &str) -> Upstream {
     tracing::warn!(upstream.detail = detail, "an upstream call failed");
-    Upstream::UnexpectedAnswer { effect: Effect::None, detail: detail.to_owned() }
+    Upstream::UnexpectedAnswer { detail: detail.to_owned() }
 }

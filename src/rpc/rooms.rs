@@ -141,13 +141,22 @@ fn parse_create(mut request: CreateRoomRequest) -> Result<(CreateParams, NewRoom
 
 fn describe(room: Room, region: Region) -> proto::Room {
     proto::Room {
-        app_identifier: format!("{}/{}", room.team_uuid, room.app_uuid),
+        app_identifier: app_identifier(&room),
         uuid: room.uuid,
         region: proto::Region::from(region).into(),
-        disabled: room.is_ban,
+        disabled: room.is_ban.unwrap_or_default(),
         recording: room.is_record,
-        limit: room.limit,
+        limit: room.limit.unwrap_or_default(),
         create_time: room.created_at.map(Into::into),
         access_key: String::new(),
+    }
+}
+
+/// Empty, unless the upstream gave both parts of it.
+fn app_identifier(Room { team_uuid, app_uuid, .. }: &Room) -> String {
+    if team_uuid.is_empty() || app_uuid.is_empty() {
+        String::new()
+    } else {
+        format!("{team_uuid}/{app_uuid}")
     }
 }

@@ -1,15 +1,15 @@
 //! The upstream's responses: the requested data, or an error.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     access::PathUuid,
     error::{Effect, Error},
+    fields::FromAnswer,
 };
 use crate::{error_chain::Causes, methods::Resource};
 
@@ -26,7 +26,7 @@ mod code {
 }
 
 /// An answer, read whole.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Received {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
@@ -49,21 +49,45 @@ pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
     }
 }
 
-/// Decodes a successful response.
-pub(super) fn read<T: DeserializeOwned>(received: &Received, effect: Effect) -> Result<T, Error> {
-    serde_json::from_slice(&received.body).map_err(|error| {
-        // serde's own message would quote the answer.
-        let (status, line, column) = (received.status, error.line(), error.column());
-        let detail = format!("{status}, unreadable at line {line}, column {column}");
-        Error::UnexpectedAnswer { effect, detail }
+/// Reads an answer of success. Its body decides: what was made, or why it was not, or nothing usable.
+pub(super) fn read<T: FromAnswer>(received: &Received, effect: Effect) -> Result<T, Error> {
+    let answer: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+    let body = ErrorBody(answer.clone());
+    T::from_answer(answer).ok_or_else(|| {
+        let detail = format!("{}{}, which cannot be read", received.status, body.describe());
+        match &*body.code() {
+            "" => unusable(effect, detail),
+            code => by_code(code).unwrap_or(Error::Refused { detail }),
+        }
     })
+}
+
+/// An answer that says nothing of what was done.
+pub(super) fn unusable(effect: Effect, detail: String) -> Error {
+    match effect {
+        Effect::Possible => Error::OutcomeUnknown { detail },
+        Effect::None => Error::UnexpectedAnswer { detail },
+    }
+}
+
+/// What the vendor's code says, where it says more than the status.
+fn by_code(code: &str) -> Option<Error> {
+    match code {
+        code::QUEUE_FULL => Some(Error::QueueFull),
+        code::RUNNING => Some(Error::NotWaiting),
+        code::NOT_SET_UP => Some(Error::FeatureDisabled),
+        _ => None,
+    }
 }
 
 /// The longest `Retry-After` that is honoured.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// `Retry-After` in seconds, at most a minute; a date is not understood.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
+/// `Retry-After`, in seconds or as a date, at most a minute: RFC 9110, section 10.2.3. `now`: our own wall clock.
+pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(date) = httpdate::parse_http_date(value) {
+        return Some(date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE));
+    }
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| value.parse().map_or(LONGEST_PAUSE, Duration::from_secs).min(LONGEST_PAUSE))
 }
@@ -75,7 +99,7 @@ pub(super) fn check_uuid(uuid: &str, asked: PathUuid<'_>) -> Result<(), Error> {
     }
     let detail = "an answer about another uuid than was asked for".to_owned();
     tracing::warn!(upstream.detail = detail, "an upstream call failed");
-    Err(Error::UnexpectedAnswer { effect: Effect::None, detail })
+    Err(Error::UnexpectedAnswer { detail })
 }
 
 /// Passes success on, and maps any other status to an error. `resource` is what may be missing.
@@ -89,35 +113,40 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
     let is_undocumented = body.is_err() && !received.body.is_empty();
     let body = ErrorBody(body.unwrap_or_default());
     let detail = format!("{status}{}", body.describe());
-    Err(match (status.as_u16(), &*body.code()) {
-        (401, _) => Error::CredentialsRejected { detail },
-        (400 | 403 | 404, _) if is_undocumented => Error::UnexpectedAnswer { effect: Effect::None, detail },
-        (400..500, code::QUEUE_FULL) => Error::QueueFull,
-        (400..500, code::RUNNING) => Error::NotWaiting,
-        (400..500, code::NOT_SET_UP) => Error::FeatureDisabled,
-        (400..500, code) if code::TASK_NOT_FOUND.contains(&code) && resource != Resource::Project => {
+    let code = body.code();
+    let refused = (400..500).contains(&status.as_u16()).then(|| by_code(&code)).flatten();
+    if let Some(refused) = refused.filter(|_| status != StatusCode::UNAUTHORIZED && !is_undocumented) {
+        return Err(refused);
+    }
+    Err(match status.as_u16() {
+        401 => Error::CredentialsRejected { detail },
+        429 => Error::RateLimited { retry_after: received.retry_after },
+        400 | 403 | 404 if is_undocumented => Error::UnexpectedAnswer { detail },
+        400..500 if code::TASK_NOT_FOUND.contains(&&*code) && resource != Resource::Project => {
             Error::NotFound
         }
-        (403, _) if body.mentions("banned") => Error::RoomDisabled,
-        (404, _) if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
-        (404, _) if resource != Resource::Project => Error::NotFound,
-        (404, _) => Error::UnexpectedAnswer { effect: Effect::None, detail },
-        (429, _) => Error::RateLimited { retry_after: received.retry_after },
-        (400 | 403, _) => Error::Refused { detail },
-        (500.., _) if effect == Effect::None => Error::Unreachable { detail },
-        (500.., _) => Error::OutcomeUnknown { detail },
-        _ => Error::UnexpectedAnswer { effect, detail },
+        // The project has not the feature in this region.
+        400..500 if body.mentions("team not registration") => Error::FeatureDisabled,
+        403 if body.mentions("banned") => Error::RoomDisabled,
+        404 if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
+        404 if resource != Resource::Project => Error::NotFound,
+        400 | 403 => Error::Refused { detail },
+        400..500 => Error::UnexpectedAnswer { detail },
+        500.. if effect == Effect::None => Error::Unreachable { detail },
+        _ => unusable(effect, detail),
     })
 }
 
-/// An error's body: `{message}` as documented, `{code, msg}`, `{error: {messages, requestId}}`, or
+/// An error's body: `{message}` as documented, `{code, msg}`, `{error: {title, messages, requestId}}`, or
 /// anything else, which tells nothing.
 struct ErrorBody(Value);
 
 impl ErrorBody {
     /// The vendor's error code, which comes as a number or as a string of digits.
     fn code(&self) -> String {
-        match [&self.0["code"], &self.0["error"]["code"]].into_iter().find(|code| !code.is_null()) {
+        let error = &self.0["error"];
+        let places = [&self.0["code"], &self.0["errorCode"], &error["code"], &error["errorCode"]];
+        match places.into_iter().find(|code| !code.is_null()) {
             Some(Value::String(code)) => code.clone(),
             Some(code) => code.to_string(),
             None => String::new(),
@@ -126,7 +155,7 @@ impl ErrorBody {
 
     /// Whether the prose has this word: the only sign of some failures.
     fn mentions(&self, word: &str) -> bool {
-        let texts = [&self.0["message"], &self.0["msg"]].into_iter();
+        let texts = [&self.0["message"], &self.0["msg"], &self.0["error"]["title"]].into_iter();
         let messages = self.0["error"]["messages"].as_array().into_iter().flatten();
         // A gateway that repeats the path speaks of nothing.
         let is_path = |text: &str| text.contains("/v5/");
@@ -136,10 +165,11 @@ impl ErrorBody {
 
     /// What identifies the failure to the vendor's support, and nothing of its prose.
     fn describe(&self) -> String {
-        let allowed = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let allowed = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
         let plain = |text: &str| text.chars().filter(allowed).take(64).collect::<String>();
         let code = plain(&self.code());
-        let id = plain(self.0["error"]["requestId"].as_str().unwrap_or_default());
+        let ids = [&self.0["error"]["requestId"], &self.0["requestId"]];
+        let id = plain(ids.into_iter().find_map(Value::as_str).unwrap_or_default());
         match (&*code, &*id) {
             ("", "") => String::new(),
             (code, "") => format!(", code {code}"),
@@ -154,7 +184,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_is_taken_in_seconds_and_never_for_long() {
+    fn a_pause_is_taken_in_seconds_or_until_a_date_and_never_for_long() {
+        // Sun, 06 Nov 1994 08:49:37 GMT.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (value, expected) in [
             ("2", Some(2)),
             ("0", Some(0)),
@@ -163,9 +195,49 @@ mod tests {
             ("-1", None),
             ("", None),
             ("1.5", None),
-            ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+            ("soon", None),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 09:49:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Some(0)),
         ] {
-            assert_eq!(retry_after(value), expected.map(Duration::from_secs), "{value}");
+            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
         }
+    }
+
+    fn received(status: u16, body: &str) -> Received {
+        let status = StatusCode::from_u16(status).unwrap();
+        Received { status, retry_after: None, body: body.to_owned().into() }
+    }
+
+    #[test]
+    fn a_failure_is_known_by_its_code_or_its_text_wherever_they_stand() {
+        let name = |status, body| {
+            check(received(status, body), Effect::Possible, Resource::Project).unwrap_err().name()
+        };
+        for (status, body, expected) in [
+            (400, r#"{"code":2010606}"#, "feature_disabled"),
+            (403, r#"{"errorCode":"2010606"}"#, "feature_disabled"),
+            (404, r#"{"error":{"code":"2010203"}}"#, "queue_full"),
+            (
+                400,
+                r#"{"error":{"title":"team not registration with uuid: x","messages":[]}}"#,
+                "feature_disabled",
+            ),
+            (400, r#"{"error":{"messages":["Team not registration"]}}"#, "feature_disabled"),
+            (401, r#"{"code":2010606}"#, "credentials_rejected"),
+            (500, r#"{"code":2010203}"#, "outcome_unknown"),
+            (302, "", "outcome_unknown"),
+            (418, "", "unexpected_answer"),
+        ] {
+            assert_eq!(name(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_vendor_s_request_id_reaches_the_log_whole() {
+        let body = received(400, r#"{"error":{"title":"x","requestId":"jMa0_B_S-wwwJw"}}"#);
+        let error = check(body, Effect::None, Resource::Room).unwrap_err();
+        assert_eq!(error.detail(), Some("400 Bad Request, upstream request id jMa0_B_S-wwwJw"));
     }
 }

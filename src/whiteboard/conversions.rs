@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     call::Call,
     client::Whiteboard,
     error::Error,
-    fields::{or_default, uuid},
+    fields::{Fields, FromAnswer},
 };
 use crate::{methods::Rpc, token::Permission};
 
@@ -56,6 +56,16 @@ pub enum Format {
     },
 }
 
+impl Format {
+    /// As the upstream writes it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Static { .. } => "static",
+            Self::Dynamic { .. } => "dynamic",
+        }
+    }
+}
+
 /// The format of a static conversion's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,56 +89,67 @@ pub enum Priority {
 }
 
 /// A conversion, as the upstream describes it. What it does not know yet is empty or zero.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conversion {
     /// Its uuid, never re-formatted.
-    #[serde(deserialize_with = "uuid")]
     pub uuid: String,
     /// `static` or `dynamic`.
-    #[serde(rename = "type")]
     pub kind: String,
     /// Its status, as the upstream writes it: see [`Status`].
     pub status: String,
     /// 0 to 100.
-    #[serde(default, deserialize_with = "or_default")]
     pub converted_percentage: f64,
     /// How many pages the file has.
-    #[serde(default, deserialize_with = "whole")]
     pub page_count: i32,
     /// What the URLs of a dynamic conversion's pages begin with.
-    #[serde(default, deserialize_with = "or_default")]
     pub prefix: String,
     /// The pages of a static conversion.
-    #[serde(default, deserialize_with = "pages")]
     pub images: BTreeMap<i32, Page>,
     /// Previews of a dynamic conversion.
-    #[serde(default, deserialize_with = "pages")]
     pub previews: BTreeMap<i32, Page>,
     /// The speaker's notes.
-    #[serde(default, deserialize_with = "or_default")]
     pub note: String,
     /// The whole result as one archive.
-    #[serde(default, deserialize_with = "or_default")]
     pub zip: String,
     /// What the pages need.
-    #[serde(default, deserialize_with = "or_default")]
     pub resources: Vec<String>,
-    /// Why it failed: digits.
-    #[serde(default, deserialize_with = "digits")]
+    /// Why it failed.
     pub error_code: String,
 }
 
+impl FromAnswer for Conversion {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        Some(Self {
+            uuid: fields.uuid("uuid").or_else(|| fields.uuid("taskId"))?,
+            kind: fields.text("type"),
+            status: fields.text("status"),
+            converted_percentage: fields.number("convertedPercentage").unwrap_or_default(),
+            page_count: fields.whole("pageCount").unwrap_or_default(),
+            prefix: fields.text("prefix"),
+            images: fields.read("images", pages).unwrap_or_default(),
+            previews: fields.read("previews", pages).unwrap_or_default(),
+            note: fields.text("note"),
+            zip: fields.text("zip"),
+            resources: fields.texts("resources"),
+            error_code: fields
+                .text("errorCode")
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .take(32)
+                .collect(),
+        })
+    }
+}
+
 /// A page of a result.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// Where its image is.
     pub url: String,
     /// In pixels; 0 if it is unknown.
-    #[serde(default, deserialize_with = "whole")]
     pub width: i32,
     /// In pixels; 0 if it is unknown.
-    #[serde(default, deserialize_with = "whole")]
     pub height: i32,
 }
 
@@ -173,18 +194,32 @@ impl Status {
 }
 
 /// A conversion that waits or runs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingConversion {
     /// Its uuid.
-    #[serde(rename = "taskId", deserialize_with = "uuid")]
     pub uuid: String,
-    /// 0: waiting, 1: in progress.
-    pub status: i64,
+    /// 0: waiting, 1: in progress. `None`: the upstream does not say.
+    pub status: Option<i32>,
 }
 
-#[derive(Deserialize)]
+impl FromAnswer for PendingConversion {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        let uuid = fields.uuid("taskId").or_else(|| fields.uuid("uuid"))?;
+        Some(Self { uuid, status: fields.whole("status") })
+    }
+}
+
 struct Done {
     success: bool,
+}
+
+impl FromAnswer for Done {
+    /// What does not say that it failed was done: the status says so.
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        Some(Self { success: fields.flag("success").unwrap_or(true) })
+    }
 }
 
 const TASKS: &str = "/v5/projector/tasks";
@@ -209,7 +244,15 @@ impl Whiteboard {
             body["webhookRetry"] = json!(retry);
         }
         let call = Call::new(Rpc::StartConversion, Method::POST, TASKS, START);
-        self.transport.send(access, call.body(body)).await
+        let mut started: Conversion = self.transport.send(access, call.body(body)).await?;
+        // It was accepted, whatever else can be read of the answer.
+        if started.kind.is_empty() {
+            new.format.name().clone_into(&mut started.kind);
+        }
+        if started.known_status() == Status::Unknown {
+            "Waiting".clone_into(&mut started.status);
+        }
+        Ok(started)
     }
 
     /// `GET /v5/projector/tasks/{uuid}`.
@@ -261,46 +304,27 @@ impl Whiteboard {
     }
 }
 
-/// Pages by their number, each an object with a URL or a URL alone.
-fn pages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<i32, Page>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Page(Page),
-        Url(String),
+/// Pages by their number, each an object with a URL or a URL alone. A list has them in order.
+fn pages(value: Value) -> Option<BTreeMap<i32, Page>> {
+    match value {
+        Value::Object(pages) => {
+            let numbered = |(number, value): (String, Value)| Some((number.parse().ok()?, page(value)?));
+            pages.into_iter().map(numbered).collect()
+        }
+        Value::Array(pages) => (1..).zip(pages).map(|(number, value)| Some((number, page(value)?))).collect(),
+        _ => None,
     }
-    let pages: BTreeMap<String, Either> = or_default(deserializer)?;
-    let numbered = pages.into_iter().map(|(number, page)| {
-        let number = number.parse().map_err(|_| de::Error::custom("a page without a number"))?;
-        let page = match page {
-            Either::Page(page) => page,
-            Either::Url(url) => Page { url, ..Page::default() },
-        };
-        Ok((number, page))
-    });
-    numbered.collect()
 }
 
-/// A number of pixels or pages; what a scale makes of pixels may be a fraction.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-    let number: f64 = or_default(deserializer)?;
-    let is_one = (0.0..=f64::from(i32::MAX)).contains(&number);
-    #[expect(clippy::cast_possible_truncation, reason = "it is within bounds")]
-    let whole = number.round() as i32;
-    if is_one { Ok(whole) } else { Err(de::Error::custom("no number of pixels or pages")) }
-}
-
-/// A code, as a string of digits or as a number.
-fn digits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let code = match Value::deserialize(deserializer)? {
-        Value::Null => String::new(),
-        Value::String(code) => code,
-        Value::Number(code) => code.to_string(),
-        _ => return Err(de::Error::custom("an error code that is none")),
-    };
-    if code.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(code)
-    } else {
-        Err(de::Error::custom("not digits"))
+fn page(value: Value) -> Option<Page> {
+    if let Value::String(url) = value {
+        return Some(Page { url, ..Page::default() });
     }
+    let mut fields = Fields::of(value)?;
+    let (width, height) = (fields.whole("width"), fields.whole("height"));
+    Some(Page {
+        url: fields.read("url", |url| url.as_str().map(str::to_owned))?,
+        width: width.unwrap_or_default(),
+        height: height.unwrap_or_default(),
+    })
 }

@@ -73,10 +73,8 @@ pub enum Error {
     NoShare(Refused),
     /// Its caller leaves too soon for its answer: nothing was sent.
     TooLate,
-    /// A response that the documentation does not allow.
+    /// A response that the documentation does not allow. It has no effect.
     UnexpectedAnswer {
-        /// Whether it may have taken effect.
-        effect: Effect,
         /// What was wrong with it.
         detail: String,
     },
@@ -111,7 +109,7 @@ impl Error {
             | Self::OutcomeUnknown { detail }
             | Self::CredentialsRejected { detail }
             | Self::Refused { detail }
-            | Self::UnexpectedAnswer { detail, .. } => Some(detail),
+            | Self::UnexpectedAnswer { detail } => Some(detail),
             Self::NotFound
             | Self::SceneNotFound
             | Self::RoomDisabled

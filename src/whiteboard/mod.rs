@@ -13,6 +13,7 @@ mod call;
 mod client;
 mod conversions;
 mod error;
+mod failures;
 mod fields;
 mod rooms;
 mod scenes;

@@ -1,10 +1,7 @@
 //! Rooms.
 
-use std::time::UNIX_EPOCH;
-
 use reqwest::Method;
-use serde::{Deserialize, Deserializer, de};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     access::{Access, PathUuid},
@@ -13,7 +10,7 @@ use super::{
     call::Call,
     client::Whiteboard,
     error::Error,
-    fields::{or_default, uuid},
+    fields::{Fields, FromAnswer},
 };
 use crate::{
     clock::UnixMillis,
@@ -21,31 +18,38 @@ use crate::{
     token::Permission,
 };
 
-/// A room, as the upstream describes it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A room, as the upstream describes it. What it does not say is empty, false or zero.
+#[derive(Clone, Debug)]
 pub struct Room {
     /// Its uuid, never re-formatted.
-    #[serde(deserialize_with = "uuid")]
     pub uuid: String,
     /// With `app_uuid`, what a client SDK joins with.
-    #[serde(rename = "teamUUID")]
     pub team_uuid: String,
     /// With `team_uuid`, what a client SDK joins with.
-    #[serde(rename = "appUUID")]
     pub app_uuid: String,
     /// Whether it is recorded.
-    #[serde(default, deserialize_with = "or_default")]
     pub is_record: bool,
-    /// Whether it is disabled.
-    #[serde(default, deserialize_with = "or_default")]
-    pub is_ban: bool,
+    /// Whether it is disabled; `None`: the upstream does not say.
+    pub is_ban: Option<bool>,
     /// When it was created, if the upstream says so.
-    #[serde(default, deserialize_with = "time")]
     pub created_at: Option<UnixMillis>,
-    /// How many writers and admins may be in it at once; 0: no limit.
-    #[serde(default, deserialize_with = "or_default")]
-    pub limit: i32,
+    /// How many writers and admins may be in it at once; 0: no limit. `None`: the upstream does not say.
+    pub limit: Option<i32>,
+}
+
+impl FromAnswer for Room {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        Some(Self {
+            uuid: fields.uuid("uuid")?,
+            team_uuid: fields.text("teamUUID"),
+            app_uuid: fields.text("appUUID"),
+            is_record: fields.flag("isRecord").unwrap_or_default(),
+            is_ban: fields.flag("isBan"),
+            created_at: fields.time("createdAt"),
+            limit: fields.whole("limit"),
+        })
+    }
 }
 
 const ROOMS: &str = "/v5/rooms";
@@ -61,7 +65,9 @@ impl Whiteboard {
     /// [`Error`]; after [`Error::OutcomeUnknown`] the room may exist.
     pub async fn create_room(&self, access: &Access, limit: i32) -> Result<Room, Error> {
         let call = Call::new(Rpc::CreateRoom, Method::POST, ROOMS, CREATE);
-        self.transport.send(access, call.body(json!({ "isRecord": false, "limit": limit }))).await
+        let body = json!({ "isRecord": false, "limit": limit });
+        let room: Room = self.transport.send(access, call.body(body)).await?;
+        Ok(Room { limit: room.limit.or(Some(limit)), ..room })
     }
 
     /// `GET /v5/rooms/{uuid}`.
@@ -110,17 +116,7 @@ impl Whiteboard {
         let rpc = if disabled { Rpc::DisableRoom } else { Rpc::EnableRoom };
         let authority = Authority::on(Permission::DisableRoom, uuid);
         let call = Call::new(rpc, Method::PATCH, ROOM, authority).at(uuid);
-        self.transport.send(access, call.body(json!({ "isBan": disabled }))).await
+        let room: Room = self.transport.send(access, call.body(json!({ "isBan": disabled }))).await?;
+        Ok(Room { is_ban: room.is_ban.or(Some(disabled)), ..room })
     }
-}
-
-/// RFC 3339, UTC.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixMillis>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    // humantime reads UTC written as Z alone.
-    let text = text.strip_suffix("+00:00").map(|local| format!("{local}Z")).unwrap_or(text);
-    let time = humantime::parse_rfc3339(&text).map_err(de::Error::custom)?;
-    let since_epoch = time.duration_since(UNIX_EPOCH).map_err(de::Error::custom)?;
-    let millis = UnixMillis::EPOCH.checked_add(since_epoch);
-    millis.map(Some).ok_or_else(|| de::Error::custom("after the year 9999"))
 }

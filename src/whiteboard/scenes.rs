@@ -1,7 +1,7 @@
 //! Scenes and screenshots.
 
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -11,6 +11,7 @@ use super::{
     call::Call,
     client::Whiteboard,
     error::Error,
+    fields::{Fields, FromAnswer},
 };
 use crate::{methods::Rpc, token::Permission};
 
@@ -36,7 +37,7 @@ pub struct Background {
 }
 
 /// Where a screenshot was stored.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Screenshot {
     /// Where it can be fetched.
     pub url: String,
@@ -48,10 +49,31 @@ pub struct Screenshot {
     pub region: String,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+impl FromAnswer for Screenshot {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        let (url, key) = (fields.text("url"), fields.text("key"));
+        let shot = Self { url, key, bucket: fields.text("bucket"), region: fields.text("region") };
+        // Without both nobody would find it.
+        (!shot.url.is_empty() || !shot.key.is_empty()).then_some(shot)
+    }
+}
+
 struct SceneState {
     current_scene_path: Vec<String>,
+}
+
+impl FromAnswer for SceneState {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let mut fields = Fields::of(answer)?;
+        let read = |value| match value {
+            Value::String(path) => {
+                Some(path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect())
+            }
+            value => Vec::from_answer(value),
+        };
+        Some(Self { current_scene_path: fields.read("currentScenePath", read)? })
+    }
 }
 
 const SCENES: &str = "/v5/rooms/{uuid}/scenes";

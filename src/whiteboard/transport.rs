@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
 use reqwest::{Client, redirect};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
@@ -22,6 +22,8 @@ use super::{
     authority::Authority,
     call::{Call, Request},
     error::{Effect, Error},
+    failures::Failures,
+    fields::{Fields, FromAnswer},
     single_flight::{Change, SingleFlight},
 };
 use crate::{
@@ -121,36 +123,32 @@ impl Transport {
     }
 
     /// Sends a read, or joins an equal one that is under way, and reads its answer.
-    pub(super) async fn read<T: DeserializeOwned>(
-        &self,
-        access: &Access,
-        call: Call<'_>,
-    ) -> Result<T, Error> {
-        let path = call.request.path.clone();
+    pub(super) async fn read<T: FromAnswer>(&self, access: &Access, call: Call<'_>) -> Result<T, Error> {
         let key = Read {
-            path: path.clone(),
+            path: call.request.path.clone(),
             region: access.region.as_str(),
             access_key: access.key.access_key().to_owned(),
             after_change: self.0.changes.load(Ordering::SeqCst),
         };
+        let failures = Arc::new(Failures::new(access, &call.request));
         // Signed before it is known whether the call is coalesced: that is cheap.
         let call = self.0.sign(access, call)?;
         let flight = self.0.reads.join(key, || {
             // Whoever joins it takes no place.
             let place = take(&self.0.read_places, access)?;
-            let inner = self.0.clone();
+            let (inner, failures) = (self.0.clone(), failures.clone());
             let read = async move {
                 let _place = place;
-                log_failure(&call.request.path, inner.exchange(&call).await)
+                failures.log(inner.exchange(&call).await)
             };
             Ok(read.boxed())
         })?;
         let received = flight.await?;
-        log_failure(&path, answer::read(&received, Effect::None))
+        failures.log(answer::read(&received, Effect::None))
     }
 
     /// Sends what changes something, once, and reads its answer.
-    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
+    pub(super) async fn send<T: FromAnswer + Send + 'static>(
         &self,
         access: &Access,
         call: Call<'_>,
@@ -162,7 +160,7 @@ impl Transport {
     pub(super) async fn send_only(&self, access: &Access, call: Call<'_>) -> Result<(), Error> {
         let read = |received: &Received, effect| match &*received.body {
             b"" => Ok(()),
-            _ => answer::read::<IgnoredAny>(received, effect).map(|_| ()),
+            _ => answer::read::<Anything>(received, effect).map(|_| ()),
         };
         self.send_and(access, call, read).await
     }
@@ -178,6 +176,7 @@ impl Transport {
             return Err(Error::TooLate);
         }
         let place = take(&self.0.write_places, access)?;
+        let failures = Failures::new(access, &call.request);
         let call = self.0.sign(access, call)?;
         let inner = self.0.clone();
         let sent = async move {
@@ -185,26 +184,26 @@ impl Transport {
             let change = Change::begin(&inner.changes);
             let received = inner.exchange(&call).await;
             drop(change);
-            let Request { rpc, path, .. } = &call.request;
-            log_failure(path, received.and_then(|received| read(&received, Effect::of(*rpc))))
+            let effect = Effect::of(call.request.rpc);
+            failures.log(received.and_then(|received| read(&received, effect)))
         };
         let sent = self.0.tasks.spawn(sent.in_current_span()).await;
         sent.unwrap_or_else(|_| Err(Error::OutcomeUnknown { detail: "the call broke off".to_owned() }))
     }
 }
 
+/// An answer of success that says nothing.
+struct Anything;
+
+impl FromAnswer for Anything {
+    fn from_answer(answer: Value) -> Option<Self> {
+        Fields::of(answer).map(|_| Self)
+    }
+}
+
 /// A place upstream, for as long as the call is under way.
 fn take(places: &Arc<Shares>, access: &Access) -> Result<Share, Error> {
     places.take(Holder::Principal(access.caller.as_str()), 1).map_err(Error::NoShare)
-}
-
-/// A failure is logged once, here; the caller gets no detail.
-fn log_failure<T>(path: &str, result: Result<T, Error>) -> Result<T, Error> {
-    result.inspect_err(|error| {
-        if let Some(detail) = error.detail() {
-            tracing::warn!(http.path = path, upstream.detail = detail, "an upstream call failed");
-        }
-    })
 }
 
 impl Inner {
@@ -269,13 +268,14 @@ impl Inner {
         while let Some(chunk) = response.chunk().await.map_err(|error| answer::broken(&error, effect))? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
                 let detail = "an answer of more than 1 MiB".to_owned();
-                return Err(Error::UnexpectedAnswer { effect, detail });
+                return Err(answer::unusable(effect, detail));
             }
             body.extend_from_slice(&chunk);
         }
         Span::current().record("http.response.status_code", response.status().as_u16());
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(answer::retry_after);
+        let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
+        let retry_after = retry_after.and_then(|value| answer::retry_after(value, now));
         let received = Received { status: response.status(), retry_after, body: body.into() };
         answer::check(received, effect, *resource)
     }

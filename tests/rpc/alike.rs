@@ -50,6 +50,7 @@ impl Call<'_> {
         } else {
             (Code::Unavailable, "UPSTREAM_UNREACHABLE")
         };
+        let unreadable = if self.is_post { lost } else { (Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER") };
         for (status, (code, reason)) in [
             (400, (Code::FailedPrecondition, "UPSTREAM_REFUSED")),
             (401, (Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED")),
@@ -62,9 +63,7 @@ impl Call<'_> {
             self.world.upstream.fail_once("/v5", status).await;
             assert_refused(&self.refusal(call, &good, 1).await, code, reason, &[]);
         }
-        for (kind, (code, reason)) in
-            [("html", (Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER")), ("truncate", lost), ("reset", lost)]
-        {
+        for (kind, (code, reason)) in [("html", unreadable), ("truncate", lost), ("reset", lost)] {
             self.world.upstream.fault(json!({ "path": "/v5", "count": 1, "kind": kind })).await;
             assert_refused(&self.refusal(call, &good, 1).await, code, reason, &[]);
         }

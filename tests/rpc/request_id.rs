@@ -106,7 +106,7 @@ async fn an_unknown_outcome_is_kept_and_a_failure_without_effect_is_not() {
     for (fault, code, reason) in [
         (json!({ "kind": "reset" }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
         (json!({ "kind": "status", "status": 500 }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
-        (json!({ "kind": "html" }), Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER"),
+        (json!({ "kind": "html" }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
     ] {
         let world = World::start().await;
         world.upstream.fault(fault).await;
