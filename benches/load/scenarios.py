@@ -190,7 +190,7 @@ def memory(bench, rounds):
     bench.run(inkpass, 1_000_000)
     result["after a million calls"] = inkpass.memory()
     crowded = bench.inkpass(name="crowded")
-    run = bench.run(crowded, 200_000, connections=2000, streams=4)
+    run = bench.run(crowded, 200_000, connections=2000, streams=2)
     result["peak with 2,000 connections"] = run.peak_mib
     result = {name: round(value, 1) for name, value in result.items()}
     print(result)

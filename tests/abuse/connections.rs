@@ -70,6 +70,18 @@ async fn who_makes_no_call_is_closed_and_who_makes_one_is_not() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_gone_without_a_word_is_noticed_within_forty_seconds() {
+    let world = World::start().await;
+    let mut gone = Raw::connect(world.grpc).await;
+    gone.whole_call(HEALTH, &[], &message(0, 0)).await;
+    gone.until_ended(1).await;
+    // As behind a half-open connection: nothing is answered any more.
+    gone.falls_silent();
+    let closed = closed_after(&world, &mut [gone], Duration::from_secs(45)).await;
+    assert!(closed[0].is_some_and(|after| after <= Duration::from_secs(42)), "{closed:?}");
+}
+
+#[tokio::test]
 async fn a_crowd_of_strangers_makes_room_and_those_that_have_called_stay() {
     let world = World::start().await;
     call(&world.client).await;

@@ -152,6 +152,8 @@ async fn a_flood_of_denials_is_summed_up_and_counted() {
     let summaries: Vec<_> = lines.iter().filter(|line| line["mark"] == "summary").collect();
     assert!((2..=5).contains(&summaries.len()), "one a second: {summaries:?}");
     assert!(lines.len() - summaries.len() <= 5 * 4, "five a second: {}", lines.len());
+    let bytes: usize = lines.iter().map(|line| line.to_string().len()).sum();
+    assert!(bytes < 256 * 1024, "{bytes}");
     assert_eq!(summaries[0]["reason"], "PROJECT_UNKNOWN", "{}", summaries[0]);
     assert_eq!(summaries[0]["rpc"], "inkpass.v1.TokenService/IssueToken");
 }

@@ -90,6 +90,11 @@ impl Raw {
         let _ = self.stream.write_all(bytes).await;
     }
 
+    /// From now on it answers nothing.
+    pub(crate) fn falls_silent(&mut self) {
+        self.speaks = false;
+    }
+
     /// A new stream's headers; gives its number.
     pub(crate) fn headers(&mut self, path: &str, more: &[(&str, &str)]) -> (u32, Vec<u8>) {
         let stream = self.next;
