@@ -24,10 +24,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    connection::Connection,
     guarded::Guarded,
     layers::{Answer, Layers},
     peer::{Call, Peer, handshake},
-    places::{Connection, Place},
+    places::Place,
 };
 use crate::{entropy::Entropy, tls::Tls, turn::Turn};
 

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{frames::Frames, places::Connection};
+use super::{connection::Connection, frames::Frames};
 
 /// A connection whose incoming frames are counted.
 pub(super) struct Guarded<T> {

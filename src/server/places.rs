@@ -7,10 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,11 +16,11 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
+use super::connection::Connection;
 use crate::{
     principal::Principal,
-    shares::{Holder, Share, Shares},
+    shares::{Holder, Shares},
     telemetry::ConnectionMetrics,
 };
 
@@ -64,23 +61,6 @@ struct State {
     next: u64,
     strangers: BTreeMap<u64, Arc<Connection>>,
     by_peer: HashMap<IpAddr, usize>,
-}
-
-/// What is known of an open connection.
-#[derive(Debug)]
-pub(super) struct Connection {
-    number: u64,
-    accepted: Instant,
-    has_preface: AtomicBool,
-    has_called: AtomicBool,
-    /// Who has made a call first, and its share of the connections.
-    known: OnceLock<(Principal, Share)>,
-    calls: AtomicU32,
-    /// Of these, calls of health and reflection.
-    open_calls: AtomicU32,
-    /// Of messages that are being received.
-    bytes: AtomicUsize,
-    must_leave: CancellationToken,
 }
 
 /// A connection's place: free again when this is dropped.
@@ -204,85 +184,6 @@ impl Drop for Place {
         }
         self.places.metrics.open.dec();
         self.places.freed.notify_one();
-    }
-}
-
-impl Connection {
-    fn new(number: u64, accepted: Instant) -> Self {
-        Self {
-            number,
-            accepted,
-            has_preface: AtomicBool::new(false),
-            has_called: AtomicBool::new(false),
-            known: OnceLock::new(),
-            calls: AtomicU32::new(0),
-            open_calls: AtomicU32::new(0),
-            bytes: AtomicUsize::new(0),
-            must_leave: CancellationToken::new(),
-        }
-    }
-
-    /// When it was accepted.
-    pub(super) const fn accepted(&self) -> Instant {
-        self.accepted
-    }
-
-    /// Whether its HTTP has begun.
-    pub(super) fn has_preface(&self) -> bool {
-        self.has_preface.load(Relaxed)
-    }
-
-    /// Whether it has made a call.
-    pub(super) fn has_called(&self) -> bool {
-        self.has_called.load(Relaxed)
-    }
-
-    pub(super) fn note(&self, has_preface: bool, has_called: bool) {
-        self.has_preface.store(has_preface, Relaxed);
-        self.has_called.store(has_called, Relaxed);
-    }
-
-    /// Whether none is, but those that stay open for as long as their caller likes.
-    pub(super) fn is_idle(&self) -> bool {
-        self.calls.load(Relaxed) <= self.open_calls.load(Relaxed)
-    }
-
-    /// Who has made a call by it first.
-    pub(super) fn client(&self) -> Option<&Principal> {
-        self.known.get().map(|(client, _)| client)
-    }
-
-    /// Begins a call of health or reflection, unless so many are under way; whether it has begun.
-    pub(super) fn begin_open_call(&self, most: u32) -> bool {
-        let one_more = |calls: u32| (calls < most).then_some(calls + 1);
-        self.open_calls.try_update(Relaxed, Relaxed, one_more).is_ok()
-    }
-
-    pub(super) fn end_open_call(&self) {
-        self.open_calls.fetch_sub(1, Relaxed);
-    }
-
-    /// Takes room for a message; whether there was so much.
-    pub(super) fn reserve(&self, bytes: usize, most: usize) -> bool {
-        let fits = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
-        self.bytes.try_update(Relaxed, Relaxed, fits).is_ok()
-    }
-
-    pub(super) fn release(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Relaxed);
-    }
-
-    pub(super) fn begin_call(&self) {
-        self.calls.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn end_call(&self) {
-        self.calls.fetch_sub(1, Relaxed);
-    }
-
-    /// Done when it is to make room for another.
-    pub(super) async fn must_leave(&self) {
-        self.must_leave.cancelled().await;
     }
 }
 
