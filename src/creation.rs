@@ -13,7 +13,7 @@ use tracing::Instrument;
 use crate::{
     call::CallContext,
     error::{Error, Withheld},
-    idempotency::{Arguments, IdempotencyError, IdempotencyKey, IdempotencyStore},
+    idempotency::{Arguments, IdempotencyError, IdempotencyKey, IdempotencyStore, Replay},
     issuing::{Authorizer, Issued, Made, Record, UpstreamParams, UpstreamPermit},
     methods::Rpc,
     policy::Mint,
@@ -66,6 +66,8 @@ pub struct Created<T> {
     pub made: T,
     /// As `token_grant` asked for.
     pub token: Option<proto::Token>,
+    /// Whether an earlier call with the same `request_id` created it.
+    pub replayed: bool,
 }
 
 /// Creates. Cloning it is cheap.
@@ -121,12 +123,13 @@ impl Creator {
         params: &CreateParams,
         what: C,
     ) -> Result<Created<C::Created>, Error> {
-        let record = Record::new(call, C::RPC, "");
+        let key = params.request_id.as_ref().map(|(request_id, _)| request_id.to_ascii_lowercase());
+        let record = Record::new(call, C::RPC, "").with_idempotency_key(key.as_deref().unwrap_or_default());
         let CreateParams { project, region, token_grant, .. } = params;
         let asked = UpstreamParams { project, access_key: "", region: *region, token_grant: *token_grant };
         let (permit, _) = self.authorizer.authorize(&record, &asked).await?;
 
-        let made = match self.act_once(call, params, &permit.access, what).await {
+        let (made, replayed) = match self.act_once(call, params, &permit.access, what).await {
             Ok(made) => made,
             Err(error) => {
                 return Err(self
@@ -136,6 +139,7 @@ impl Creator {
                     .await);
             }
         };
+        let record = record.of_a_replay(replayed);
         let withheld = |why| Error::TokenWithheld { why, has_request_id: params.request_id.is_some() };
         let issued = match self.sign::<C>(&permit, &made, withheld) {
             Ok(issued) => issued,
@@ -146,27 +150,30 @@ impl Creator {
         let recorded = self.authorizer.trail.record_outcome(&record, &permit, &made, issued.as_ref()).await;
         recorded.map_err(withheld)?;
         let token = issued.map(proto::Token::from);
-        Ok(Created { made, token })
+        Ok(Created { made, token, replayed })
     }
 
-    /// Sends the POST: once for a caller's `request_id`, without one always.
+    /// Sends the POST: once for a caller's `request_id`, without one always. Also whether an earlier call did.
     async fn act_once<C: Create>(
         &self,
         call: &CallContext,
         params: &CreateParams,
         access: &Access,
         what: C,
-    ) -> Result<C::Created, Error> {
+    ) -> Result<(C::Created, bool), Error> {
         let Some((request_id, arguments)) = &params.request_id else {
-            return what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC));
+            let made = what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC))?;
+            return Ok((made, false));
         };
         let (caller, request_id) = (call.principal.clone(), request_id.to_ascii_lowercase());
         let key = IdempotencyKey { caller, rpc: C::RPC, request_id };
         let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
         let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
-        let result = self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
+        let Replay { result, replayed } =
+            self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
         let made = result.map_err(Error::upstream(C::RPC))?;
-        C::Created::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))
+        let made = C::Created::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))?;
+        Ok((made, replayed))
     }
 
     /// Signs the token that was asked for, with the key that created.

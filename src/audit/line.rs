@@ -27,6 +27,10 @@ pub struct Line<'a> {
     pub request_id: &'a str,
     /// The call's trace.
     pub trace_id: &'a str,
+    /// The `request_id` of a creating call, in lower case.
+    pub idempotency_key: &'a str,
+    /// Whether an earlier call with the same key made what the line tells of.
+    pub replayed: bool,
     /// The caller.
     pub principal: &'a str,
     /// Its IP address.
@@ -110,6 +114,8 @@ impl<'a> Line<'a> {
             phase: None,
             request_id: "",
             trace_id: "",
+            idempotency_key: "",
+            replayed: false,
             principal: "",
             peer: "",
             rpc,
@@ -168,6 +174,10 @@ impl<'a> Line<'a> {
         json.text("grant", self.grant);
         json.text("request_id", self.request_id);
         json.text("trace_id", self.trace_id);
+        json.text("idempotency_key", self.idempotency_key);
+        if self.replayed {
+            json.raw("replayed", format_args!("true"));
+        }
         json.fingerprints(self.fingerprints);
     }
 }

@@ -33,6 +33,9 @@ pub(super) struct CreateRoomArgs {
     /// How many writers and admins may be in the room at once; 0 is no limit
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     limit: i32,
+    /// Record the room, where the vendor supports it
+    #[arg(long)]
+    recording: bool,
     /// The idempotency key, a UUID: a repeat within ten minutes gives the same room
     #[arg(long, default_value = "", value_name = "UUID")]
     request_id: String,
@@ -93,6 +96,7 @@ impl CreateRoomArgs {
             limit: self.limit,
             token_grant: self.grant.to_proto()?,
             request_id: self.request_id,
+            recording: self.recording,
         };
         self.server.print(async |client| client.rooms().create_room(request).await).await
     }

@@ -20,7 +20,8 @@ use tonic::async_trait;
 use tracing::Instrument;
 
 use super::{
-    Arguments, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, RETENTION, may_have_acted,
+    Arguments, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, RETENTION, Replay,
+    may_have_acted,
 };
 use crate::{
     clock::Clock,
@@ -94,27 +95,34 @@ impl IdempotencyStore for InMemory {
         key: IdempotencyKey,
         arguments: Arguments,
         act: BoxFuture<'static, FirstResult>,
-    ) -> Result<FirstResult, IdempotencyError> {
-        match self.find_or_begin(&key, arguments, act)? {
-            KnownResult::UnderWay(result) => result.await.ok_or(IdempotencyError::Lost),
-            KnownResult::Ended(result) => Ok(result.map(Vec::from).map_err(|error| *error)),
-        }
+    ) -> Result<Replay, IdempotencyError> {
+        let (known, replayed) = self.find_or_begin(&key, arguments, act)?;
+        let result = match known {
+            KnownResult::UnderWay(result) => result.await.ok_or(IdempotencyError::Lost)?,
+            KnownResult::Ended(result) => result.map(Vec::from).map_err(|error| *error),
+        };
+        Ok(Replay { result, replayed })
     }
 }
 
 impl InMemory {
+    /// Also whether an earlier call was found.
     fn find_or_begin(
         &self,
         key: &IdempotencyKey,
         arguments: Arguments,
         act: BoxFuture<'static, FirstResult>,
-    ) -> Result<KnownResult, IdempotencyError> {
+    ) -> Result<(KnownResult, bool), IdempotencyError> {
         let (digest, began) = (key.digest(), self.clock.monotonic());
         let mut calls = self.calls.lock();
         calls.drop_expired(began);
         if let Some(first) = calls.by_key.get(&digest).filter(|first| !first.is_over(began)) {
             let same = first.arguments == arguments;
-            return if same { Ok(first.result.clone()) } else { Err(IdempotencyError::OtherArguments) };
+            return if same {
+                Ok((first.result.clone(), true))
+            } else {
+                Err(IdempotencyError::OtherArguments)
+            };
         }
         let holder = Holder::Principal(key.caller.as_str());
         let room = self.room.take(holder, UNDER_WAY).map_err(IdempotencyError::NoRoom)?;
@@ -130,7 +138,7 @@ impl InMemory {
         calls.next += 1;
         calls.in_order.insert(number, digest);
         calls.by_key.insert(digest, FirstCall { number, arguments, began, result: result.clone(), room });
-        Ok(result)
+        Ok((result, false))
     }
 }
 
@@ -223,12 +231,13 @@ mod tests {
         id: &str,
         room: u8,
     ) -> Result<FirstResult, IdempotencyError> {
-        store.once(key(caller, id), [0; 32], async move { Ok(vec![room]) }.boxed()).await
+        let act = async move { Ok(vec![room]) }.boxed();
+        store.once(key(caller, id), [0; 32], act).await.map(|replay| replay.result)
     }
 
     async fn fail(store: &InMemory, id: &str) -> Result<FirstResult, IdempotencyError> {
         let limited = async { Err(Error::RateLimited { retry_after: None }) };
-        store.once(key("", id), [0; 32], limited.boxed()).await
+        store.once(key("", id), [0; 32], limited.boxed()).await.map(|replay| replay.result)
     }
 
     #[tokio::test]

@@ -32,6 +32,15 @@ pub type Arguments = [u8; 32];
 /// What the first call created, encoded, or its error.
 pub type FirstResult = Result<Vec<u8>, Error>;
 
+/// The result for a key.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The first call's.
+    pub result: FirstResult,
+    /// Whether that was an earlier call.
+    pub replayed: bool,
+}
+
 /// Why there is no result for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdempotencyError {
@@ -55,7 +64,7 @@ pub trait IdempotencyStore: Send + Sync + 'static {
         key: IdempotencyKey,
         arguments: Arguments,
         act: BoxFuture<'static, FirstResult>,
-    ) -> Result<FirstResult, IdempotencyError>;
+    ) -> Result<Replay, IdempotencyError>;
 }
 
 /// Whether a first call's error must be kept: it may have acted.

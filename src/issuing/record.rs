@@ -26,6 +26,9 @@ pub struct Record<'a> {
     /// How many tokens a batch asks for.
     pub(super) batch: Option<usize>,
     pub(super) trace_id: String,
+    pub(super) idempotency_key: &'a str,
+    /// Whether what it tells of was an earlier call's doing.
+    pub(super) replayed: bool,
 }
 
 /// What a call has created.
@@ -41,7 +44,21 @@ impl<'a> Record<'a> {
     /// Of a call. `uuid`: the room or task that it names; empty: none.
     #[must_use]
     pub fn new(call: &'a CallContext, rpc: Rpc, uuid: &'a str) -> Self {
-        Self { call, rpc, uuid, batch: None, trace_id: call.trace_id() }
+        Self { call, rpc, uuid, batch: None, trace_id: call.trace_id(), idempotency_key: "", replayed: false }
+    }
+
+    /// With the `request_id` of a creating call; empty: it has none.
+    #[must_use]
+    pub(crate) const fn with_idempotency_key(mut self, key: &'a str) -> Self {
+        self.idempotency_key = key;
+        self
+    }
+
+    /// From now on it tells of what an earlier call with the same key has made, if it was one.
+    #[must_use]
+    pub(crate) const fn of_a_replay(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
     }
 
     fn line(&self, time: UnixMillis) -> Line<'_> {
@@ -52,6 +69,8 @@ impl<'a> Record<'a> {
             peer: &self.call.peer,
             uuid: self.uuid,
             batch: self.batch,
+            idempotency_key: self.idempotency_key,
+            replayed: self.replayed,
             ..Line::new(time, self.rpc.name(), Decision::Allow)
         }
     }
@@ -124,7 +143,7 @@ impl Trail {
             region: refused.region.or(default_region),
             ..record.line(self.now())
         };
-        self.deny_line(record, line, error).await
+        self.deny_line(record, &line, error).await
     }
 
     /// Records a refusal of tokens that the policy would have allowed.
@@ -134,7 +153,7 @@ impl Trail {
         permits: &[MintPermit],
         error: Error,
     ) -> Error {
-        self.deny_line(record, record.mints(self.now(), permits), error).await
+        self.deny_line(record, &record.mints(self.now(), permits), error).await
     }
 
     /// Records a refusal of a call that the policy would have allowed.
@@ -144,17 +163,17 @@ impl Trail {
         permit: &UpstreamPermit,
         error: Error,
     ) -> Error {
-        self.deny_line(record, record.upstream(self.now(), permit), error).await
+        self.deny_line(record, &record.upstream(self.now(), permit), error).await
     }
 
-    async fn deny_line(&self, record: &Record<'_>, line: Line<'_>, error: Error) -> Error {
+    async fn deny_line(&self, record: &Record<'_>, line: &Line<'_>, error: Error) -> Error {
         if !record.rpc.row().audited {
             return error;
         }
         let reason = error.explain().reason.name();
         // Of several grants of a batch, the one whose quota is used up.
         let grant = if let Error::QuotaExceeded(exceeded) = &error { &exceeded.grant } else { line.grant };
-        let line = Line { decision: Decision::Deny, reason, grant, ..line };
+        let line = Line { decision: Decision::Deny, reason, grant, ..*line };
         self.write(&line).await.err().unwrap_or(error)
     }
 

@@ -35,8 +35,8 @@ impl ConversionService for Conversions {
     ) -> Result<Response<StartConversionResponse>, Status> {
         let call = CallContext::of(&request).clone();
         let (params, new) = start_conversion::parse(request.into_inner())?;
-        let Created { made, token } = self.0.creator.create(call, params, new).await?;
-        Ok(Response::new(StartConversionResponse { conversion: Some(made), token }))
+        let Created { made, token, replayed } = self.0.creator.create(call, params, new).await?;
+        Ok(Response::new(StartConversionResponse { conversion: Some(made), token, replayed }))
     }
 
     async fn get_conversion(

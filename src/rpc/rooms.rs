@@ -36,8 +36,8 @@ impl RoomService for Rooms {
     ) -> Result<Response<CreateRoomResponse>, Status> {
         let call = CallContext::of(&request).clone();
         let (params, room) = parse_create(request.into_inner())?;
-        let Created { made, token } = self.0.creator.create(call, params, room).await?;
-        Ok(Response::new(CreateRoomResponse { room: Some(made), token }))
+        let Created { made, token, replayed } = self.0.creator.create(call, params, room).await?;
+        Ok(Response::new(CreateRoomResponse { room: Some(made), token, replayed }))
     }
 
     async fn get_room(&self, request: Request<GetRoomRequest>) -> Result<Response<GetRoomResponse>, Status> {
@@ -96,6 +96,7 @@ impl RoomService for Rooms {
 #[derive(Clone)]
 struct NewRoom {
     limit: i32,
+    recording: bool,
 }
 
 impl Create for NewRoom {
@@ -108,7 +109,7 @@ impl Create for NewRoom {
     }
 
     async fn send(self, whiteboard: &Whiteboard, access: &Access) -> Result<proto::Room, whiteboard::Error> {
-        let room = whiteboard.create_room(access, self.limit).await?;
+        let room = whiteboard.create_room(access, self.limit, self.recording).await?;
         let access_key = access.key.access_key().to_owned();
         Ok(proto::Room { access_key, ..describe(room, access.region) })
     }
@@ -127,7 +128,7 @@ impl Made for proto::Room {
 fn parse_create(mut request: CreateRoomRequest) -> Result<(CreateParams, NewRoom), Error> {
     let mut violations = Violations::default();
     let region = parse::region(request.region, &mut violations);
-    let limit = request.limit;
+    let CreateRoomRequest { limit, recording, .. } = request;
     if limit < 0 {
         violations.add("limit", "must not be negative; 0 is no limit");
     }
@@ -136,7 +137,10 @@ fn parse_create(mut request: CreateRoomRequest) -> Result<(CreateParams, NewRoom
     let (region, token_grant) = violations.unless_any(region.zip(token_grant))?;
     let request_id = std::mem::take(&mut request.request_id);
     let request_id = digest_of(request_id, &request);
-    Ok((CreateParams { project: request.project, region, token_grant, request_id }, NewRoom { limit }))
+    Ok((
+        CreateParams { project: request.project, region, token_grant, request_id },
+        NewRoom { limit, recording },
+    ))
 }
 
 fn describe(room: Room, region: Region) -> proto::Room {
@@ -145,7 +149,7 @@ fn describe(room: Room, region: Region) -> proto::Room {
         uuid: room.uuid,
         region: proto::Region::from(region).into(),
         disabled: room.is_ban.unwrap_or_default(),
-        recording: room.is_record,
+        recording: room.is_record.unwrap_or_default(),
         limit: room.limit.unwrap_or_default(),
         create_time: room.created_at.map(Into::into),
         access_key: String::new(),

@@ -27,8 +27,8 @@ pub struct Room {
     pub team_uuid: String,
     /// With `team_uuid`, what a client SDK joins with.
     pub app_uuid: String,
-    /// Whether it is recorded.
-    pub is_record: bool,
+    /// Whether it is recorded; `None`: the upstream does not say.
+    pub is_record: Option<bool>,
     /// Whether it is disabled; `None`: the upstream does not say.
     pub is_ban: Option<bool>,
     /// When it was created, if the upstream says so.
@@ -44,7 +44,7 @@ impl FromAnswer for Room {
             uuid: fields.uuid("uuid")?,
             team_uuid: fields.text("teamUUID"),
             app_uuid: fields.text("appUUID"),
-            is_record: fields.flag("isRecord").unwrap_or_default(),
+            is_record: fields.flag("isRecord"),
             is_ban: fields.flag("isBan"),
             created_at: fields.time("createdAt"),
             limit: fields.whole("limit"),
@@ -63,11 +63,11 @@ impl Whiteboard {
     ///
     /// # Errors
     /// [`Error`]; after [`Error::OutcomeUnknown`] the room may exist.
-    pub async fn create_room(&self, access: &Access, limit: i32) -> Result<Room, Error> {
+    pub async fn create_room(&self, access: &Access, limit: i32, recording: bool) -> Result<Room, Error> {
         let call = Call::new(Rpc::CreateRoom, Method::POST, ROOMS, CREATE);
-        let body = json!({ "isRecord": false, "limit": limit });
+        let body = json!({ "isRecord": recording, "limit": limit });
         let room: Room = self.transport.send(access, call.body(body)).await?;
-        Ok(Room { limit: room.limit.or(Some(limit)), ..room })
+        Ok(Room { limit: room.limit.or(Some(limit)), is_record: room.is_record.or(Some(recording)), ..room })
     }
 
     /// `GET /v5/rooms/{uuid}`.

@@ -215,8 +215,9 @@ async fn a_replayed_creation_signs_with_the_key_that_created() {
     let keys = |active: usize, retiring: usize| [active, retiring].map(|key| Files::of(ACCEPTED[key]));
     let program = Program::with(POLICY, "", "allow", &keys(0, 1)).await;
     let teacher = program.client("key:teacher").await;
+    let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11";
     let request = CreateRoomRequest {
-        request_id: "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned(),
+        request_id: request_id.to_ascii_uppercase(),
         token_grant: Some(TokenGrant { role: Role::Reader.into(), validity: None }),
         ..Default::default()
     };
@@ -232,6 +233,7 @@ async fn a_replayed_creation_signs_with_the_key_that_created() {
     let line = crate::audit::read(&program.path("audit.log")).pop().unwrap();
     let told = ["phase", "access_key", "fingerprint", "uuid"].map(|name| line[name].as_str().unwrap());
     assert_eq!(told, ["outcome", ACCEPTED[0], &token.fingerprint, &room.uuid]);
+    assert_eq!((&line["idempotency_key"], &line["replayed"]), (&json!(request_id), &json!(true)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

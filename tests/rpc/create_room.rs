@@ -108,6 +108,16 @@ async fn what_is_wrong_or_refused_is_not_sent() {
 }
 
 #[tokio::test]
+async fn a_room_is_recorded_if_that_is_asked_for() {
+    let world = World::start().await;
+    for recording in [true, false] {
+        let room = create(&world, CreateRoomRequest { recording, ..Default::default() }).await.unwrap().room;
+        assert_eq!(room.unwrap().recording, recording);
+        assert_eq!(world.upstream.last().await["body"]["isRecord"], recording);
+    }
+}
+
+#[tokio::test]
 async fn each_failure_of_the_upstream_has_its_reason_and_a_post_is_sent_once() {
     let world = World::start().await;
     for (status, code, reason) in [

@@ -102,6 +102,20 @@ async fn an_outcome_is_kept_for_ten_minutes() {
 }
 
 #[tokio::test]
+async fn a_call_that_gets_an_earlier_one_s_outcome_says_so() {
+    let world = World::start().await;
+    let create = async |request: CreateRoomRequest| {
+        world.client.rooms().create_room(request).await.unwrap().into_inner()
+    };
+    let (first, second) = (create(request()).await, create(request()).await);
+    assert_eq!((first.replayed, second.replayed), (false, true));
+    assert_eq!(first.room.unwrap().uuid, second.room.unwrap().uuid);
+    assert!(!create(CreateRoomRequest::default()).await.replayed);
+    let refused = world.client.rooms().create_room(CreateRoomRequest { recording: true, ..request() }).await;
+    assert_refused(&refused.unwrap_err(), Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+}
+
+#[tokio::test]
 async fn an_unknown_outcome_is_kept_and_a_failure_without_effect_is_not() {
     for (fault, code, reason) in [
         (json!({ "kind": "reset" }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::{Answer, ApiError, Call, CallResult, Caller, World};
 use crate::{
     emulator::{rooms::Room, scenes::Scenes},
-    region::Region,
     token::TokenError,
 };
 
@@ -18,9 +17,7 @@ const MAX_LISTED: usize = 1000;
 /// `POST /v5/rooms`.
 pub(super) fn create(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let NewRoom { is_record, limit } = call.json()?;
-    if is_record && !supports_recording(caller.partition_key.region) {
-        return Err(ApiError::invalid("isRecord is not supported in this region"));
-    }
+    // The vendor's page says where recording is not supported, and calls it no error.
     let room = Room {
         uuid: world.new_uuid(),
         access_key: caller.key.access_key().to_owned(),
@@ -79,14 +76,6 @@ fn find<'w>(world: &'w mut World, call: &Call, caller: &Caller) -> Result<&'w mu
 
 fn missing() -> ApiError {
     ApiError::not_found("room not found")
-}
-
-/// Source: the vendor's "Create a room", `isRecord`.
-const fn supports_recording(region: Region) -> bool {
-    match region {
-        Region::UsSv | Region::Sg | Region::InMum | Region::Eu => false,
-        Region::GbLon | Region::CnHz => true,
-    }
 }
 
 #[derive(Default, Deserialize)]
