@@ -1,7 +1,7 @@
 //! The admin listener: plain HTTP/1, for probes and Prometheus. `/livez`: the process answers. `/readyz`: it
 //! takes calls. Neither asks the upstream, because tokens are minted without it.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,7 +11,10 @@ use axum::{
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::sleep};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 
@@ -57,18 +60,27 @@ pub(super) async fn keep(router: Router, stream: TcpStream, place: Place, end: C
             answer
         }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(SILENCE)
-        .max_buf_size(LONGEST_HEADERS)
-        .serve_connection(TokioIo::new(stream), answer);
+    let mut http = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(SILENCE)
+            .max_buf_size(LONGEST_HEADERS)
+            .serve_connection(TokioIo::new(stream), answer)
+    );
     let cause = tokio::select! {
-        _ = served => return,
-        () = connection.must_leave() => "made_room",
-        () = sleep(AGE) => "age",
-        () = end.cancelled() => "stop",
+        _ = http.as_mut() => return,
+        () = connection.must_leave() => Some("made_room"),
+        () = sleep(AGE) => None,
+        () = end.cancelled() => Some("stop"),
     };
-    place.metrics().cut(cause);
+    if let Some(cause) = cause {
+        return place.metrics().cut(cause);
+    }
+    // An answer that is under way is still given.
+    http.as_mut().graceful_shutdown();
+    if timeout(SILENCE, http).await.is_err() {
+        place.metrics().cut("age");
+    }
 }
 
 /// A line, and one more for each cause why this replica can only refuse.
