@@ -102,6 +102,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     let unexpected = upstream(whiteboard::Error::UnexpectedAnswer { detail: String::new() });
     let limited = |retry_after| upstream(whiteboard::Error::RateLimited { retry_after });
     let three = Duration::from_secs(3);
+    let itself = Retry::ByTheApplication(Duration::from_secs(1));
     let (own_share, all_taken) = (Refused::OwnShare { what: "x" }, Refused::AllTaken { what: "x" });
     let in_batch = |error| Error::InBatch(7, Box::new(error));
     for (error, reason, retry) in [
@@ -130,7 +131,12 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (upstream(whiteboard::Error::NoShare(own_share)), Reason::CallerQuotaExceeded, second),
         (upstream(whiteboard::Error::TooLate), Reason::DeadlineExceeded, Retry::Unsaid),
         (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Unsaid),
-        (upstream(whiteboard::Error::Unreachable { detail: detail() }), Reason::UpstreamUnreachable, second),
+        (upstream(whiteboard::Error::Unreachable { detail: detail() }), Reason::UpstreamUnreachable, itself),
+        (
+            upstream(whiteboard::Error::CircuitOpen { retry_after: three }),
+            Reason::UpstreamCircuitOpen,
+            Retry::ByTheApplication(three),
+        ),
         (
             upstream(whiteboard::Error::OutcomeUnknown { detail: detail() }),
             Reason::UpstreamOutcomeUnknown,

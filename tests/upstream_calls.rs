@@ -5,7 +5,7 @@ use inkpass::{
     clock::UnixMillis,
     proto::{
         ConversionStatus, CreateRoomRequest, DynamicFormat, GetConversionRequest, GetRoomRequest,
-        ListRoomsRequest, Role, StartConversionRequest, TokenGrant, start_conversion_request,
+        ListRoomsRequest, Region, Role, StartConversionRequest, TokenGrant, start_conversion_request,
     },
     token::{Kind, Presented, Role as TokenRole},
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::helpers::{NOW, assert_refused, key, scripted::Scripted};
+use crate::helpers::{NOW, World, assert_refused, key, scripted::Scripted, until};
 
 fn room(uuid: &str) -> String {
     format!(
@@ -236,4 +236,65 @@ async fn an_answer_of_success_that_names_an_error_is_that_error() {
             Err(refused) => assert_refused(&refused, code, reason, &[]),
         }
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_is_left_alone_but_for_one_call_that_tries() {
+    let world = World::start().await;
+    let create = async || world.client.rooms().create_room(CreateRoomRequest::default()).await;
+    let down = json!({ "method": "POST", "path": "/v5", "count": 1000, "kind": "status", "status": 500 });
+    world.upstream.fault(down).await;
+    for _ in 0..20 {
+        assert_refused(&create().await.unwrap_err(), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
+    }
+    let sent = world.upstream.requests().await.len();
+    for _ in 0..50 {
+        let refused = create().await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "UPSTREAM_CIRCUIT_OPEN", &[]);
+        assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
+        assert!(refused.get_error_details().retry_info().is_some());
+    }
+    assert_eq!(world.upstream.requests().await.len(), sent, "nothing is sent");
+    // Reads have a circuit of their own, and so has each region.
+    world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap();
+    let elsewhere = CreateRoomRequest { region: Region::Eu.into(), ..Default::default() };
+    let refused = world.client.rooms().create_room(elsewhere).await.unwrap_err();
+    assert_refused(&refused, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
+
+    world.upstream.clear_faults().await;
+    until(async || create().await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn while_the_vendor_asks_for_a_pause_nothing_of_the_project_goes_out_in_the_region() {
+    let mut upstream = Scripted::new(429, "");
+    upstream.headers.insert("retry-after", "30".parse().unwrap());
+    let world = upstream.start().await;
+    for _ in 0..50 {
+        let refused = world.client.rooms().create_room(granting()).await.unwrap_err();
+        assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", &[]);
+        let delay = refused.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+        assert!((25..=30).contains(&delay.as_secs()), "{delay:?}");
+    }
+    assert_eq!(upstream.count(), 1);
+    let elsewhere = ListRoomsRequest { region: Region::Eu.into(), ..Default::default() };
+    world.client.rooms().list_rooms(elsewhere).await.unwrap_err();
+    assert_eq!(upstream.count(), 2, "another region is another pause");
+}
+
+#[tokio::test]
+async fn a_read_is_tried_again_and_a_post_is_not() {
+    let world = World::start().await;
+    let once = |status: u16| json!({ "path": "/v5", "count": 1, "kind": "status", "status": status });
+    for status in [429, 502, 503, 504] {
+        world.upstream.fault(once(status)).await;
+        world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap();
+        world.upstream.fault(once(status)).await;
+        world.client.rooms().create_room(CreateRoomRequest::default()).await.unwrap_err();
+    }
+    world.upstream.fault(once(500)).await;
+    world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
+    let posts =
+        world.upstream.requests().await.into_iter().filter(|request| request["method"] == "POST").count();
+    assert_eq!(posts, 4);
 }

@@ -36,6 +36,8 @@ pub enum Retry {
     Unsaid,
     /// To wait for so long. UNAVAILABLE also has the pushback.
     After(Duration),
+    /// To wait for so long, and not to have a library repeat it: this server has done so itself. The pushback is -1.
+    ByTheApplication(Duration),
     /// Never to repeat it: the pushback is -1. It would act a second time.
     Never,
 }
@@ -226,7 +228,12 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
         Upstream::Unreachable { .. } => retried(
             Reason::UpstreamUnreachable,
             "the whiteboard API cannot be reached, or fails; it is safe to try again",
-            SOON,
+            Retry::ByTheApplication(DELAY),
+        ),
+        Upstream::CircuitOpen { retry_after } => retried(
+            Reason::UpstreamCircuitOpen,
+            "the whiteboard API has failed often, so nothing is sent to it for a moment; try again later",
+            Retry::ByTheApplication(*retry_after),
         ),
         Upstream::OutcomeUnknown { .. } => plain(
             Reason::UpstreamOutcomeUnknown,

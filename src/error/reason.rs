@@ -142,6 +142,9 @@ reasons! {
     UpstreamUnreachable = "UPSTREAM_UNREACHABLE", Unavailable, Anywhere, Nobody,
         "The whiteboard API cannot be reached, or fails. Nothing was created, and the same call again changes nothing more.",
         "Wait as `RetryInfo` says.";
+    UpstreamCircuitOpen = "UPSTREAM_CIRCUIT_OPEN", Unavailable, Anywhere, Nobody,
+        "The whiteboard API has failed often of late, so that nothing is sent to it but one call at a time that tries. Nothing was done.",
+        "Wait as `RetryInfo` says.";
     ShuttingDown = "SHUTTING_DOWN", Unavailable, Anywhere, Nobody,
         "This replica is stopping.",
         "Send the call to another replica.";

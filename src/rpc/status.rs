@@ -39,13 +39,13 @@ impl From<Error> for Status {
             }
         }
         details.set_error_info(explained.reason.name(), DOMAIN, metadata);
-        if let Retry::After(delay) = explained.retry {
+        if let Retry::After(delay) | Retry::ByTheApplication(delay) = explained.retry {
             details.set_retry_info(Some(delay));
         }
         let code = explained.reason.row().code;
         let mut status = Self::with_error_details(code, explained.message, details);
         let pushback = match explained.retry {
-            Retry::Never => Some("-1".to_owned()),
+            Retry::Never | Retry::ByTheApplication(_) => Some("-1".to_owned()),
             Retry::After(delay) if code == Code::Unavailable => Some(delay.as_millis().to_string()),
             Retry::After(_) | Retry::Unsaid => None,
         };

@@ -67,6 +67,11 @@ pub enum Error {
         /// How long to wait, if the upstream said so.
         retry_after: Option<Duration>,
     },
+    /// The upstream fails, so that nothing is sent until then.
+    CircuitOpen {
+        /// When a call is tried again.
+        retry_after: Duration,
+    },
     /// The clock is unstable, so no token can be signed: nothing was sent.
     ClockUnstable,
     /// There is no place for one more call, or for one more of its caller: nothing was sent.
@@ -95,6 +100,7 @@ impl Error {
             Self::FeatureDisabled => "feature_disabled",
             Self::QueueFull => "queue_full",
             Self::RateLimited { .. } => "rate_limited",
+            Self::CircuitOpen { .. } => "circuit_open",
             Self::ClockUnstable => "clock_unstable",
             Self::NoShare(_) => "no_share",
             Self::TooLate => "too_late",
@@ -117,6 +123,7 @@ impl Error {
             | Self::FeatureDisabled
             | Self::QueueFull
             | Self::RateLimited { .. }
+            | Self::CircuitOpen { .. }
             | Self::ClockUnstable
             | Self::NoShare(_)
             | Self::TooLate => None,

@@ -36,7 +36,8 @@ impl Failures {
     /// Logs a failure, and passes the result on.
     pub(super) fn log<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match &result {
-            Ok(_) | Err(Error::NoShare(_) | Error::TooLate | Error::ClockUnstable) => {}
+            Ok(_)
+            | Err(Error::NoShare(_) | Error::TooLate | Error::ClockUnstable | Error::CircuitOpen { .. }) => {}
             // Nothing works until an operator looks after the keys.
             Err(error @ Error::CredentialsRejected { .. }) => log!(error, self, error),
             // The caller asked for what is not there, or not possible.

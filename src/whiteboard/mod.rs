@@ -1,7 +1,8 @@
 //! The client of the whiteboard's REST API.
 //!
 //! Every call names a region and carries the weakest token that suffices, made for that call and
-//! valid for one minute. A POST is never retried: the upstream has no idempotency keys. The
+//! valid for one minute. A POST of which a byte was sent is never sent again: the upstream has no idempotency
+//! keys. The
 //! upstream's text never leaves this module.
 //!
 //! Source: the vendor's "Interactive Whiteboard REST API".
@@ -9,12 +10,14 @@
 mod access;
 mod answer;
 mod authority;
+mod breaker;
 mod call;
 mod client;
 mod conversions;
 mod error;
 mod failures;
 mod fields;
+mod pacing;
 mod rooms;
 mod scenes;
 mod single_flight;

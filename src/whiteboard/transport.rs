@@ -10,8 +10,9 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
-use reqwest::{Client, redirect};
+use reqwest::{Client, StatusCode, redirect};
 use serde_json::Value;
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span, field::Empty};
 use url::Url;
@@ -20,15 +21,18 @@ use super::{
     access::Access,
     answer::{self, Received},
     authority::Authority,
+    breaker::Breaker,
     call::{Call, Request},
     error::{Effect, Error},
     failures::Failures,
     fields::{Fields, FromAnswer},
+    pacing::{self, Pauses, RetryBudget},
     single_flight::{Change, SingleFlight},
 };
 use crate::{
     clock::UnixMillis,
     entropy::Entropy,
+    methods::Action,
     region::Region,
     shares::{Holder, Share, Shares},
     stability::Stability,
@@ -47,6 +51,9 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 /// How many reads, and how many calls that change something, may be upstream at once.
 const MOST_READS: usize = 256;
 const MOST_WRITES: usize = 256;
+
+/// How often a call is made at most.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// What changes something is not sent if its caller leaves before it could have an answer.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -67,6 +74,10 @@ struct Inner {
     changes: AtomicU64,
     read_places: Arc<Shares>,
     write_places: Arc<Shares>,
+    /// By region: of what changes something, and of reads.
+    breakers: [[Breaker; 2]; Region::ALL.len()],
+    budget: RetryBudget,
+    pauses: Pauses,
     tasks: TaskTracker,
 }
 
@@ -86,6 +97,7 @@ struct Signed {
     request: Request,
     token: TokenValue,
     region: Region,
+    access_key: String,
 }
 
 impl Transport {
@@ -118,6 +130,9 @@ impl Transport {
             changes: AtomicU64::new(0),
             read_places: Shares::new("upstream reads", MOST_READS),
             write_places: Shares::new("upstream writes", MOST_WRITES),
+            breakers: Default::default(),
+            budget: RetryBudget::default(),
+            pauses: Pauses::default(),
             tasks,
         })))
     }
@@ -224,11 +239,38 @@ impl Inner {
         let Authority { scope, role } = call.authority;
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
-        Ok(Signed { request: call.request, token, region: access.region })
+        let access_key = access.key.access_key().to_owned();
+        Ok(Signed { request: call.request, token, region: access.region, access_key })
+    }
+
+    /// A call, and again where that is safe and the budget allows it.
+    async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
+        self.budget.give();
+        for attempt in 1.. {
+            if let Some(left) = self.pauses.left(&call.access_key, call.region, Instant::now()) {
+                return Err(Error::RateLimited { retry_after: Some(left) });
+            }
+            let breaker = &self.breakers[call.region as usize][usize::from(call.is_read())];
+            let pass = breaker.pass(Instant::now());
+            let pass = pass.map_err(|retry_after| Error::CircuitOpen { retry_after })?;
+            let Attempt { result, fault } = self.attempt_in_span(call, attempt).await;
+            pass.settle(fault.is_some_and(Fault::is_failure), Instant::now());
+            if let Err(Error::RateLimited { retry_after: Some(pause) }) = &result {
+                let now = Instant::now();
+                self.pauses.begin(&call.access_key, call.region, now + *pause, now);
+            }
+            let may_repeat =
+                attempt < MOST_ATTEMPTS && fault.is_some_and(|fault| fault.may_repeat(call.is_read()));
+            if !may_repeat || !self.budget.take() {
+                return result;
+            }
+            sleep(pacing::backoff(attempt, self.entropy.bytes()[0])).await;
+        }
+        Err(Error::Unreachable { detail: "no attempt was made".to_owned() })
     }
 
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
-    async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
+    async fn attempt_in_span(&self, call: &Signed, attempt: u32) -> Attempt {
         let request = &call.request;
         let span = tracing::info_span!(
             "upstream",
@@ -236,24 +278,42 @@ impl Inner {
             otel.kind = "client",
             otel.status_code = Empty,
             http.request.method = request.method.as_str(),
+            http.request.resend_count = attempt - 1,
             http.response.status_code = Empty,
             url.full = format!("{}{}", self.base_url, request.path),
             server.address = self.host,
             server.port = self.port,
             error.r#type = Empty,
         );
-        let result = self.attempt(call).instrument(span.clone()).await;
-        if let Err(error) = &result {
+        let attempt = self.attempt(call).instrument(span.clone()).await;
+        if let Err(error) = &attempt.result {
             span.record("error.type", error.name());
             span.record("otel.status_code", "ERROR");
         }
-        result
+        attempt
     }
 
-    /// An answer of success, whole.
-    async fn attempt(&self, call: &Signed) -> Result<Received, Error> {
-        let Request { rpc, method, path, body, resource, .. } = &call.request;
-        let effect = Effect::of(*rpc);
+    async fn attempt(&self, call: &Signed) -> Attempt {
+        let effect = Effect::of(call.request.rpc);
+        match self.receive(call).await {
+            Ok(Some(received)) => {
+                let fault = Fault::of(received.status);
+                Attempt { result: answer::check(received, effect, call.request.resource), fault }
+            }
+            Ok(None) => {
+                let detail = "an answer of more than 1 MiB".to_owned();
+                Attempt { result: Err(answer::unusable(effect, detail)), fault: None }
+            }
+            Err(error) => {
+                let fault = Some(if error.is_connect() { Fault::Connect } else { Fault::Broken });
+                Attempt { result: Err(answer::broken(&error, effect)), fault }
+            }
+        }
+    }
+
+    /// An answer, whole; `None`: it is too long.
+    async fn receive(&self, call: &Signed) -> Result<Option<Received>, reqwest::Error> {
+        let Request { method, path, body, .. } = &call.request;
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.base_url))
@@ -262,13 +322,12 @@ impl Inner {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
-        let mut response = request.send().await.map_err(|error| answer::broken(&error, effect))?;
+        let mut response = request.send().await?;
         self.note_skew(response.headers());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| answer::broken(&error, effect))? {
+        while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
-                let detail = "an answer of more than 1 MiB".to_owned();
-                return Err(answer::unusable(effect, detail));
+                return Ok(None);
             }
             body.extend_from_slice(&chunk);
         }
@@ -276,8 +335,59 @@ impl Inner {
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
         let retry_after = retry_after.and_then(|value| answer::retry_after(value, now));
-        let received = Received { status: response.status(), retry_after, body: body.into() };
-        answer::check(received, effect, *resource)
+        Ok(Some(Received { status: response.status(), retry_after, body: body.into() }))
+    }
+}
+
+/// What became of one attempt.
+struct Attempt {
+    result: Result<Received, Error>,
+    fault: Option<Fault>,
+}
+
+/// What is wrong with the upstream, and not with the call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// No connection could be made, so that nothing was sent.
+    Connect,
+    /// The connection broke, or there was no answer in time.
+    Broken,
+    /// 429.
+    Limited,
+    /// A gateway's 502, 503 or 504.
+    Gateway,
+    /// Another 5xx.
+    Server,
+}
+
+impl Fault {
+    fn of(status: StatusCode) -> Option<Self> {
+        match status.as_u16() {
+            429 => Some(Self::Limited),
+            502..=504 => Some(Self::Gateway),
+            500.. => Some(Self::Server),
+            _ => None,
+        }
+    }
+
+    /// Whether the breaker counts it.
+    fn is_failure(self) -> bool {
+        self != Self::Limited
+    }
+
+    /// Whether the same call may be made again. What changes something may, as long as nothing of it was sent.
+    fn may_repeat(self, is_read: bool) -> bool {
+        match self {
+            Self::Connect => true,
+            Self::Limited | Self::Gateway => is_read,
+            Self::Broken | Self::Server => false,
+        }
+    }
+}
+
+impl Signed {
+    fn is_read(&self) -> bool {
+        matches!(self.request.rpc.row().action, Action::Reads | Action::Watches)
     }
 }
 

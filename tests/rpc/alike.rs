@@ -60,8 +60,15 @@ impl Call<'_> {
             (500, lost),
             (503, lost),
         ] {
-            self.world.upstream.fail_once("/v5", status).await;
-            assert_refused(&self.refusal(call, &good, 1).await, code, reason, &[]);
+            let fault = json!({ "path": "/v5", "count": 3, "kind": "status", "status": status });
+            self.world.upstream.fault(fault).await;
+            let before = self.world.upstream.requests().await.len();
+            let refused = call(good.clone()).await.unwrap_err();
+            assert_refused(&refused, code, reason, &[]);
+            self.world.upstream.clear_faults().await;
+            let sent = self.world.upstream.requests().await.split_off(before);
+            let is_repeated = sent[0]["method"] == "GET" && [429, 503].contains(&status);
+            assert_eq!(sent.len(), if is_repeated { 3 } else { 1 }, "{status}");
         }
         for (kind, (code, reason)) in [("html", unreadable), ("truncate", lost), ("reset", lost)] {
             self.world.upstream.fault(json!({ "path": "/v5", "count": 1, "kind": kind })).await;

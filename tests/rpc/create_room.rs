@@ -154,7 +154,7 @@ async fn a_lost_or_unreadable_answer_says_that_the_outcome_is_unknown() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_unavailable_and_may_be_tried_again() {
+async fn an_upstream_that_is_not_there_is_unavailable_and_may_be_tried_again_by_the_application() {
     // Bound, so that nobody else listens there, and not listening.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(ANY_PORT).unwrap();
@@ -164,7 +164,7 @@ async fn an_upstream_that_is_not_there_is_unavailable_and_may_be_tried_again() {
     let refused = create(&world, CreateRoomRequest::default()).await.unwrap_err();
     assert_refused(&refused, Code::Unavailable, "UPSTREAM_UNREACHABLE", &[]);
     assert!(refused.get_error_details().retry_info().unwrap().retry_delay.is_some());
-    assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
+    assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
 }
 
 #[tokio::test]

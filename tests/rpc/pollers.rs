@@ -112,17 +112,17 @@ async fn who_watches_after_a_cancel_is_not_told_what_was_before() {
 
 #[tokio::test]
 async fn a_watch_that_cannot_begin_says_so_at_once() {
-    for (status, body, code, reason) in [
-        (200, "<html>", Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER"),
-        (500, "{}", Code::Unavailable, "UPSTREAM_UNREACHABLE"),
-        (429, "{}", Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
+    for (status, body, code, reason, attempts) in [
+        (200, "<html>", Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", 1),
+        (500, "{}", Code::Unavailable, "UPSTREAM_UNREACHABLE", 1),
+        (429, "{}", Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", 3),
     ] {
         let upstream = Scripted::new(status, body);
         let world = upstream.start().await;
         let mut stream = world.client.conversions().watch_conversion(of("t1")).await.unwrap().into_inner();
         let refused = timeout(Duration::from_secs(10), stream.message()).await.unwrap().unwrap_err();
         assert_refused(&refused, code, reason, &[]);
-        assert_eq!(upstream.count(), 1);
+        assert_eq!(upstream.count(), attempts, "{status}");
     }
 }
 
