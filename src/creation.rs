@@ -129,7 +129,9 @@ impl Creator {
         let asked = UpstreamParams { project, access_key: "", region: *region, token_grant: *token_grant };
         let (permit, _) = self.authorizer.authorize(&record, &asked).await?;
 
-        let (made, replayed) = match self.act_once(call, params, &permit.access, what).await {
+        let (made, replayed) = self.act_once(call, params, &permit.access, what).await;
+        let record = record.of_a_replay(replayed);
+        let made = match made {
             Ok(made) => made,
             Err(error) => {
                 return Err(self
@@ -139,7 +141,6 @@ impl Creator {
                     .await);
             }
         };
-        let record = record.of_a_replay(replayed);
         let withheld = |why| Error::TokenWithheld { why, has_request_id: params.request_id.is_some() };
         let issued = match self.sign::<C>(&permit, &made, withheld) {
             Ok(issued) => issued,
@@ -160,20 +161,22 @@ impl Creator {
         params: &CreateParams,
         access: &Access,
         what: C,
-    ) -> Result<(C::Created, bool), Error> {
+    ) -> (Result<C::Created, Error>, bool) {
         let Some((request_id, arguments)) = &params.request_id else {
-            let made = what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC))?;
-            return Ok((made, false));
+            return (what.send(&self.whiteboard, access).await.map_err(Error::upstream(C::RPC)), false);
         };
         let (caller, request_id) = (call.principal.clone(), request_id.to_ascii_lowercase());
         let key = IdempotencyKey { caller, rpc: C::RPC, request_id };
         let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
         let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
-        let Replay { result, replayed } =
-            self.idempotency.once(key, *arguments, act.boxed()).await.map_err(Error::Idempotency)?;
-        let made = result.map_err(Error::upstream(C::RPC))?;
-        let made = C::Created::decode(&*made).map_err(|_| Error::Idempotency(IdempotencyError::Lost))?;
-        Ok((made, replayed))
+        match self.idempotency.once(key, *arguments, act.boxed()).await {
+            Err(error) => (Err(Error::Idempotency(error)), false),
+            Ok(Replay { result: Err(error), replayed }) => (Err(Error::upstream(C::RPC)(error)), replayed),
+            Ok(Replay { result: Ok(made), replayed }) => {
+                let made = C::Created::decode(&*made);
+                (made.map_err(|_| Error::Idempotency(IdempotencyError::Lost)), replayed)
+            }
+        }
     }
 
     /// Signs the token that was asked for, with the key that created.

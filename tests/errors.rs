@@ -130,7 +130,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (Error::Idempotency(IdempotencyError::NoRoom(all_taken)), Reason::Overloaded, second),
         (upstream(whiteboard::Error::NoShare(own_share)), Reason::CallerQuotaExceeded, second),
         (upstream(whiteboard::Error::TooLate), Reason::DeadlineExceeded, Retry::Unsaid),
-        (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Unsaid),
+        (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Never),
         (upstream(whiteboard::Error::Unreachable { detail: detail() }), Reason::UpstreamUnreachable, itself),
         (
             upstream(whiteboard::Error::CircuitOpen { retry_after: three }),
@@ -140,7 +140,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (
             upstream(whiteboard::Error::OutcomeUnknown { detail: detail() }),
             Reason::UpstreamOutcomeUnknown,
-            Retry::Unsaid,
+            Retry::Never,
         ),
         (
             upstream(whiteboard::Error::CredentialsRejected { detail: detail() }),

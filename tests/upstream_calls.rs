@@ -227,7 +227,9 @@ async fn an_answer_of_success_that_names_an_error_is_that_error() {
     for (body, code, reason) in [
         (r#"{"code":2010606,"message":"x"}"#, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED"),
         (r#"{"error":{"code":"2010203"}}"#, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL"),
-        (r#"{"code":112,"msg":"x"}"#, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (r#"{"code":2019999,"msg":"x"}"#, Code::FailedPrecondition, "UPSTREAM_REFUSED"),
+        (r#"{"code":200,"msg":"ok"}"#, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+        (r#"{"code":0,"data":{}}"#, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
         (r#"{"uuid":"r1","code":112}"#, Code::Ok, ""),
     ] {
         let world = Scripted::new(201, body).start().await;

@@ -185,7 +185,13 @@ impl Writer {
             Command::Write(entry, space) => {
                 self.pending.push_back(Pending { _space: Some(space), ..Pending::new(entry) });
             }
-            Command::Reopen => self.reopen(),
+            Command::Reopen => {
+                self.look_at_the_file(Instant::now());
+                // One that was removed is made again before the next write.
+                if self.removed.is_none() {
+                    self.reopen();
+                }
+            }
             Command::Close => self.close(),
         }
     }

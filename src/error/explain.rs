@@ -198,7 +198,8 @@ fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
         Withheld::KeyGone => {
             let message = "what was asked for exists, but the access key that created it signs no more, so there \
                            is no token for it";
-            return plain(Reason::AccessKeyUnknown, message);
+            let retry = if has_request_id { Retry::Unsaid } else { Retry::Never };
+            return retried(Reason::AccessKeyUnknown, message, retry);
         }
     };
     let (advice, retry) = if has_request_id {
@@ -216,9 +217,10 @@ fn explain_idempotency(error: IdempotencyError) -> Explanation {
     match error {
         IdempotencyError::OtherArguments => invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)]),
         IdempotencyError::NoRoom(refused) => explain_no_share(refused),
-        IdempotencyError::Lost => plain(
+        IdempotencyError::Lost => retried(
             Reason::UpstreamOutcomeUnknown,
             "the first call with this request_id broke off; look before you ask again with a new one",
+            Retry::Never,
         ),
     }
 }
@@ -235,9 +237,10 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
             "the whiteboard API has failed often, so nothing is sent to it for a moment; try again later",
             Retry::ByTheApplication(*retry_after),
         ),
-        Upstream::OutcomeUnknown { .. } => plain(
+        Upstream::OutcomeUnknown { .. } => retried(
             Reason::UpstreamOutcomeUnknown,
             "the whiteboard API gave no usable answer; it may have done what was asked, so look before you ask again",
+            Retry::Never,
         ),
         Upstream::CredentialsRejected { .. } => plain(
             Reason::UpstreamCredentialsRejected,

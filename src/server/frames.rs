@@ -41,6 +41,8 @@ pub(super) struct Frames {
     newest: u32,
     /// The last calls by their streams, and when each began, in milliseconds since the connection did.
     calls: Box<[(u32, u32); REMEMBERED]>,
+    /// The place of the next one.
+    next: usize,
     /// When this window began; what was begun in it, and prematurely reset.
     window: u32,
     begun: u32,
@@ -57,6 +59,7 @@ impl Frames {
             began: Instant::now(),
             newest: 0,
             calls: Box::new([(0, 0); REMEMBERED]),
+            next: 0,
             window: 0,
             begun: 0,
             reset: 0,
@@ -96,7 +99,8 @@ impl Frames {
             self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
             if matches!(kind, HEADERS | RST_STREAM) {
                 let now = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
-                self.count(kind, u32::from_be_bytes(stream), now)?;
+                // The first bit is reserved, and ignored.
+                self.count(kind, u32::from_be_bytes(stream) & 0x7fff_ffff, now)?;
             }
         }
     }
@@ -105,17 +109,19 @@ impl Frames {
         if now.saturating_sub(self.window) > WINDOW_MILLIS {
             (self.window, self.begun, self.reset) = (now, 0, 0);
         }
-        // A client's streams have odd numbers.
-        let call = &mut self.calls[(stream / 2) as usize % REMEMBERED];
         match kind {
             HEADERS if stream > self.newest => {
                 self.newest = stream;
                 self.begun += 1;
-                *call = (stream, now);
+                self.calls[self.next] = (stream, now);
+                self.next = (self.next + 1) % REMEMBERED;
             }
-            RST_STREAM if call.0 == stream && now.saturating_sub(call.1) < PREMATURE_MILLIS => {
-                self.reset += 1;
-                *call = (0, 0);
+            RST_STREAM => {
+                let call = self.calls.iter_mut().find(|(of, _)| *of == stream);
+                if let Some(call) = call.filter(|(_, at)| now.saturating_sub(*at) < PREMATURE_MILLIS) {
+                    self.reset += 1;
+                    *call = (0, 0);
+                }
             }
             _ => {}
         }
@@ -175,6 +181,20 @@ mod tests {
     fn who_resets_half_of_its_calls_at_once_is_ended_and_who_does_now_and_then_or_late_is_not() {
         assert_eq!((ends_after(1, 0), ends_after(1, 999)), (MANY_RESETS, MANY_RESETS));
         assert_eq!((ends_after(2, 0), ends_after(3, 0), ends_after(1, 1000)), (400, 0, 0));
+    }
+
+    #[test]
+    fn numbers_far_apart_and_a_reserved_bit_hide_no_reset() {
+        let mut frames = Frames::new();
+        let resets = (0..5000_u32).map(|call| 1 + call * 2 * 128).take_while(|stream| {
+            frames.count(HEADERS, *stream, 0).is_ok() && frames.count(RST_STREAM, *stream, 0).is_ok()
+        });
+        assert_eq!(resets.count(), MANY_RESETS as usize);
+
+        let mut frames = Frames::new();
+        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        frames.read(&frame(HEADERS, 1 << 31 | 1, b"")).unwrap();
+        assert_eq!(frames.newest, 1);
     }
 
     #[test]

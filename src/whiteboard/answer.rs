@@ -56,10 +56,16 @@ pub(super) fn read<T: FromAnswer>(received: &Received, effect: Effect) -> Result
     T::from_answer(answer).ok_or_else(|| {
         let detail = format!("{}{}, which cannot be read", received.status, body.describe());
         match &*body.code() {
-            "" => unusable(effect, detail),
-            code => by_code(code).unwrap_or(Error::Refused { detail }),
+            // A gateway's envelope has codes too, such as 0 and 200.
+            code if is_vendor_s(code) => by_code(code).unwrap_or(Error::Refused { detail }),
+            _ => unusable(effect, detail),
         }
     })
+}
+
+/// Whether it is one of the vendor's error codes, which have seven digits.
+fn is_vendor_s(code: &str) -> bool {
+    code.len() == 7 && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// An answer that says nothing of what was done.
@@ -146,11 +152,12 @@ impl ErrorBody {
     fn code(&self) -> String {
         let error = &self.0["error"];
         let places = [&self.0["code"], &self.0["errorCode"], &error["code"], &error["errorCode"]];
-        match places.into_iter().find(|code| !code.is_null()) {
-            Some(Value::String(code)) => code.clone(),
-            Some(code) => code.to_string(),
-            None => String::new(),
-        }
+        let code = |place: &Value| match place {
+            Value::String(code) => Some(code.clone()),
+            Value::Number(code) => Some(code.to_string()),
+            _ => None,
+        };
+        places.into_iter().find_map(code).unwrap_or_default()
     }
 
     /// Whether the prose has this word: the only sign of some failures.

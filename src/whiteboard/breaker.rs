@@ -13,6 +13,9 @@ use std::{
 const JUDGED: usize = 20;
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// A call that breaks off after so long, because its caller would not wait, has failed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The pause before the first try, and the longest. It doubles from try to try.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -26,6 +29,8 @@ struct State {
     /// The last calls: when each ended, and whether it failed.
     calls: VecDeque<(Instant, bool)>,
     open: Option<Open>,
+    /// How often it has opened: a call that began before says nothing of what is now.
+    opened: u32,
 }
 
 /// An open circuit.
@@ -36,11 +41,14 @@ struct Open {
     is_trying: bool,
 }
 
-/// Lets one call out. Dropped without being settled, the call broke off, and says nothing.
+/// Lets one call out. Dropped without being settled, the call broke off: soon, it says nothing.
 #[must_use = "the call's end must be told"]
 pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
+    began: Instant,
+    opened: u32,
     is_try: bool,
+    is_settled: bool,
 }
 
 impl Breaker {
@@ -50,12 +58,14 @@ impl Breaker {
     /// The circuit is open: when the next call is tried.
     pub(super) fn pass(&self, now: Instant) -> Result<Pass<'_>, Duration> {
         let mut state = self.state();
-        let Some(open) = &mut state.open else { return Ok(Pass { breaker: self, is_try: false }) };
+        let opened = state.opened;
+        let pass = |is_try| Pass { breaker: self, began: now, opened, is_try, is_settled: false };
+        let Some(open) = &mut state.open else { return Ok(pass(false)) };
         if open.is_trying || now < open.next_try {
             return Err(open.next_try.saturating_duration_since(now).max(Duration::from_millis(100)));
         }
         open.is_trying = true;
-        Ok(Pass { breaker: self, is_try: true })
+        Ok(pass(true))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -65,30 +75,40 @@ impl Breaker {
 
 impl Pass<'_> {
     /// Tells how the call ended.
-    pub(super) fn settle(self, has_failed: bool, now: Instant) {
+    pub(super) fn settle(mut self, has_failed: bool, now: Instant) {
+        self.end(Some(has_failed), now);
+    }
+
+    /// `has_failed`: `None`: nobody knows.
+    fn end(&mut self, has_failed: Option<bool>, now: Instant) {
+        self.is_settled = true;
         let mut state = self.breaker.state();
-        match (&mut state.open, self.is_try) {
-            (Some(open), true) if has_failed => {
-                open.pause = (open.pause * 2).min(LONGEST_PAUSE);
-                open.next_try = now + open.pause;
+        if state.opened != self.opened {
+            return;
+        }
+        match (&mut state.open, has_failed) {
+            (None, Some(has_failed)) => state.judge(has_failed, now),
+            (Some(open), has_failed) if self.is_try => {
+                open.is_trying = false;
+                if has_failed == Some(true) {
+                    open.pause = (open.pause * 2).min(LONGEST_PAUSE);
+                    open.next_try = now + open.pause;
+                } else if has_failed == Some(false) {
+                    tracing::info!("the whiteboard API answers again; the circuit is closed");
+                    state.open = None;
+                }
             }
-            (Some(_), true) => {
-                tracing::info!("the whiteboard API answers again; the circuit is closed");
-                *state = State::default();
-            }
-            // It began before the circuit opened.
-            (Some(_), false) => {}
-            (None, _) => state.judge(has_failed, now),
+            (Some(_), _) | (None, None) => {}
         }
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.is_try
-            && let Some(open) = &mut self.breaker.state().open
-        {
-            open.is_trying = false;
+        if !self.is_settled {
+            let now = Instant::now();
+            let has_failed = now.saturating_duration_since(self.began) >= PATIENCE;
+            self.end(has_failed.then_some(true), now);
         }
     }
 }
@@ -96,7 +116,9 @@ impl Drop for Pass<'_> {
 impl State {
     fn judge(&mut self, has_failed: bool, now: Instant) {
         self.calls.push_back((now, has_failed));
-        while self.calls.len() > JUDGED || self.calls.front().is_some_and(|(at, _)| now - *at > WINDOW) {
+        while self.calls.len() > JUDGED
+            || self.calls.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW)
+        {
             self.calls.pop_front();
         }
         let failed = self.calls.iter().filter(|(_, has_failed)| *has_failed).count();
@@ -106,6 +128,7 @@ impl State {
                 "the whiteboard API fails; the circuit is open, and one call at a time tries it"
             );
             self.calls.clear();
+            self.opened += 1;
             self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, is_trying: false });
         }
     }
@@ -149,5 +172,32 @@ mod tests {
         drop(breaker.pass(now).ok().unwrap());
         assert!(call(&breaker, false, now));
         assert!((0..JUDGED - 1).all(|_| call(&breaker, true, now)), "it is as new");
+    }
+
+    #[test]
+    fn a_call_that_began_before_it_opened_says_nothing_of_what_is_now() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        let old: Vec<_> = (0..JUDGED).map(|_| breaker.pass(now).ok().unwrap()).collect();
+        assert!((0..JUDGED).all(|_| call(&breaker, true, now)));
+        let later = now + LONGEST_PAUSE;
+        assert!(call(&breaker, false, later), "it is closed again");
+        for pass in old {
+            pass.settle(true, later);
+        }
+        assert!(call(&breaker, false, later));
+    }
+
+    #[test]
+    fn calls_whose_callers_would_not_wait_have_failed() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        let Some(long_ago) = now.checked_sub(PATIENCE) else { return };
+        for _ in 0..JUDGED {
+            drop(breaker.pass(now).ok().unwrap());
+        }
+        assert!(breaker.pass(now).is_ok(), "they left at once");
+        for _ in 0..JUDGED {
+            drop(breaker.pass(long_ago).ok().unwrap());
+        }
+        assert!(breaker.pass(now).is_err());
     }
 }

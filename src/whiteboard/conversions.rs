@@ -309,9 +309,11 @@ fn pages(value: Value) -> Option<BTreeMap<i32, Page>> {
     match value {
         Value::Object(pages) => {
             let numbered = |(number, value): (String, Value)| Some((number.parse().ok()?, page(value)?));
-            pages.into_iter().map(numbered).collect()
+            Some(pages.into_iter().filter_map(numbered).collect())
         }
-        Value::Array(pages) => (1..).zip(pages).map(|(number, value)| Some((number, page(value)?))).collect(),
+        Value::Array(pages) => {
+            Some((1..).zip(pages).filter_map(|(number, value)| Some((number, page(value)?))).collect())
+        }
         _ => None,
     }
 }

@@ -3,7 +3,10 @@
 //! An answer to a create is worth money: of what it says only the uuid is indispensable. A field may be absent, null, or
 //! of another type than is documented. Then it is left out, and its name is logged.
 
-use std::time::UNIX_EPOCH;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant, UNIX_EPOCH},
+};
 
 use serde_json::{Map, Value};
 
@@ -16,7 +19,8 @@ pub(super) trait FromAnswer: Sized {
     fn from_answer(answer: Value) -> Option<Self>;
 }
 
-/// An object of an answer. What cannot be read of it is logged when this is dropped.
+/// An object of an answer. What cannot be read of it is logged when this is dropped, once a
+/// second.
 pub(super) struct Fields {
     object: Map<String, Value>,
     unread: Vec<&'static str>,
@@ -82,10 +86,21 @@ impl Fields {
 
 impl Drop for Fields {
     fn drop(&mut self) {
-        if !self.unread.is_empty() {
+        if !self.unread.is_empty() && is_time_for_a_line() {
             tracing::warn!(fields = self.unread.join(", "), "fields of an upstream answer cannot be read");
         }
     }
+}
+
+/// Once a second: a list may have thousands of fields that cannot be read.
+fn is_time_for_a_line() -> bool {
+    static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
+    let (mut next, now) = (NEXT.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+    let is_time = next.is_none_or(|next| now >= next);
+    if is_time {
+        *next = Some(now + Duration::from_secs(1));
+    }
+    is_time
 }
 
 impl<T: FromAnswer> FromAnswer for Vec<T> {

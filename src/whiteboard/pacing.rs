@@ -69,7 +69,8 @@ impl Pauses {
     pub(super) fn begin(&self, access_key: &str, region: Region, until: Instant, now: Instant) {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.retain(|_, until| *until > now);
-        pauses.insert((access_key.to_owned(), region), until);
+        let longest = pauses.entry((access_key.to_owned(), region)).or_insert(until);
+        *longest = until.max(*longest);
     }
 }
 
@@ -101,6 +102,8 @@ mod tests {
         let (pauses, now) = (Pauses::default(), Instant::now());
         let two = Duration::from_secs(2);
         pauses.begin("a", Region::Eu, now + two, now);
+        // A shorter one does not end it.
+        pauses.begin("a", Region::Eu, now, now);
         assert_eq!(pauses.left("a", Region::Eu, now), Some(two));
         assert_eq!(pauses.left("a", Region::Sg, now), None);
         assert_eq!(pauses.left("b", Region::Eu, now), None);

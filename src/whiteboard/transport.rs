@@ -98,6 +98,7 @@ struct Signed {
     token: TokenValue,
     region: Region,
     access_key: String,
+    deadline: Option<Instant>,
 }
 
 impl Transport {
@@ -240,37 +241,48 @@ impl Inner {
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
         let access_key = access.key.access_key().to_owned();
-        Ok(Signed { request: call.request, token, region: access.region, access_key })
+        Ok(Signed {
+            request: call.request,
+            token,
+            region: access.region,
+            access_key,
+            deadline: access.deadline,
+        })
     }
 
-    /// A call, and again where that is safe and the budget allows it.
+    /// A call, and again where that is safe, the budget allows it and there is time.
     async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
         self.budget.give();
-        for attempt in 1.. {
+        let began = Instant::now();
+        let mut last = None;
+        for attempt in 1..=MOST_ATTEMPTS {
             if let Some(left) = self.pauses.left(&call.access_key, call.region, Instant::now()) {
-                return Err(Error::RateLimited { retry_after: Some(left) });
+                return last.unwrap_or(Err(Error::RateLimited { retry_after: Some(left) }));
             }
             let breaker = &self.breakers[call.region as usize][usize::from(call.is_read())];
-            let pass = breaker.pass(Instant::now());
-            let pass = pass.map_err(|retry_after| Error::CircuitOpen { retry_after })?;
-            let Attempt { result, fault } = self.attempt_in_span(call, attempt).await;
+            let pass = match breaker.pass(Instant::now()) {
+                Ok(pass) => pass,
+                Err(retry_after) => return last.unwrap_or(Err(Error::CircuitOpen { retry_after })),
+            };
+            let limit = CALL_TIMEOUT.saturating_sub(began.elapsed());
+            let Attempt { result, fault, pause } = self.attempt_in_span(call, attempt, limit).await;
             pass.settle(fault.is_some_and(Fault::is_failure), Instant::now());
-            if let Err(Error::RateLimited { retry_after: Some(pause) }) = &result {
+            if let Some(pause) = pause {
                 let now = Instant::now();
-                self.pauses.begin(&call.access_key, call.region, now + *pause, now);
+                self.pauses.begin(&call.access_key, call.region, now + pause, now);
             }
-            let may_repeat =
-                attempt < MOST_ATTEMPTS && fault.is_some_and(|fault| fault.may_repeat(call.is_read()));
-            if !may_repeat || !self.budget.take() {
+            let may_repeat = fault.is_some_and(|fault| fault.may_repeat(call.is_read())) && pause.is_none();
+            if !may_repeat || attempt == MOST_ATTEMPTS || !call.has_time(began) || !self.budget.take() {
                 return result;
             }
+            last = Some(result);
             sleep(pacing::backoff(attempt, self.entropy.bytes()[0])).await;
         }
-        Err(Error::Unreachable { detail: "no attempt was made".to_owned() })
+        last.unwrap_or(Err(Error::Unreachable { detail: "no attempt was made".to_owned() }))
     }
 
     /// One attempt, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
-    async fn attempt_in_span(&self, call: &Signed, attempt: u32) -> Attempt {
+    async fn attempt_in_span(&self, call: &Signed, attempt: u32, limit: Duration) -> Attempt {
         let request = &call.request;
         let span = tracing::info_span!(
             "upstream",
@@ -285,7 +297,7 @@ impl Inner {
             server.port = self.port,
             error.r#type = Empty,
         );
-        let attempt = self.attempt(call).instrument(span.clone()).await;
+        let attempt = self.attempt(call, limit).instrument(span.clone()).await;
         if let Err(error) = &attempt.result {
             span.record("error.type", error.name());
             span.record("otel.status_code", "ERROR");
@@ -293,30 +305,37 @@ impl Inner {
         attempt
     }
 
-    async fn attempt(&self, call: &Signed) -> Attempt {
+    async fn attempt(&self, call: &Signed, limit: Duration) -> Attempt {
         let effect = Effect::of(call.request.rpc);
-        match self.receive(call).await {
+        match self.receive(call, limit).await {
             Ok(Some(received)) => {
                 let fault = Fault::of(received.status);
-                Attempt { result: answer::check(received, effect, call.request.resource), fault }
+                // 503 may ask for one too.
+                let pause = received.retry_after.filter(|_| matches!(received.status.as_u16(), 429 | 503));
+                Attempt { result: answer::check(received, effect, call.request.resource), fault, pause }
             }
             Ok(None) => {
                 let detail = "an answer of more than 1 MiB".to_owned();
-                Attempt { result: Err(answer::unusable(effect, detail)), fault: None }
+                Attempt {
+                    result: Err(answer::unusable(effect, detail)),
+                    fault: Some(Fault::Broken),
+                    pause: None,
+                }
             }
             Err(error) => {
                 let fault = Some(if error.is_connect() { Fault::Connect } else { Fault::Broken });
-                Attempt { result: Err(answer::broken(&error, effect)), fault }
+                Attempt { result: Err(answer::broken(&error, effect)), fault, pause: None }
             }
         }
     }
 
     /// An answer, whole; `None`: it is too long.
-    async fn receive(&self, call: &Signed) -> Result<Option<Received>, reqwest::Error> {
+    async fn receive(&self, call: &Signed, limit: Duration) -> Result<Option<Received>, reqwest::Error> {
         let Request { method, path, body, .. } = &call.request;
         let mut request = self
             .http
             .request(method.clone(), format!("{}{path}", self.base_url))
+            .timeout(limit)
             .header("token", sensitive(&call.token))
             .header("region", call.region.as_str());
         if let Some(body) = body {
@@ -343,6 +362,8 @@ impl Inner {
 struct Attempt {
     result: Result<Received, Error>,
     fault: Option<Fault>,
+    /// What the vendor asks for.
+    pause: Option<Duration>,
 }
 
 /// What is wrong with the upstream, and not with the call.
@@ -386,6 +407,13 @@ impl Fault {
 }
 
 impl Signed {
+    /// Whether one more attempt could still be answered in time.
+    fn has_time(&self, began: Instant) -> bool {
+        let now = Instant::now();
+        let is_late = self.deadline.is_some_and(|at| at.saturating_duration_since(now) < SHORTEST_WAIT);
+        !is_late && now.saturating_duration_since(began) < CALL_TIMEOUT / 2
+    }
+
     fn is_read(&self) -> bool {
         matches!(self.request.rpc.row().action, Action::Reads | Action::Watches)
     }

@@ -123,7 +123,7 @@ impl Call<'_> {
         assert_eq!(refused.get_error_details().retry_info().is_some(), may_pass, "{refused:?}");
         assert_eq!(
             refused.metadata().contains_key("grpc-retry-pushback-ms"),
-            refused.code() == Code::Unavailable
+            matches!(refused.code(), Code::Unavailable | Code::Aborted)
         );
         refused
     }
