@@ -10,7 +10,7 @@ import attacks
 def attacked(bench, rounds):
     """A caller's 200 calls a second, alone and during each attack."""
     result = {}
-    with hung_upstream() as upstream:
+    with attacks.hung_upstream() as upstream:
         inkpass = bench.inkpass(upstream=upstream, audit=None)
         call = lambda: bench.run(inkpass, 1000, connections=1, streams=10, rps=200)
         call()
