@@ -16,6 +16,7 @@ mod client;
 mod conversions;
 mod error;
 mod failures;
+mod fault;
 mod fields;
 mod pacing;
 mod rooms;

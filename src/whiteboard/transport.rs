@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header::DATE};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, redirect};
 use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use super::{
     call::{Call, Request},
     error::{Effect, Error},
     failures::Failures,
+    fault::Fault,
     fields::{Fields, FromAnswer},
     pacing::{self, Pauses, RetryBudget},
     single_flight::{Change, SingleFlight},
@@ -364,46 +365,6 @@ struct Attempt {
     fault: Option<Fault>,
     /// What the vendor asks for.
     pause: Option<Duration>,
-}
-
-/// What is wrong with the upstream, and not with the call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    /// No connection could be made, so that nothing was sent.
-    Connect,
-    /// The connection broke, or there was no answer in time.
-    Broken,
-    /// 429.
-    Limited,
-    /// A gateway's 502, 503 or 504.
-    Gateway,
-    /// Another 5xx.
-    Server,
-}
-
-impl Fault {
-    fn of(status: StatusCode) -> Option<Self> {
-        match status.as_u16() {
-            429 => Some(Self::Limited),
-            502..=504 => Some(Self::Gateway),
-            500.. => Some(Self::Server),
-            _ => None,
-        }
-    }
-
-    /// Whether the breaker counts it.
-    fn is_failure(self) -> bool {
-        self != Self::Limited
-    }
-
-    /// Whether the same call may be made again. What changes something may, as long as nothing of it was sent.
-    fn may_repeat(self, is_read: bool) -> bool {
-        match self {
-            Self::Connect => true,
-            Self::Limited | Self::Gateway => is_read,
-            Self::Broken | Self::Server => false,
-        }
-    }
 }
 
 impl Signed {
