@@ -334,10 +334,15 @@ impl Writer {
         Ok(())
     }
 
-    fn repeat(&mut self, lost: &[u8]) {
+    /// The line that is half written is written whole, to the file as it is now.
+    fn rewrite_first(&mut self) {
         if let Some(first) = self.pending.front_mut() {
             first.written = 0;
         }
+    }
+
+    fn repeat(&mut self, lost: &[u8]) {
+        self.rewrite_first();
         let lines = lost.split_inclusive(|byte| *byte == b'\n');
         self.pending.extend(lines.map(|line| Pending::new(Entry::repeat(line, Mark::Again))));
     }
@@ -347,9 +352,7 @@ impl Writer {
             tracing::error!(%error, "the audit file cannot be reopened; lines still go to the old one; mend it and send SIGHUP again");
             return;
         }
-        if let Some(first) = self.pending.front_mut() {
-            first.written = 0;
-        }
+        self.rewrite_first();
         // The old file was renamed, so its lines are kept.
         self.recent = RecentLines::default();
         (self.failed, self.removed) = (false, None);

@@ -14,6 +14,7 @@ use crate::{principal::Principal, shares::Share};
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) number: u64,
+    /// When it was accepted.
     pub(super) accepted: Instant,
     has_preface: AtomicBool,
     has_called: AtomicBool,
@@ -42,11 +43,6 @@ impl Connection {
         }
     }
 
-    /// When it was accepted.
-    pub(super) const fn accepted(&self) -> Instant {
-        self.accepted
-    }
-
     /// Whether its HTTP has begun.
     pub(super) fn has_preface(&self) -> bool {
         self.has_preface.load(Relaxed)
@@ -62,7 +58,7 @@ impl Connection {
         self.has_called.store(has_called, Relaxed);
     }
 
-    /// Whether none is, but those that stay open for as long as their caller likes.
+    /// Whether no call is under way, but those that stay open for as long as their caller likes.
     pub(super) fn is_idle(&self) -> bool {
         self.calls.load(Relaxed) <= self.open_calls.load(Relaxed)
     }

@@ -100,7 +100,7 @@ impl Keeper {
             place.metrics().cut(cause);
             Some(cause)
         };
-        let silence = connection.accepted() + SILENCE;
+        let silence = connection.accepted + SILENCE;
         let (io, peer) = tokio::select! {
             connected = handshake(self.tls.as_deref(), stream, place.clone()) => connected.ok()?,
             () = sleep_until(silence) => return cut("silent"),
@@ -128,7 +128,7 @@ impl Keeper {
 
     /// When a connection must end, and how.
     async fn end_of(&self, connection: &Connection, age: Duration) -> End {
-        let accepted = connection.accepted();
+        let accepted = connection.accepted;
         let time = async {
             sleep_until(accepted + SILENCE.min(age)).await;
             if !connection.has_preface() {
@@ -162,7 +162,7 @@ impl Keeper {
         tokio::select! {
             () = idle => "idle",
             () = connection.must_leave() => "made_room",
-            () = sleep_until(connection.accepted() + age * 2) => "age",
+            () = sleep_until(connection.accepted + age * 2) => "age",
         }
     }
 }

@@ -189,7 +189,7 @@ impl Transport {
         call: Call<'_>,
         read: impl FnOnce(&Received, Effect) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        if access.deadline.is_some_and(|at| at.saturating_duration_since(Instant::now()) < SHORTEST_WAIT) {
+        if is_late(access.deadline, Instant::now()) {
             return Err(Error::TooLate);
         }
         let place = take(&self.0.write_places, access)?;
@@ -371,13 +371,17 @@ impl Signed {
     /// Whether one more attempt could still be answered in time.
     fn has_time(&self, began: Instant) -> bool {
         let now = Instant::now();
-        let is_late = self.deadline.is_some_and(|at| at.saturating_duration_since(now) < SHORTEST_WAIT);
-        !is_late && now.saturating_duration_since(began) < CALL_TIMEOUT / 2
+        !is_late(self.deadline, now) && now.saturating_duration_since(began) < CALL_TIMEOUT / 2
     }
 
     fn is_read(&self) -> bool {
         matches!(self.request.rpc.row().action, Action::Reads | Action::Watches)
     }
+}
+
+/// Whether so little is left that an answer would hardly come in time.
+fn is_late(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|at| at.saturating_duration_since(now) < SHORTEST_WAIT)
 }
 
 /// A header marked sensitive: logs do not show it, and HPACK does not index it.

@@ -69,11 +69,7 @@ async fn a_burst_of_resets_ends_the_connection() {
         burst.extend([headers, reset(stream)].concat());
     }
     raw.send(&burst).await;
-    let mut goes_away = None;
-    while let Some(next) = raw.next_frame().await {
-        goes_away = goes_away.or(next.goes_away());
-    }
-    assert_eq!(goes_away, Some(ENHANCE_YOUR_CALM));
+    assert_eq!(raw.goaway_at_close().await, Some(ENHANCE_YOUR_CALM));
     serves(&world).await;
 }
 
@@ -160,11 +156,7 @@ async fn empty_frames_without_an_end_are_too_many() {
     let mut raw = Raw::connect(world.grpc).await;
     let stream = raw.call("/inkpass.v1.TokenService/IssueToken", &[], &message(100, 0)).await;
     raw.send(&frame(DATA, 0, stream, &[]).repeat(200)).await;
-    let mut goes_away = None;
-    while let Some(next) = raw.next_frame().await {
-        goes_away = goes_away.or(next.goes_away());
-    }
-    assert_eq!(goes_away, Some(ENHANCE_YOUR_CALM));
+    assert_eq!(raw.goaway_at_close().await, Some(ENHANCE_YOUR_CALM));
     serves(&world).await;
 }
 

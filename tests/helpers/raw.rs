@@ -123,6 +123,15 @@ impl Raw {
         }
     }
 
+    /// The error code of a GOAWAY, if one has come once the connection is closed.
+    pub(crate) async fn goaway_at_close(&mut self) -> Option<[u8; 4]> {
+        let mut goes_away = None;
+        while let Some(frame) = self.next_frame().await {
+            goes_away = goes_away.or(frame.goes_away());
+        }
+        goes_away
+    }
+
     /// Asks for an answer, which comes once all that was sent before was seen; whether it comes.
     pub(crate) async fn ping(&mut self) -> bool {
         self.send(&frame(PING, 0, 0, &[0; 8])).await;
