@@ -13,7 +13,7 @@ use std::{
 use super::line::{Line, Summary};
 use crate::{clock::UnixMillis, per_principal::PerPrincipal};
 
-/// A caller's denials are counted anew after so long, and summed up as often.
+/// A caller's denials are counted again from nought after so long, and summed up as often.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// How many of a caller's denials have a line of their own, and how many bytes these have together.

@@ -24,9 +24,9 @@ use super::{
 };
 use crate::telemetry::Metrics;
 
-/// Probes and Prometheus need a few connections, and are answered at once; nobody is known here.
+/// Probes and Prometheus need a few connections, and are answered at once; nobody is authenticated here.
 pub(super) const CAPACITY: Capacity =
-    Capacity { most: 64, most_strangers: 48, most_of_peer: 0, grace: Duration::from_millis(10) };
+    Capacity { most: 64, most_unauthenticated: 48, most_of_peer: 0, grace: Duration::from_millis(10) };
 
 /// How long a client has for a request's headers.
 const SILENCE: Duration = Duration::from_secs(5);

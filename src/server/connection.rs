@@ -19,7 +19,7 @@ pub(super) struct Connection {
     has_preface: AtomicBool,
     has_called: AtomicBool,
     /// Who has made a call first, and its share of the connections.
-    pub(super) known: OnceLock<(Principal, Share)>,
+    pub(super) first_client: OnceLock<(Principal, Share)>,
     calls: AtomicU32,
     /// Of these, calls of health and reflection.
     open_calls: AtomicU32,
@@ -35,7 +35,7 @@ impl Connection {
             accepted,
             has_preface: AtomicBool::new(false),
             has_called: AtomicBool::new(false),
-            known: OnceLock::new(),
+            first_client: OnceLock::new(),
             calls: AtomicU32::new(0),
             open_calls: AtomicU32::new(0),
             bytes: AtomicUsize::new(0),
@@ -65,7 +65,7 @@ impl Connection {
 
     /// Who has made a call by it first.
     pub(super) fn client(&self) -> Option<&Principal> {
-        self.known.get().map(|(client, _)| client)
+        self.first_client.get().map(|(client, _)| client)
     }
 
     /// Begins a call of health or reflection, unless so many are under way; whether it has begun.

@@ -1,8 +1,8 @@
 //! The places for connections: how many there are, and who makes room when they are taken.
 //!
-//! A connection that no certificate and no call has authenticated yet is a stranger's. Strangers have a quarter of the
-//! places. When that is full, the stranger that has come first and is idle makes room for the next, but not before
-//! it had time for its first call.
+//! A connection is unauthenticated until a certificate or a call has authenticated its client, and stays so beyond the
+//! client's share. Such connections have a quarter of the places. When that is full, the oldest of them that is idle
+//! makes room for the next, but not before it had time for its first call.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,17 +30,17 @@ const MOST: usize = 4096;
 /// Descriptors that are not for connections: as many as calls upstream may take, and some files.
 const OTHER_DESCRIPTORS: usize = 512 + 64 + 64;
 
-/// After so long a stranger has to make room though its calls are under way.
+/// After so long an unauthenticated connection has to make room though its calls are under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many connections a listener has.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Capacity {
     pub(super) most: usize,
-    pub(super) most_strangers: usize,
+    pub(super) most_unauthenticated: usize,
     /// From one IP address; 0: no limit.
     pub(super) most_of_peer: usize,
-    /// How long a stranger has for its first call before it may have to make room.
+    /// How long an unauthenticated connection has for its first call before it may have to make room.
     pub(super) grace: Duration,
 }
 
@@ -49,9 +49,9 @@ pub(super) struct Places {
     capacity: Capacity,
     metrics: ConnectionMetrics,
     state: Mutex<State>,
-    /// Of those whose client is known.
+    /// Of those that are authenticated.
     shares: Arc<Shares>,
-    /// Tells that there may be room for one more stranger.
+    /// Tells that there may be room for one more unauthenticated connection.
     freed: Notify,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Places {
 struct State {
     taken: usize,
     next: u64,
-    strangers: BTreeMap<u64, Arc<Connection>>,
+    unauthenticated: BTreeMap<u64, Arc<Connection>>,
     by_peer: HashMap<IpAddr, usize>,
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Admission {
     Admitted(Place),
     /// There is none, and the connection is to be closed.
     Refused,
-    /// Strangers' places are taken by those that have just come: one may be free then.
+    /// The places of unauthenticated connections are taken by those that have just come: one may be free then.
     NotBefore(Instant),
 }
 
@@ -87,23 +87,24 @@ impl Places {
 
     /// A place for a connection that was just accepted.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Admission {
-        let Capacity { most, most_strangers, most_of_peer, grace } = self.capacity;
+        let Capacity { most, most_unauthenticated, most_of_peer, grace } = self.capacity;
         let mut state = self.state();
         let of_peer = state.by_peer.get(&peer).copied().unwrap_or(0);
         if most_of_peer > 0 && of_peer >= most_of_peer {
             self.metrics.refused("peer");
             return Admission::Refused;
         }
-        let (is_full, is_crowded) = (state.taken >= most, state.strangers.len() >= most_strangers);
+        let (is_full, is_crowded) =
+            (state.taken >= most, state.unauthenticated.len() >= most_unauthenticated);
         if is_full || is_crowded {
             let Some(leaves) = state.who_leaves(now) else {
-                self.metrics.refused(if is_full { "full" } else { "strangers" });
+                self.metrics.refused(if is_full { "full" } else { "unauthenticated" });
                 return Admission::Refused;
             };
             if now < leaves.accepted + grace {
                 return Admission::NotBefore(leaves.accepted + grace);
             }
-            state.strangers.remove(&leaves.number);
+            state.unauthenticated.remove(&leaves.number);
             leaves.must_leave.cancel();
             self.metrics.cut("made_room");
         }
@@ -111,7 +112,7 @@ impl Places {
         let connection = Arc::new(Connection::new(number, now));
         state.next += 1;
         state.taken += 1;
-        state.strangers.insert(number, connection.clone());
+        state.unauthenticated.insert(number, connection.clone());
         *state.by_peer.entry(peer).or_default() += 1;
         self.metrics.open.inc();
         Admission::Admitted(Place { places: self.clone(), peer, connection })
@@ -129,22 +130,27 @@ impl Places {
 }
 
 impl State {
-    /// The stranger that makes room: the oldest that is idle, or else the oldest that had time for its calls.
+    /// The connection that makes room: the oldest that is idle, or else the oldest that had time for its calls.
     fn who_leaves(&self, now: Instant) -> Option<Arc<Connection>> {
-        let mut strangers = self.strangers.values();
-        let idle = self.strangers.values().find(|stranger| stranger.is_idle());
-        idle.or_else(|| strangers.next().filter(|oldest| now >= oldest.accepted + PATIENCE)).cloned()
+        let mut unauthenticated = self.unauthenticated.values();
+        let idle = self.unauthenticated.values().find(|connection| connection.is_idle());
+        idle.or_else(|| unauthenticated.next().filter(|oldest| now >= oldest.accepted + PATIENCE)).cloned()
     }
 }
 
 impl Capacity {
-    /// Of gRPC's listener, as far as this process has descriptors for it: strangers have a quarter.
+    /// Of gRPC's listener, as far as this process has descriptors for it: unauthenticated connections have a quarter.
     pub(super) fn of_grpc(most_of_peer: usize) -> Self {
         let descriptors = getrlimit(Resource::Nofile).current;
         let descriptors =
             descriptors.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let most = MOST.min(descriptors.saturating_sub(OTHER_DESCRIPTORS).max(descriptors / 4));
-        Self { most, most_strangers: (most / 4).max(1), most_of_peer, grace: Duration::from_millis(250) }
+        Self {
+            most,
+            most_unauthenticated: (most / 4).max(1),
+            most_of_peer,
+            grace: Duration::from_millis(250),
+        }
     }
 }
 
@@ -158,14 +164,15 @@ impl Place {
         &self.places.metrics
     }
 
-    /// Its client has been authenticated. It is no stranger any more, unless it has its share of the connections already.
-    pub(super) fn set_known(&self, client: &Principal) {
-        let known = &self.connection.known;
-        if known.get().is_none()
+    /// Its client has been authenticated. It counts as authenticated from now on, unless the client has its share of the
+    /// connections already.
+    pub(super) fn set_client(&self, client: &Principal) {
+        let first = &self.connection.first_client;
+        if first.get().is_none()
             && let Ok(share) = self.places.shares.take(Holder::Principal(client.as_str()), 1)
-            && known.set((client.clone(), share)).is_ok()
+            && first.set((client.clone(), share)).is_ok()
         {
-            self.places.state().strangers.remove(&self.connection.number);
+            self.places.state().unauthenticated.remove(&self.connection.number);
             self.places.freed.notify_one();
         }
     }
@@ -175,7 +182,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.places.state();
         state.taken -= 1;
-        state.strangers.remove(&self.connection.number);
+        state.unauthenticated.remove(&self.connection.number);
         if let Some(of_peer) = state.by_peer.get_mut(&self.peer) {
             *of_peer -= 1;
             if *of_peer == 0 {
@@ -199,7 +206,7 @@ mod tests {
     const GRACE: Duration = Duration::from_millis(250);
 
     fn places(most: usize, most_of_peer: usize) -> Arc<Places> {
-        let capacity = Capacity { most, most_strangers: most / 4, most_of_peer, grace: GRACE };
+        let capacity = Capacity { most, most_unauthenticated: most / 4, most_of_peer, grace: GRACE };
         Places::new(capacity, Metrics::new([]).unwrap().connections("grpc"))
     }
 
@@ -211,31 +218,34 @@ mod tests {
     }
 
     #[test]
-    fn the_stranger_that_came_first_makes_room_if_it_is_idle() {
+    fn the_oldest_unauthenticated_connection_makes_room_if_it_is_idle() {
         let (places, start) = (places(16, 0), Instant::now());
-        let strangers: Vec<_> = (0..4).map(|_| admit(&places, start).unwrap()).collect();
-        strangers[0].connection.begin_call();
+        let connections: Vec<_> = (0..4).map(|_| admit(&places, start).unwrap()).collect();
+        connections[0].connection.begin_call();
         assert!(matches!(places.admit(PEER, start), Admission::NotBefore(at) if at == start + GRACE));
-        let left = || strangers.iter().map(|place| place.connection.must_leave.is_cancelled());
+        let left = || connections.iter().map(|place| place.connection.must_leave.is_cancelled());
 
         let next = admit(&places, start + GRACE).unwrap();
         assert_eq!(left().collect::<Vec<_>>(), [false, true, false, false]);
-        // One that is known is no stranger any more, and never has to leave.
-        next.set_known(&Principal::anonymous());
-        strangers[2].set_known(&Principal::anonymous());
+        // One that is authenticated never has to leave.
+        next.set_client(&Principal::anonymous());
+        connections[2].set_client(&Principal::anonymous());
         let more: Vec<_> = (0..3).map(|_| admit(&places, start + GRACE * 3)).collect();
         assert!(more.iter().all(Option::is_some));
         assert_eq!(left().collect::<Vec<_>>(), [false, true, false, true]);
     }
 
     #[test]
-    fn one_that_is_known_has_half_of_the_places_and_two_have_two_thirds() {
+    fn one_caller_has_half_of_the_places_and_two_have_two_thirds() {
         let (places, start) = (places(16, 0), Instant::now());
-        // As many as stay, while strangers come and go.
+        // As many as stay, while unauthenticated ones come and go.
         let fill = |name: &str, now: Instant| -> Vec<Place> {
             let client: Principal = name.parse().unwrap();
-            let known = || admit(&places, now).inspect(|place| place.set_known(&client));
-            std::iter::from_fn(known).take(32).filter(|place| place.connection.client().is_some()).collect()
+            let authenticated = || admit(&places, now).inspect(|place| place.set_client(&client));
+            std::iter::from_fn(authenticated)
+                .take(32)
+                .filter(|place| place.connection.client().is_some())
+                .collect()
         };
         let first = fill("key:a", start + GRACE);
         assert_eq!(first.len(), 8);
@@ -243,11 +253,11 @@ mod tests {
         assert!((3..=4).contains(&second.len()), "{}", second.len());
         drop((first, second));
         let state = places.state();
-        assert!(state.taken == 0 && state.strangers.is_empty() && state.by_peer.is_empty());
+        assert!(state.taken == 0 && state.unauthenticated.is_empty() && state.by_peer.is_empty());
     }
 
     #[test]
-    fn strangers_that_keep_busy_make_room_once_they_had_their_time() {
+    fn unauthenticated_connections_that_keep_busy_make_room_once_they_had_their_time() {
         let (places, start) = (places(16, 0), Instant::now());
         let busy: Vec<_> = (0..4).map(|_| admit(&places, start).unwrap()).collect();
         for place in &busy {

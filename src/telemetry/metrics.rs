@@ -5,7 +5,7 @@
 //! | `inkpass_build_info` | `version` | 1 |
 //! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
 //! | `inkpass_connections` | `listener` | open connections: `grpc` or `admin` |
-//! | `inkpass_connections_refused_total` | `listener`, `cause` | closed at once: `full`, `strangers` or `peer` |
+//! | `inkpass_connections_refused_total` | `listener`, `cause` | closed at once: `full`, `unauthenticated` or `peer` |
 //! | `inkpass_connections_cut_total` | `listener`, `cause` | cut: `silent`, `made_room`, `idle`, `age` or `stop` |
 //! | `inkpass_audit_failures_total` | | audit lines that were not known to be written in time |
 //! | `inkpass_audit_failing` | | 1 from such a line until one is written |

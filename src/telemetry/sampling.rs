@@ -129,10 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn whom_nobody_knows_decides_nothing() {
-        let (known, stranger) = (decide("a=b", true), decide("a=b", false));
-        assert!(known.is_sampled && known.of_caller().is_some());
-        assert!(!stranger.is_sampled && stranger.of_caller().is_none());
+    fn an_unauthenticated_caller_decides_nothing() {
+        let (authenticated, unauthenticated) = (decide("a=b", true), decide("a=b", false));
+        assert!(authenticated.is_sampled && authenticated.of_caller().is_some());
+        assert!(!unauthenticated.is_sampled && unauthenticated.of_caller().is_none());
     }
 
     #[test]

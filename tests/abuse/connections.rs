@@ -82,13 +82,13 @@ async fn a_client_that_is_gone_without_a_word_is_noticed_within_forty_seconds() 
 }
 
 #[tokio::test]
-async fn a_crowd_of_strangers_makes_room_and_those_that_have_called_stay() {
+async fn a_crowd_of_unauthenticated_connections_makes_room_and_those_that_have_called_stay() {
     let world = World::start().await;
     call(&world.client).await;
     let began = Instant::now();
     let crowd = join_all((0..1300).map(|_| TcpStream::connect(world.grpc))).await;
     assert!(crowd.iter().all(Result::is_ok));
-    // A newcomer finds a place, though strangers have taken theirs.
+    // A newcomer finds a place, though unauthenticated ones have taken theirs.
     let newcomer = Client::connect(&format!("http://{}", world.grpc)).await.unwrap();
     call(&newcomer).await;
     call(&world.client).await;

@@ -23,7 +23,7 @@ fn address(program: &Program) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn half_sent_messages_of_strangers_hold_next_to_nothing() {
+async fn half_sent_messages_of_unauthenticated_callers_hold_next_to_nothing() {
     let program = Program::start(POLICY, "").await;
     let teacher = program.client("key:teacher").await;
     let before = resident(&program);

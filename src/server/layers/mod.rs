@@ -124,16 +124,16 @@ impl Layers {
             (None, _) => Principal::anonymous(),
             (Some(callers), _) => callers.identify(headers, peer.certificates.as_deref()).await?,
         };
-        peer.place.set_known(&caller);
+        peer.place.set_client(&caller);
         Ok(Some(caller))
     }
 
-    /// Whether a connection's certificate names a caller, which then is no stranger.
+    /// Whether a connection's certificate names a caller, which is authenticated then.
     pub(super) async fn greet(&self, peer: &Peer) {
         if let (Some(callers), Some(certificates)) = (&self.callers, &peer.certificates)
             && let Ok(caller) = callers.identify(&HeaderMap::new(), Some(certificates)).await
         {
-            peer.place.set_known(&caller);
+            peer.place.set_client(&caller);
         }
     }
 
