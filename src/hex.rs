@@ -1,16 +1,18 @@
 //! Hexadecimal digits, RFC 4648, and UUIDs written in them.
 
-const LOWER: &[u8; 16] = b"0123456789abcdef";
-const UPPER: &[u8; 16] = b"0123456789ABCDEF";
-
 /// The two lower-case digits of a byte, in ASCII.
 pub(crate) const fn lower(byte: u8) -> [u8; 2] {
-    [LOWER[(byte >> 4) as usize], LOWER[(byte & 0x0f) as usize]]
+    [digit(byte >> 4, b'a'), digit(byte & 0x0f, b'a')]
 }
 
 /// The two upper-case digits of a byte, in ASCII.
 pub(crate) const fn upper(byte: u8) -> [u8; 2] {
-    [UPPER[(byte >> 4) as usize], UPPER[(byte & 0x0f) as usize]]
+    [digit(byte >> 4, b'A'), digit(byte & 0x0f, b'A')]
+}
+
+/// Computed and not looked up, so that the compiler takes many at once.
+const fn digit(value: u8, ten: u8) -> u8 {
+    value + if value < 10 { b'0' } else { ten - 10 }
 }
 
 /// Appends bytes in lower-case digits.

@@ -1,15 +1,14 @@
 //! The signer, and the one secret type that it is made of.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use zeroize::Zeroizing;
 
 use super::{
     claims::{Claims, Nonce},
     encoding::{push_component, push_json},
     mac::MacKey,
-    scratch::with_scratch,
+    scratch::{wipe, with_scratch},
 };
 use crate::hex;
 
@@ -20,6 +19,9 @@ const LONGEST_REST: usize = 256;
 /// key itself: it is wiped on drop, and `Debug` does not show it.
 pub struct SigningKey {
     access_key: Box<str>,
+    /// What a message begins with, and a token's text: the access key as each has it.
+    in_message: Box<[u8]>,
+    in_token: Box<[u8]>,
     mac: MacKey,
 }
 
@@ -56,7 +58,15 @@ impl SigningKey {
         if secret_key.is_empty() {
             return Err(InvalidKey::EmptySecretKey);
         }
-        Ok(Self { access_key: access_key.into(), mac: MacKey::new(secret_key) })
+        let (mut in_message, mut in_token) = (b"{\"ak\":\"".to_vec(), b"ak=".to_vec());
+        push_json(&mut in_message, access_key);
+        push_component(&mut in_token, access_key);
+        Ok(Self {
+            access_key: access_key.into(),
+            in_message: in_message.into(),
+            in_token: in_token.into(),
+            mac: MacKey::new(secret_key),
+        })
     }
 
     /// The access key: not a secret.
@@ -68,40 +78,52 @@ impl SigningKey {
     /// Signs a token. It cannot fail: everything that [`Claims`] can hold can be signed.
     #[must_use]
     pub fn sign(&self, claims: &Claims<'_>, nonce: &Nonce) -> TokenValue {
-        // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`.
+        // The claims in their order in the token: sorted by name, `sig` between `role` and `uuid`. In neither form is
+        // a character of these an escape; a claim that is not there is left out.
         let mut digits = Digits::default();
         let before_sig = [
-            (&AK, Some(&*self.access_key)),
-            (&EXPIRE_AT, claims.expire_at.map(|at| digits.of(at.get()))),
-            (&NONCE, Some(nonce.as_str())),
-            (&ROLE, Some(claims.role.claim())),
+            (&EXPIRE_AT, claims.expire_at.map_or("", |at| digits.of(at.get()))),
+            (&NONCE, nonce.as_str()),
+            (&ROLE, claims.role.claim()),
         ];
-        let uuid = (&UUID, claims.scope.uuid());
+        let before_sig = &before_sig[usize::from(claims.expire_at.is_none())..];
+        let uuid = claims.scope.uuid();
         let prefix = claims.scope.kind().prefix();
 
-        // Any byte of these takes six at most, as an escape in JSON.
-        let variable = self.access_key.len() + claims.scope.uuid().map_or(0, str::len);
-        with_scratch(6 * variable + LONGEST_REST, |text| {
-            for claim in before_sig.iter().chain([&uuid]) {
-                push_json_claim(text, *claim);
+        // Any byte of a uuid takes six at most, as an escape in JSON.
+        let variable = self.in_message.len().max(self.in_token.len()) + 6 * uuid.map_or(0, str::len);
+        with_scratch(variable + LONGEST_REST, |text| {
+            text.extend_from_slice(&self.in_message);
+            for (name, value) in before_sig {
+                text.extend_from_slice(name.in_message);
+                text.extend_from_slice(value.as_bytes());
+            }
+            if let Some(uuid) = uuid {
+                text.extend_from_slice(UUID.in_message);
+                push_json(text, uuid);
             }
             text.extend_from_slice(b"\"}");
             let tag = self.mac.of(text);
 
             text.clear();
-            for claim in before_sig {
-                push_pair(text, claim);
+            text.extend_from_slice(&self.in_token);
+            for (name, value) in before_sig {
+                text.extend_from_slice(name.in_token);
+                text.extend_from_slice(value.as_bytes());
             }
             text.extend_from_slice(b"&sig=");
             text.extend_from_slice(tag.map(hex::lower).as_flattened());
-            push_pair(text, uuid);
+            if let Some(uuid) = uuid {
+                text.extend_from_slice(UUID.in_token);
+                push_component(text, uuid);
+            }
 
             let mut token = vec![0; prefix.len() + (text.len() * 4).div_ceil(3)];
             let (start, encoded) = token.split_at_mut(prefix.len());
             start.copy_from_slice(prefix.as_bytes());
             // It has room for exactly this, and base64 is text.
             let _ = BASE64_URL_SAFE_NO_PAD.encode_slice(text, encoded);
-            TokenValue(Zeroizing::new(String::from_utf8(token).unwrap_or_default()))
+            TokenValue(String::from_utf8(token).unwrap_or_default())
         })
     }
 
@@ -141,7 +163,7 @@ impl fmt::Debug for SigningKey {
 pub(super) struct Tag(pub(super) [u8; 32]);
 
 /// A signed token: a secret, wiped on drop.
-pub struct TokenValue(Zeroizing<String>);
+pub struct TokenValue(String);
 
 impl TokenValue {
     /// The token's text: to hand to its user, and for nothing else.
@@ -153,7 +175,13 @@ impl TokenValue {
     /// The same, for an answer: from then on it is the answer's to wipe.
     #[must_use]
     pub fn into_text(mut self) -> String {
-        std::mem::take(&mut *self.0)
+        mem::take(&mut self.0)
+    }
+}
+
+impl Drop for TokenValue {
+    fn drop(&mut self) {
+        wipe(&mut mem::take(&mut self.0).into_bytes());
     }
 }
 
@@ -181,29 +209,10 @@ struct ClaimName {
     in_token: &'static [u8],
 }
 
-const AK: ClaimName = ClaimName { in_message: b"{\"ak\":\"", in_token: b"ak=" };
 const EXPIRE_AT: ClaimName = ClaimName { in_message: b"\",\"expireAt\":\"", in_token: b"&expireAt=" };
 const NONCE: ClaimName = ClaimName { in_message: b"\",\"nonce\":\"", in_token: b"&nonce=" };
 const ROLE: ClaimName = ClaimName { in_message: b"\",\"role\":\"", in_token: b"&role=" };
 const UUID: ClaimName = ClaimName { in_message: b"\",\"uuid\":\"", in_token: b"&uuid=" };
-
-/// A claim that is not there is left out.
-type Claim<'a> = (&'a ClaimName, Option<&'a str>);
-
-/// As [`push_message`] writes it.
-fn push_json_claim(out: &mut Vec<u8>, (name, value): Claim<'_>) {
-    if let Some(value) = value {
-        out.extend_from_slice(name.in_message);
-        push_json(out, value);
-    }
-}
-
-fn push_pair(out: &mut Vec<u8>, (name, value): Claim<'_>) {
-    if let Some(value) = value {
-        out.extend_from_slice(name.in_token);
-        push_component(out, value);
-    }
-}
 
 /// A number in decimal digits, without an allocation.
 #[derive(Default)]
@@ -211,15 +220,19 @@ struct Digits([u8; 20]);
 
 impl Digits {
     fn of(&mut self, mut number: u64) -> &str {
-        let mut first = self.0.len();
+        let (pairs, _) = self.0.as_chunks_mut();
+        let mut first = pairs.len();
         loop {
             first -= 1;
-            // The remainder is below ten.
-            self.0[first] = b'0' + (number % 10) as u8;
-            number /= 10;
+            // A pair is below a hundred, so each of its digits is below ten.
+            let pair = (number % 100) as u8;
+            pairs[first] = [b'0' + pair / 10, b'0' + pair % 10];
+            number /= 100;
             if number == 0 {
-                return std::str::from_utf8(&self.0[first..]).unwrap_or_default();
+                break;
             }
         }
+        let start = 2 * first + usize::from(pairs[first][0] == b'0');
+        std::str::from_utf8(&self.0[start..]).unwrap_or_default()
     }
 }

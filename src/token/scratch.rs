@@ -15,7 +15,10 @@ pub(super) fn with_scratch<T>(most: usize, work: impl FnOnce(&mut Vec<u8>) -> T)
     BUFFER.with_borrow_mut(|buffer| {
         buffer.reserve(most);
         let result = work(buffer);
+        // All of it: what was in it before may have been longer.
+        buffer.resize(buffer.capacity(), 0);
         wipe(buffer);
+        buffer.clear();
         if buffer.capacity() > LONGEST_KEPT {
             *buffer = Vec::new();
         }
@@ -23,13 +26,11 @@ pub(super) fn with_scratch<T>(most: usize, work: impl FnOnce(&mut Vec<u8>) -> T)
     })
 }
 
-/// All of it: what was in it before may have been longer.
-fn wipe(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.resize(buffer.capacity(), 0);
+/// Writes zeros over a secret, many bytes at once: `zeroize` writes one by one.
+pub(super) fn wipe(secret: &mut [u8]) {
+    secret.fill(0);
     // Nobody reads these zeros, and the compiler must not know.
-    black_box(&mut *buffer);
-    buffer.clear();
+    black_box(secret);
 }
 
 #[cfg(test)]
