@@ -10,6 +10,7 @@ use inkpass::{
 use tonic::{Code, Request, Status, client::Grpc, codegen::http::uri::PathAndQuery};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_prost::ProstCodec;
+use tonic_types::StatusExt;
 
 use crate::helpers::{
     World, assert_refused,
@@ -18,14 +19,14 @@ use crate::helpers::{
 };
 
 /// A unary call whose request never arrives.
-async fn unfinished_call(client: &Client, timeout: Option<Duration>) -> Status {
+async fn unfinished_call(client: &Client, path: &'static str, timeout: Option<Duration>) -> Status {
     let mut request = Request::new(tokio_stream::pending::<IssueTokenRequest>());
     if let Some(timeout) = timeout {
         request.set_timeout(timeout);
     }
     let mut grpc = Grpc::new(client.channel());
     grpc.ready().await.unwrap();
-    let path = PathAndQuery::from_static("/inkpass.v1.TokenService/IssueToken");
+    let path = PathAndQuery::from_static(path);
     let codec = ProstCodec::<IssueTokenRequest, IssueTokenResponse>::default();
     grpc.client_streaming(request, path, codec).await.unwrap_err()
 }
@@ -34,8 +35,14 @@ async fn unfinished_call(client: &Client, timeout: Option<Duration>) -> Status {
 async fn a_call_lasts_at_most_20_seconds_with_a_longer_deadline_and_without_one() {
     let world = World::start().await;
     let mut clock = TimerClock::pause();
-    let timeouts = [None, Some(Duration::from_mins(1)), Some(Duration::from_hours(1))];
-    let mut calls = pin!(join_all(timeouts.map(|timeout| unfinished_call(&world.client, timeout))));
+    let unfinished = [
+        ("/inkpass.v1.TokenService/IssueToken", None),
+        ("/inkpass.v1.RoomService/CreateRoom", None),
+        ("/inkpass.v1.TokenService/IssueToken", Some(Duration::from_mins(1))),
+        ("/inkpass.v1.TokenService/IssueToken", Some(Duration::from_hours(1))),
+    ];
+    let unfinished = unfinished.map(|(path, timeout)| unfinished_call(&world.client, path, timeout));
+    let mut calls = pin!(join_all(unfinished));
     let refusals = loop {
         if let Some(refusals) = calls.as_mut().now_or_never() {
             break refusals;
@@ -46,6 +53,8 @@ async fn a_call_lasts_at_most_20_seconds_with_a_longer_deadline_and_without_one(
     };
     for refused in refusals {
         assert_refused(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
+        let details = refused.get_error_details();
+        assert!(details.error_info().unwrap().metadata.is_empty(), "nothing can have been done");
     }
     assert!((20..=22).contains(&clock.passed.as_secs()), "{:?}", clock.passed);
 }

@@ -80,6 +80,14 @@ async fn what_is_wrong_with_a_thousand_requests_arrives() {
 }
 
 #[tokio::test]
+async fn more_elements_than_any_request_has_are_refused_before_they_are_decoded() {
+    let world = World::start().await;
+    let refused = issue(&world, vec![IssueTokenRequest::default(); 2049]).await.unwrap_err();
+    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &[""]);
+    assert!(refused.message().contains("2,048 fields"), "{}", refused.message());
+}
+
+#[tokio::test]
 async fn the_longest_batch_fits_into_an_answer() {
     let longest_key = || {
         let key = SigningKey::new(&"é".repeat(64), b"a secret of some length").unwrap();

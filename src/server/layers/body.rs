@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -15,11 +18,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::Status;
 
+use super::fields::FieldCount;
 use crate::{
     error::Error,
     principal::Principal,
     server::places::Place,
     shares::{Holder, Refused, Share, Shares},
+    whiteboard::Effect,
 };
 
 /// A message's prefix.
@@ -27,6 +32,8 @@ const PREFIX: usize = 5;
 
 /// Messages up to this length take no room: their calls are bounded. Those of callers that nobody knows are no longer.
 const SMALL: usize = 4 * 1024;
+
+const TOO_MANY_FIELDS: &str = "no message has more than 2,048 fields";
 
 /// The most that the messages of one connection may hold.
 const MOST_OF_CONNECTION: usize = 8 * 1024 * 1024;
@@ -44,6 +51,30 @@ pub(super) struct RequestBody {
     /// Bytes of the message that are still to come.
     missing: usize,
     room: Option<Room>,
+    fields: FieldCount,
+    effect: EffectSoFar,
+}
+
+/// What a call may have done by now: nothing before its message has come whole.
+#[derive(Clone)]
+pub(super) struct EffectSoFar(Option<Arc<AtomicBool>>);
+
+impl EffectSoFar {
+    /// `effect`: what the call may do at all.
+    pub(super) fn of(effect: Effect) -> Self {
+        Self((effect == Effect::Possible).then(Arc::default))
+    }
+
+    pub(super) fn get(&self) -> Effect {
+        let has_arrived = self.0.as_ref().is_some_and(|arrived| arrived.load(Relaxed));
+        if has_arrived { Effect::Possible } else { Effect::None }
+    }
+
+    fn set_arrived(&self) {
+        if let Some(arrived) = &self.0 {
+            arrived.store(true, Relaxed);
+        }
+    }
 }
 
 /// Room for a message, of its caller and on its connection.
@@ -60,35 +91,59 @@ impl Drop for Room {
 }
 
 impl RequestBody {
-    pub(super) const fn new(
+    pub(super) fn new(
         body: Incoming,
         shares: Arc<Shares>,
         caller: Option<Principal>,
         place: Arc<Place>,
         longest: usize,
+        effect: EffectSoFar,
     ) -> Self {
-        Self { body, shares, caller, place, longest, prefix: [0; PREFIX], filled: 0, missing: 0, room: None }
+        Self {
+            body,
+            shares,
+            caller,
+            place,
+            longest,
+            prefix: [0; PREFIX],
+            filled: 0,
+            missing: 0,
+            room: None,
+            fields: FieldCount::default(),
+            effect,
+        }
     }
 
     /// Goes on with these bytes: takes room for each message that begins in them.
-    fn read(&mut self, mut bytes: &[u8]) -> Result<(), Refused> {
-        loop {
-            let skipped = self.missing.min(bytes.len());
-            (self.missing, bytes) = (self.missing - skipped, &bytes[skipped..]);
-            if bytes.is_empty() {
-                return Ok(());
+    fn read(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        while !bytes.is_empty() {
+            let (of_message, after) = bytes.split_at(self.missing.min(bytes.len()));
+            // A small one has no room of its own, and cannot have too many.
+            if self.room.is_some() && !self.fields.read(of_message) {
+                return Err(Error::invalid("", TOO_MANY_FIELDS));
             }
-            let taken = (PREFIX - self.filled).min(bytes.len());
-            self.prefix[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            (self.filled, bytes) = (self.filled + taken, &bytes[taken..]);
-            if self.filled < PREFIX {
-                return Ok(());
+            self.missing -= of_message.len();
+            let (of_prefix, after) = after.split_at((PREFIX - self.filled).min(after.len()));
+            self.prefix[self.filled..self.filled + of_prefix.len()].copy_from_slice(of_prefix);
+            self.filled += of_prefix.len();
+            if self.filled == PREFIX {
+                self.begin_message()?;
             }
-            self.filled = 0;
-            let [_, a, b, c, d] = self.prefix;
-            self.missing = u32::from_be_bytes([a, b, c, d]) as usize;
-            self.make_room()?;
+            bytes = after;
+            if self.missing == 0 && self.filled == 0 {
+                self.effect.set_arrived();
+            }
         }
+        Ok(())
+    }
+
+    /// After a prefix.
+    fn begin_message(&mut self) -> Result<(), Error> {
+        let [_, length @ ..] = self.prefix;
+        self.filled = 0;
+        self.missing = u32::from_be_bytes(length) as usize;
+        self.fields = FieldCount::default();
+        self.make_room().map_err(Error::NoShare)
     }
 
     fn make_room(&mut self) -> Result<(), Refused> {
@@ -117,9 +172,9 @@ impl Body for RequestBody {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(bytes) = frame.data_ref()
-            && let Err(refused) = self.read(bytes)
+            && let Err(error) = self.read(bytes)
         {
-            return Poll::Ready(Some(Err(Error::NoShare(refused).into())));
+            return Poll::Ready(Some(Err(error.into())));
         }
         Poll::Ready(frame.map(|frame| frame.map_err(|error| Status::from_error(error.into()))))
     }

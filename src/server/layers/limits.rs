@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 
-use super::body::RequestBody;
+use super::body::{EffectSoFar, RequestBody};
 use crate::{
     error::Error,
     methods::{Action, Method, OpenStream, Reach, Rpc},
@@ -119,7 +119,8 @@ impl Limits {
         caller: Option<Principal>,
         peer: &Peer,
         longest: usize,
+        effect: EffectSoFar,
     ) -> RequestBody {
-        RequestBody::new(body, self.bodies.clone(), caller, peer.place.clone(), longest)
+        RequestBody::new(body, self.bodies.clone(), caller, peer.place.clone(), longest, effect)
     }
 }

@@ -3,6 +3,7 @@
 mod body;
 mod checks;
 mod deadline;
+mod fields;
 mod limits;
 mod observe;
 
@@ -19,7 +20,10 @@ use tonic::{
 use tracing::Instrument;
 
 use self::{
-    body::RequestBody, checks::refuse_other_protocols, deadline::Deadline, limits::Admitted,
+    body::{EffectSoFar, RequestBody},
+    checks::refuse_other_protocols,
+    deadline::Deadline,
+    limits::Admitted,
     observe::Observed,
 };
 pub(super) use self::{limits::Limits, observe::Answer};
@@ -88,8 +92,9 @@ impl Layers {
             caller.and_then(|caller| Ok((self.limits.admit(method, caller.as_ref(), &call)?, caller)));
         let (place, answer) = match admitted {
             Ok((place, caller)) => {
+                let (longest, effect) = (longest_request(method), EffectSoFar::of(effect_of(method)));
                 let mut request = request
-                    .map(|body| self.limits.body(body, caller.clone(), &call, longest_request(method)));
+                    .map(|body| self.limits.body(body, caller.clone(), &call, longest, effect.clone()));
                 // A handler of `inkpass.v1` sees authenticated callers only.
                 request.extensions_mut().insert(CallContext {
                     principal: caller.unwrap_or_else(Principal::anonymous),
@@ -98,7 +103,9 @@ impl Layers {
                     trace_id: observed.caller_trace(),
                     deadline: deadline.of_caller(),
                 });
-                (place, self.answer(method, request, &deadline).instrument(observed.span()).await)
+                let answer = self.answer(method, request).instrument(observed.span());
+                let answer = deadline.enforce(answer).await;
+                (place, answer.ok_or_else(|| Error::DeadlineExceeded(effect.get())))
             }
             Err(error) => (Admitted::default(), Err(error)),
         };
@@ -137,25 +144,19 @@ impl Layers {
         }
     }
 
-    async fn answer(
-        &self,
-        method: Method,
-        request: Request<RequestBody>,
-        deadline: &Deadline,
-    ) -> Result<Response<Body>, Error> {
+    /// By the service that has the method.
+    async fn answer(&self, method: Method, request: Request<RequestBody>) -> Response<Body> {
         let handled: BoxFuture<_, Infallible> = match method {
             Method::Ours(rpc) => self.routes.call(rpc, request),
             Method::Open(_) => Box::pin(self.open_routes.clone().call(request.map(Body::new))),
             Method::Unknown => Box::pin(ready(Ok(Status::unimplemented("").into_http()))),
         };
-        match deadline.enforce(handled).await {
-            Some(Ok(answer)) => Ok(answer),
-            None => Err(Error::DeadlineExceeded(effect_of(method))),
-        }
+        let Ok(answer) = handled.await;
+        answer
     }
 }
 
-/// What a call may have done that was not answered in time.
+/// What a call may do that could not be done twice.
 fn effect_of(method: Method) -> Effect {
     match method {
         Method::Ours(rpc) => Effect::of(rpc),
