@@ -5,18 +5,20 @@ use std::{
     fmt,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
 };
 
 use arc_swap::ArcSwap;
 use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
+    client::verify_server_name,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{
-        CertificateDer, PrivateKeyDer,
+        CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName,
         pem::{self, PemObject},
     },
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     version::{TLS12, TLS13},
 };
@@ -45,6 +47,21 @@ pub struct TlsSettings {
     /// The CAs of callers' certificates: PEM. Without it no certificate is requested; with it a caller
     /// without one can still present a token or an API key.
     pub client_ca_file: Option<PathBuf>,
+    /// Names or IP addresses that callers use for the service: its certificate must be for each of them. None: it is
+    /// not looked at.
+    pub names: Vec<TlsName>,
+}
+
+/// A DNS name or an IP address by which callers reach the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsName(ServerName<'static>);
+
+impl FromStr for TlsName {
+    type Err = InvalidDnsNameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ServerName::try_from(text.to_owned()).map(Self)
+    }
 }
 
 /// The listener's TLS configuration, reloaded with its files.
@@ -108,7 +125,7 @@ impl Reload for Tls {
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        let TlsSettings { cert_file, key_file, client_ca_file } = &self.settings;
+        let TlsSettings { cert_file, key_file, client_ca_file, .. } = &self.settings;
         [cert_file, key_file].into_iter().chain(client_ca_file).cloned().collect()
     }
 
@@ -128,9 +145,15 @@ fn build(settings: &TlsSettings, now: UnixMillis) -> Result<Current, Vec<Mistake
     let key = note(&mut mistakes, read_private_key(&settings.key_file));
     let ca = settings.client_ca_file.as_deref();
     let verifier = note(&mut mistakes, ca.map(|path| verifier(path, &provider)).transpose());
-    let valid = chain.as_deref().and_then(<[_]>::first).map(|own| validity(own, now));
-    let valid =
-        note(&mut mistakes, valid.transpose().map_err(|why| Mistake::in_file(&settings.cert_file, why)));
+    let in_cert_file = |why: String| Mistake::in_file(&settings.cert_file, why);
+    let own = chain.as_deref().and_then(<[_]>::first);
+    let valid = own.map(|own| validity(own, now)).transpose();
+    let valid = note(&mut mistakes, valid.map_err(in_cert_file));
+    let foreign = own.map(|own| foreign_names(own, &settings.names)).into_iter().flatten();
+    mistakes.extend(foreign.map(|name| in_cert_file(format!("holds a certificate that is not for {name}"))));
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
     let (Some(chain), Some(key), Some(verifier), Some(Some(valid))) = (chain, key, verifier, valid) else {
         return Err(mistakes);
     };
@@ -172,6 +195,15 @@ fn validity(certificate: &CertificateDer<'_>, now: UnixMillis) -> Result<RangeIn
         }
         _ => Ok(valid),
     }
+}
+
+/// Which of these names a certificate is not for.
+fn foreign_names(certificate: &CertificateDer<'_>, names: &[TlsName]) -> Vec<String> {
+    let certificate = ParsedCertificate::try_from(certificate);
+    let is_foreign = |TlsName(name): &&TlsName| {
+        certificate.as_ref().is_ok_and(|certificate| verify_server_name(certificate, name).is_err())
+    };
+    names.iter().filter(is_foreign).map(|TlsName(name)| name.to_str().into_owned()).collect()
 }
 
 fn seconds(time: UnixMillis) -> i64 {

@@ -51,16 +51,20 @@ fn read_issuer(section: &mut Section<'_>) -> Option<IssuerSettings> {
 
 pub(super) fn read_tls(server: &mut Section<'_>, file: &SettingsFile) -> Option<TlsSettings> {
     let (cert_file, key_file) = (server.take("tls_cert_file"), server.take("tls_key_file"));
-    let client_ca_file = server.take("client_ca_file");
+    let (client_ca_file, names) = (server.take("client_ca_file"), server.values("tls_names"));
     match (cert_file, key_file) {
         (Some(cert_file), Some(key_file)) => {
-            return Some(TlsSettings { cert_file, key_file, client_ca_file });
+            return Some(TlsSettings { cert_file, key_file, client_ca_file, names });
         }
         (Some(_), None) => file.wrong("server.tls_key_file", "is missing; it goes with server.tls_cert_file"),
         (None, Some(_)) => file.wrong("server.tls_cert_file", "is missing; it goes with server.tls_key_file"),
         (None, None) if client_ca_file.is_some() => file.wrong(
             "server.client_ca_file",
             "asks for certificates, so it needs server.tls_cert_file and server.tls_key_file",
+        ),
+        (None, None) if !names.is_empty() => file.wrong(
+            "server.tls_names",
+            "are a certificate's, so they need server.tls_cert_file and server.tls_key_file",
         ),
         (None, None) => {}
     }

@@ -11,6 +11,7 @@ use crate::{
     keyring::KeyState,
     region::Region,
     telemetry::{LogFormat, LogLevel},
+    tls::TlsName,
     token::Role,
 };
 
@@ -77,6 +78,10 @@ impl Setting for PathBuf {
     fn from_text(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| text.into())
     }
+}
+
+impl Setting for TlsName {
+    const EXPECTED: &'static str = "a DNS name or an IP address";
 }
 
 impl Setting for Duration {

@@ -63,6 +63,6 @@ impl Ca {
     /// TLS with this CA's certificates, asking callers for theirs.
     pub(super) fn settings(&self) -> TlsSettings {
         let (cert_file, key_file) = self.sign_server();
-        TlsSettings { cert_file, key_file, client_ca_file: Some(self.path("ca.crt")) }
+        TlsSettings { cert_file, key_file, client_ca_file: Some(self.path("ca.crt")), names: Vec::new() }
     }
 }

@@ -154,6 +154,23 @@ fn a_certificate_that_is_not_valid_now_is_told_with_its_date() {
     }
 }
 
+#[test]
+fn a_certificate_that_is_for_another_name_is_refused() {
+    let ca = Ca::new("one");
+    let names = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect();
+    let mistakes = |named: &[&str]| -> Vec<_> {
+        let settings = inkpass::tls::TlsSettings { names: names(named), ..ca.settings() };
+        let mistakes = Tls::load(settings, Arc::new(SystemClock)).err().unwrap_or_default();
+        mistakes.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(mistakes(&["localhost", "127.0.0.1"]), Vec::<String>::new());
+    let mistakes = mistakes(&["localhost", "inkpass.default.svc", "127.0.0.2"]);
+    assert!(mistakes.iter().all(|mistake| mistake.contains("tls.crt")), "{mistakes:?}");
+    let foreign = ["not for inkpass.default.svc", "not for 127.0.0.2"];
+    assert!(mistakes.iter().zip(foreign).all(|(mistake, name)| mistake.contains(name)), "{mistakes:?}");
+    assert_eq!(mistakes.len(), 2);
+}
+
 #[tokio::test]
 async fn a_certificate_that_expires_while_it_serves_is_told_at_readyz_and_as_a_metric() {
     let service = TlsService::start().await;

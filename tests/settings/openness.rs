@@ -113,6 +113,13 @@ fn who_may_call_is_never_left_open_by_accident() {
             Some("holds no certificate"),
         ),
         ("tls_key_file = 'DIR/secret'", keys, false, Some("server.tls_cert_file: is missing")),
+        ("tls_names = ['a.example']", keys, false, Some("server.tls_names: are a certificate's")),
+        (
+            "tls_names = ['not a name']",
+            keys,
+            false,
+            Some("server.tls_names[0]: must be a DNS name or an IP address"),
+        ),
     ] {
         let mistakes = identity_mistakes(server, identity, everyone);
         match mistake {

@@ -11,6 +11,9 @@ unready_when_refusing = {{ .Values.server.unreadyWhenRefusing }}
 {{- if .Values.tls.existingSecret }}
 tls_cert_file = "/etc/inkpass/tls/tls.crt"
 tls_key_file = "/etc/inkpass/tls/tls.key"
+{{- with .Values.tls.names }}
+tls_names = {{ toJson . }}
+{{- end }}
 {{- if or .Values.identity.trustDomains .Values.identity.allowDnsSan }}
 client_ca_file = "/etc/inkpass/tls/ca.crt"
 {{- end }}
