@@ -13,9 +13,7 @@ const KIB: usize = 1024;
 
 /// The process's resident memory, in bytes.
 fn resident(program: &Program) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * KIB
+    program.status("VmRSS:") as usize * KIB
 }
 
 fn address(program: &Program) -> SocketAddr {
@@ -67,4 +65,25 @@ async fn half_sent_messages_of_a_caller_are_bounded_and_others_are_served() {
     assert!(grown < 64 * KIB * KIB, "{grown}");
     let request = VerifyTokenRequest { token: "x".repeat(8000), ..Default::default() };
     verifier.tokens().verify_token(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_of_many_empty_elements_is_not_decoded() {
+    let program = Program::start(POLICY, "").await;
+    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
+    let http = reqwest::Client::builder().http2_prior_knowledge().tls_certs_only([]).build().unwrap();
+    let elements = [0x0a, 0].repeat(250_000);
+    let before = resident(&program);
+    for _ in 0..4 {
+        let mut body = message(elements.len(), 0);
+        body.extend(&elements);
+        let call = http
+            .post(format!("http://{}/inkpass.v1.TokenService/BatchIssueTokens", address(&program)))
+            .header("content-type", "application/grpc")
+            .header("x-api-key", key.trim())
+            .body(body);
+        assert_eq!(call.send().await.unwrap().headers()["grpc-status"], "3");
+    }
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 16 * KIB * KIB, "{grown}");
 }

@@ -4,6 +4,8 @@
 mod connections;
 mod deadlines;
 mod http2;
+mod limits;
 mod memory;
+mod network;
 mod processes;
 mod shares;

@@ -78,7 +78,12 @@ impl Served {
 
     /// Its log goes to a file of the test.
     pub(crate) fn logging(arguments: &[&str], log: impl Into<Stdio>) -> Self {
-        let mut process = inkpass(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        Self::spawned(&mut inkpass(arguments), log)
+    }
+
+    /// As a command that begins it in some way.
+    pub(crate) fn spawned(command: &mut Command, log: impl Into<Stdio>) -> Self {
+        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();

@@ -3,6 +3,7 @@
 
 mod audit;
 mod audit_faults;
+mod chaos;
 mod clock;
 mod every_rpc;
 mod keys;
@@ -17,6 +18,7 @@ mod tokens;
 use std::{
     fmt::Write,
     fs,
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -112,7 +114,12 @@ impl TestService {
     }
 
     pub(crate) async fn client(&self, caller: &str) -> Client {
-        connect(&self.directory, format!("http://{}", self.world.grpc), caller).await
+        self.client_at(self.world.grpc, caller).await
+    }
+
+    /// By another way to the service.
+    pub(crate) async fn client_at(&self, address: SocketAddr, caller: &str) -> Client {
+        connect(&self.directory, format!("http://{address}"), caller).await
     }
 
     pub(crate) async fn teacher(&self) -> Client {

@@ -24,8 +24,8 @@ use tonic::transport::Channel;
 
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
-    command_line::Served,
-    helpers::{ANY_PORT, canary, key, place::Place, upstream::Upstream},
+    command_line::{Served, inkpass},
+    helpers::{ANY_PORT, canary, cgroup::Cgroup, key, place::Place, upstream::Upstream},
 };
 
 /// The keys that the emulator accepts.
@@ -46,19 +46,30 @@ impl Program {
     /// With its upstream, to make that fail.
     pub(crate) async fn with_upstream(policy: &str) -> (Self, Upstream) {
         let program = Self::start(policy, "").await;
-        let settings = fs::read_to_string(program.path("inkpass.toml")).unwrap();
+        let upstream = program.upstream();
+        (program, upstream)
+    }
+
+    pub(super) fn upstream(&self) -> Upstream {
+        let settings = fs::read_to_string(self.path("inkpass.toml")).unwrap();
         let address = settings.split("http://").nth(1).unwrap().split('\'').next().unwrap();
-        (program, Upstream::new(address.parse().unwrap()))
+        Upstream::new(address.parse().unwrap())
     }
 
     /// With these keys: the first is active, and the others are retiring.
     pub(super) async fn with(policy: &str, whiteboard: &str, on_failure: &str, keys: &[Files]) -> Self {
-        Self::with_audit(policy, whiteboard, ("DIR/audit.log", on_failure), keys).await
+        Self::with_audit(policy, whiteboard, ("DIR/audit.log", on_failure), keys, None).await
     }
 
     /// With the audit trail in another file.
     pub(super) async fn auditing_to(file: &str, policy: &str) -> Self {
-        Self::with_audit(policy, "", (file, "deny"), &[Files::of(ACCEPTED[0])]).await
+        Self::with_audit(policy, "", (file, "deny"), &[Files::of(ACCEPTED[0])], None).await
+    }
+
+    /// With a limit of the kernel on it.
+    pub(crate) async fn limited(policy: &str, limit: &Cgroup) -> Self {
+        let keys = [Files::of(ACCEPTED[0])];
+        Self::with_audit(policy, "", ("DIR/audit.log", "deny"), &keys, Some(limit)).await
     }
 
     async fn with_audit(
@@ -66,6 +77,7 @@ impl Program {
         whiteboard: &str,
         (output, on_failure): (&str, &str),
         keys: &[Files],
+        limit: Option<&Cgroup>,
     ) -> Self {
         let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
@@ -99,12 +111,23 @@ impl Program {
 
         let (config, log) = (path("inkpass.toml"), fs::File::create(path("log")).unwrap());
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"];
-        let served = Served::logging(&[&arguments[..], &[config.to_str().unwrap()]].concat(), log);
+        let mut command = inkpass(&[&arguments[..], &[config.to_str().unwrap()]].concat());
+        if let Some(limit) = limit {
+            command = limit.start(&command);
+        }
+        let served = Served::spawned(&mut command, log);
         Self { directory, served }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.served.process.id()
+    }
+
+    /// A figure of its, as the kernel gives it; memory in KiB.
+    pub(crate) fn status(&self, name: &str) -> u32 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {

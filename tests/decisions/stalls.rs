@@ -25,7 +25,7 @@ use super::{
     program::{ACCEPTED, Files, Load, Program},
     room, until,
 };
-use crate::helpers::{place::Place, skipped::succeeds};
+use crate::helpers::{cgroup::Cgroup, place::Place, skipped::succeeds};
 
 /// Some hundred calls under way at once, so that a moment finds some of them waiting for their lines. One that is refused
 /// ends the test.
@@ -78,6 +78,22 @@ async fn a_process_that_has_a_tenth_of_a_core_refuses_nothing() {
         tokio::time::sleep(period / 10).await;
     }
     load.go_on(1000).await;
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_the_kernel_throttles_for_half_a_second_at_a_time_refuses_nothing() {
+    let Some(limit) = Cgroup::cpu(500, 1000) else { return };
+    let program = denying().await;
+    let load = load(&program).await;
+    // Both workers spend it in a quarter of a second, and then stand still for the rest.
+    limit.hold(program.id());
+    let before = limit.throttled();
+    let half_a_minute = Instant::now() + Duration::from_secs(30);
+    while limit.throttled() < before + 5 && Instant::now() < half_a_minute {
+        load.go_on(100).await;
+    }
+    assert!(limit.throttled() >= before + 5, "it was throttled");
     load.end().await;
 }
 

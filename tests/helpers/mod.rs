@@ -2,6 +2,7 @@
 //! a clock that stands still, and two projects.
 
 pub(crate) mod canary;
+pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod log;
 pub(crate) mod pipe;

@@ -1,0 +1,121 @@
+//! A process with little memory or little CPU time, by the kernel's own limits: fault cases 45 and 46.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use inkpass::proto::Role;
+use tokio::task::JoinSet;
+use tonic::{Request, Status};
+use tonic_types::StatusExt;
+
+use crate::{
+    decisions::{POLICY, issue, program::Program, room},
+    helpers::{
+        cgroup::Cgroup,
+        raw::{Raw, message},
+        until,
+    },
+};
+
+const CONNECTIONS: usize = 2000;
+const STREAMS: usize = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures an optimised program: just rotation"]
+async fn two_thousand_connections_of_four_calls_each_fit_into_64_mib() {
+    let Some(limit) = Cgroup::memory(64 * 1024 * 1024) else { return };
+    let program = Program::limited(POLICY, &limit).await;
+    let address = program.part("grpc").parse().unwrap();
+    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
+    let key = [("x-api-key", key.trim())];
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut raw = Raw::connect(address).await;
+        // Its first call tells who it is.
+        raw.whole_call("/inkpass.v1.TokenService/IssueToken", &key, &message(0, 0)).await;
+        raw.until_ended(1).await;
+        for _ in 0..STREAMS {
+            raw.call("/inkpass.v1.TokenService/IssueToken", &key, &message(1024, 512)).await;
+        }
+        connections.push(raw);
+    }
+    // Those that find no place are answered at once; all connections stay, and others are served.
+    let open = join_all(connections.iter_mut().map(Raw::ping)).await;
+    assert!(open.iter().all(|open| *open), "{} are open", open.iter().filter(|open| **open).count());
+    let verifier = program.client("key:verifier").await;
+    let request = inkpass::proto::VerifyTokenRequest { token: "x".to_owned(), ..Default::default() };
+    verifier.tokens().verify_token(request).await.unwrap();
+}
+
+/// What came of the calls of a load.
+#[derive(Default)]
+struct Outcomes {
+    answered: AtomicUsize,
+    shed: AtomicUsize,
+}
+
+impl Outcomes {
+    fn count(&self, result: Result<(), Status>) {
+        let Err(status) = result else {
+            self.answered.fetch_add(1, Ordering::SeqCst);
+            return;
+        };
+        let reason = status.get_error_details().error_info().map(|info| info.reason.clone());
+        let reason = reason.unwrap_or_else(|| format!("{:?}: {}", status.code(), status.message()));
+        let is_shed = ["OVERLOADED", "CALLER_QUOTA_EXCEEDED", "DEADLINE_EXCEEDED"].contains(&&*reason);
+        assert!(is_shed || reason.contains("Timeout expired"), "{reason}");
+        self.shed.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_of_a_tenth_of_a_core_lives_sheds_and_recovers() {
+    let Some(limit) = Cgroup::cpu(10, 100) else { return };
+    let program = Program::start(POLICY, "").await;
+    let (outcomes, stop) = (Arc::new(Outcomes::default()), Arc::new(AtomicBool::new(false)));
+    let mut load = JoinSet::new();
+    // More than it can answer in time. On one connection fewer than the 20 that HTTP/2 may reset before they are seen.
+    for _ in 0..32 {
+        let client = program.client("key:teacher").await;
+        for _ in 0..8 {
+            let (client, outcomes, stop) = (client.clone(), outcomes.clone(), stop.clone());
+            load.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let mut request = Request::new(room("throttled", Role::Writer));
+                    request.set_timeout(Duration::from_secs(1));
+                    outcomes.count(client.tokens().issue_token(request).await.map(drop));
+                }
+            });
+        }
+    }
+    until(async || outcomes.answered.load(Ordering::SeqCst) > 500).await;
+
+    limit.hold(program.id());
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let livez = format!("http://{}/livez", program.part("admin"));
+    let throttled = Instant::now();
+    let shed = outcomes.shed.load(Ordering::SeqCst);
+    while throttled.elapsed() < Duration::from_secs(10) {
+        // As the kubelet asks.
+        let alive = http.get(&livez).timeout(Duration::from_secs(5)).send().await;
+        assert_eq!(alive.unwrap().status(), 200);
+    }
+    assert!(outcomes.shed.load(Ordering::SeqCst) > shed, "calls were shed");
+
+    limit.lift();
+    let lifted = Instant::now();
+    let patient = program.client("key:teacher").await;
+    issue(&patient, room("recovered", Role::Writer)).await.unwrap();
+    let answered = outcomes.answered.load(Ordering::SeqCst);
+    until(async || outcomes.answered.load(Ordering::SeqCst) > answered + 500).await;
+    assert!(lifted.elapsed() < Duration::from_secs(5), "{:?}", lifted.elapsed());
+    stop.store(true, Ordering::SeqCst);
+    load.join_all().await;
+}

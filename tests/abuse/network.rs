@@ -1,0 +1,144 @@
+//! Callers behind a network that loses or delays packets: fault case 47. The others do not notice.
+
+use std::{
+    fmt::Write,
+    net::SocketAddr,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use inkpass::{
+    client::Client,
+    proto::{IssueTokenRequest, Role},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpSocket,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    decisions::{POLICY, TestService, issue, room},
+    helpers::{ANY_PORT, skipped::succeeds},
+};
+
+fn request() -> IssueTokenRequest {
+    room("far-away", Role::Writer)
+}
+
+/// A relay on loopback that calls the server from this address, and passes on what both say.
+async fn relay<F: Future<Output = ()> + Send>(
+    source: &str,
+    server: SocketAddr,
+    pass_on: impl Fn(OwnedReadHalf, OwnedWriteHalf) -> F + Copy + Send + 'static,
+) -> SocketAddr {
+    let source = SocketAddr::new(source.parse().unwrap(), 0);
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = TcpSocket::new_v4().unwrap();
+            far.bind(source).unwrap();
+            let far = far.connect(server).await.unwrap();
+            let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
+            tokio::spawn(async move { tokio::join!(pass_on(near_in, far_out), pass_on(far_in, near_out)) });
+        }
+    });
+    address
+}
+
+/// What is said arrives up to 200 ms late, in its order.
+async fn late(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let mut bytes = [0; 4096];
+    for piece in 0_u64.. {
+        let Ok(length @ 1..) = from.read(&mut bytes).await else { return };
+        // As irregular as it needs to be, and the same each time.
+        sleep_until(Instant::now() + Duration::from_millis(piece * 7919 % 200)).await;
+        if to.write_all(&bytes[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn at_once(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    // It ends with either side.
+    let _ = tokio::io::copy(&mut from, &mut to).await;
+}
+
+/// Another caller that calls all the time; it ends with how many calls it made, each of which was answered.
+fn steady(client: Client) -> (Arc<AtomicBool>, JoinHandle<usize>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let calls = tokio::spawn(async move {
+        let mut calls = 0;
+        while !stopped.load(Ordering::SeqCst) {
+            issue(&client, request()).await.unwrap();
+            calls += 1;
+        }
+        calls
+    });
+    (stop, calls)
+}
+
+#[tokio::test]
+async fn calls_that_arrive_late_are_answered_and_delay_no_other() {
+    let service = TestService::start(POLICY).await;
+    let relay = relay("127.0.0.1", service.world.grpc, late).await;
+    let far = service.client_at(relay, "key:teacher").await;
+    let (stop, others) = steady(service.teacher().await);
+    for _ in 0..20 {
+        issue(&far, request()).await.unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    // The far calls took at least a round trip of some 100 ms each.
+    let others = others.await.unwrap();
+    assert!(others > 200, "{others}");
+}
+
+/// Drops three in ten packets between an address of loopback and a port, for as long as this lives.
+struct Loss(String);
+
+impl Loss {
+    const ADDRESS: &'static str = "127.0.0.47";
+
+    /// `None`, with the reason printed, where the kernel has no such rules for us.
+    fn at(port: u16) -> Option<Self> {
+        let table = format!("inkpass_{}", std::process::id());
+        let mut rules = format!("table ip {table} {{ chain lossy {{ type filter hook output priority 0;");
+        for (address, at) in [("saddr", "dport"), ("daddr", "sport")] {
+            write!(rules, "ip {address} {} tcp {at} {port} numgen random mod 10 < 3 drop;", Self::ADDRESS)
+                .unwrap();
+        }
+        rules += "} }";
+        succeeds("nft", &[&rules]).then_some(Self(table))
+    }
+}
+
+impl Drop for Loss {
+    fn drop(&mut self) {
+        let _ = Command::new("nft").args(["delete", "table", "ip", &self.0]).stderr(Stdio::null()).status();
+    }
+}
+
+#[tokio::test]
+async fn three_packets_in_ten_may_be_lost_and_every_call_is_answered() {
+    let service = TestService::start(POLICY).await;
+    let Some(_loss) = Loss::at(service.world.grpc.port()) else { return };
+    let relay = relay(Loss::ADDRESS, service.world.grpc, at_once).await;
+    let far = service.client_at(relay, "key:teacher").await;
+    let (stop, others) = steady(service.teacher().await);
+    for _ in 0..10 {
+        issue(&far, request()).await.unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    let others = others.await.unwrap();
+    assert!(others > 200, "{others}");
+}
