@@ -69,6 +69,11 @@ bench-check: bench-build
 soak minutes="60": bench-build
     INKPASS_SOAK_MINUTES={{ minutes }} benches/load/run --scenario soak
 
+# So many minutes of 500 calls a second, and a fault in each: keys, policy, audit file, upstream, stalls, attackers
+chaos minutes="60": static
+    INKPASS_PROGRAM=$PWD/target/image/inkpass INKPASS_CHAOS_MINUTES={{ minutes }} \
+        cargo test --locked --test inkpass -- --ignored --nocapture decisions::chaos
+
 # The README's run command and first calls
 smoke:
     .ci/readme run
@@ -77,10 +82,10 @@ smoke:
 static:
     .ci/image-files target/image
 
-# The image's program: keys rotate under 2,000 calls a second for a minute, and memory keeps nothing of them
+# The image's program: keys rotate under 2,000 calls a second for a minute, memory keeps nothing of them, and 64 MiB are enough
 rotation: static
     INKPASS_PROGRAM=$PWD/target/image/inkpass cargo test --locked --test inkpass -- --include-ignored --nocapture \
-        decisions::rotation canary command_line::hardening
+        decisions::rotation canary command_line::hardening abuse::limits
 
 # The container image, in target/inkpass.tar
 image: static

@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import attacks
+import h2load
+import settings
 
 
 def attacked(bench, rounds):
@@ -33,6 +35,24 @@ def streams(bench, rounds):
     rate = lambda streams: statistics.median(bench.run(inkpass, 60_000, streams=streams).load.rate for _ in range(rounds))
     few, many = rate(32), rate(128)
     result = {"rate_of_256": round(few), "rate_of_1024": round(many), "ratio": round(many / few, 2)}
+    print(result)
+    return result
+
+
+def overload(bench, rounds):
+    """CreateRoom at three times the rate that can be answered: how many are, against the most."""
+    inkpass, _ = bench.with_emulator()
+    headers = [*h2load.GRPC, f"x-api-key: {settings.KEY}"]
+
+    def answered(calls, **options):
+        before = inkpass.calls(h2load.CREATE)
+        load = h2load.run(inkpass.port, h2load.CREATE, h2load.frame(h2load.CREATE_BODY), bench.work, calls=calls,
+                          headers=headers, **options)
+        return (inkpass.calls(h2load.CREATE) - before) / load.seconds
+
+    peak = statistics.median(answered(5000, streams=8) for _ in range(rounds))
+    goodput = statistics.median(answered(int(9 * peak), streams=128, rps=int(3 * peak)) for _ in range(rounds))
+    result = {"peak": round(peak), "goodput": round(goodput), "ratio": round(goodput / peak, 2)}
     print(result)
     return result
 

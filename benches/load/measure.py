@@ -62,6 +62,14 @@ class Bench:
         server.directory = directory
         return self.keep(server)
 
+    def with_emulator(self):
+        """inkpass, and the emulator that its calls go to."""
+        port = free_port()
+        inkpass = self.inkpass(upstream=f"http://127.0.0.1:{port}")
+        command = [self.target / "inkpass", "emulator", "--config", inkpass.directory / "inkpass.toml",
+                   "--emulator-listen", f"127.0.0.1:{port}"]
+        return inkpass, self.keep(Server(command, port, self.work / "emulator.log"))
+
     def run(self, server, calls, path=h2load.ISSUE, body=h2load.ISSUE_BODY, headers=None, port=None, **options):
         """Sends gRPC calls. Of inkpass each must have been OK."""
         headers = [f"x-api-key: {settings.KEY}"] if headers is None else headers

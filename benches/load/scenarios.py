@@ -101,11 +101,7 @@ def batches(bench, rounds):
 
 def create_room(bench, rounds):
     """CreateRoom by one caller, less the same POST sent straight to the emulator on a kept connection."""
-    port = free_port()
-    inkpass = bench.inkpass(upstream=f"http://127.0.0.1:{port}")
-    command = [bench.target / "inkpass", "emulator", "--config", inkpass.directory / "inkpass.toml",
-               "--emulator-listen", f"127.0.0.1:{port}"]
-    emulator = bench.keep(Server(command, port, bench.work / "emulator.log"))
+    inkpass, emulator = bench.with_emulator()
     ours, straight = [], []
     for _ in range(rounds):
         run = bench.run(inkpass, 2000, path=h2load.CREATE, body=h2load.CREATE_BODY, connections=1, streams=1)
@@ -237,5 +233,5 @@ def sdk_token(bench, keys):
 
 
 ALL = {scenario.__name__: scenario for scenario in (
-    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, hostile.attacked, hostile.streams, parts, alone,
+    plaintext, half_load, tls, mtls, jwt, pipe, batches, create_room, connections, grants, dead_upstream, hostile.attacked, hostile.streams, hostile.overload, parts, alone,
     memory, cold_start, peer)}
