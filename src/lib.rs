@@ -60,6 +60,8 @@ pub mod issuing;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
+mod memory_limit;
+#[cfg(feature = "server")]
 pub mod methods;
 #[cfg(feature = "server")]
 mod per_principal;

@@ -19,7 +19,7 @@ use super::{
     places::{Capacity, Places},
     readiness::Readiness,
 };
-use crate::{audit::Audit, caller, proto::DESCRIPTORS, reload, rpc};
+use crate::{audit::Audit, caller, memory_limit::memory_limit, proto::DESCRIPTORS, reload, rpc};
 
 /// The admin listener as a future, until `end`.
 pub(super) fn serve_admin(
@@ -61,7 +61,7 @@ pub(super) fn serve_grpc(
         sampling: parts.sampling.clone(),
         callers: parts.callers.clone(),
         longest_call: call,
-        limits: Limits::default(),
+        limits: Limits::within(memory_limit()),
         routes: rpc::Routes::new(&parts.services),
         open_routes,
     };

@@ -32,6 +32,12 @@ const MOST_REFLECTIONS: usize = 128;
 /// Bytes of the messages that are being received.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
+/// Of a process's memory limit there is one call for so many bytes: it takes some 10 KiB until it is answered.
+const MEMORY_OF_CALL: usize = 128 * 1024;
+
+/// So much of a process's memory limit may be messages that are being received.
+const MEMORY_SHARE_OF_BYTES: usize = 8;
+
 /// Calls of health and reflection on one connection.
 const MOST_OPEN_OF_CONNECTION: u32 = 8;
 
@@ -61,20 +67,21 @@ impl Drop for OpenCall {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl Limits {
+    /// What there is room for. `memory`: this process's limit, in bytes, if it has one.
+    pub(crate) fn within(memory: Option<u64>) -> Self {
+        let memory = memory.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        let calls = memory / MEMORY_OF_CALL;
         Self {
-            local: Shares::new("calls", MOST_LOCAL),
+            local: Shares::new("calls", MOST_LOCAL.min(calls)),
             batches: Shares::new("batches", MOST_BATCHES),
-            upstream: Shares::new("upstream calls", MOST_UPSTREAM),
-            watches: Shares::new("watches", MOST_WATCHES),
+            upstream: Shares::new("upstream calls", MOST_UPSTREAM.min(calls)),
+            watches: Shares::new("watches", MOST_WATCHES.min(calls)),
             reflections: Shares::new("reflection streams", MOST_REFLECTIONS),
-            bodies: Shares::new("request bytes", MOST_BYTES),
+            bodies: Shares::new("request bytes", MOST_BYTES.min(memory / MEMORY_SHARE_OF_BYTES)),
         }
     }
-}
 
-impl Limits {
     /// The places of a call. `caller`: `None` where nobody was identified.
     pub(super) fn admit(
         &self,
