@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     answer::ApiError,
+    cors,
     faults::{FaultAction, Stopped},
     headers::{DEFAULT_REGION, header},
     shared::Shared,
@@ -19,11 +20,18 @@ use super::{
 /// The largest body, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
+/// Where the emulator's own controls are. All other paths are the vendor's.
+const CONTROLS: &str = "/_emulator/";
+
 /// The outermost layer.
 pub(super) async fn around_each_call(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    let is_vendor_s = !parts.uri.path().starts_with(CONTROLS);
+    if is_vendor_s && cors::is_preflight(&parts) {
+        return cors::preflight(&parts);
+    }
     let body = to_bytes(body, BODY_LIMIT).await.ok();
-    let effect = shared.receive(&parts, body.as_ref());
+    let effect = if is_vendor_s { shared.receive(&parts, body.as_ref()) } else { None };
     let region = header(&parts.headers, "region").unwrap_or(DEFAULT_REGION.as_str()).to_owned();
     let stopped = parts.extensions.get::<Stopped>().cloned();
 
@@ -32,7 +40,10 @@ pub(super) async fn around_each_call(State(shared): State<Shared>, request: Requ
         (None, Some(body)) => next.run(Request::from_parts(parts, Body::from(body))).await,
         (None, None) => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large").into_response(),
     };
-    let response = shared.render(response, &region);
+    let mut response = shared.render(response, &region);
+    if is_vendor_s {
+        response = cors::allow_any_origin(response);
+    }
     match effect {
         Some(effect) => effect.apply(response, stopped).await,
         None => response,
@@ -42,13 +53,9 @@ pub(super) async fn around_each_call(State(shared): State<Shared>, request: Requ
 impl Shared {
     /// Records a request to one of the vendor's paths, and takes the fault to inject into it.
     fn receive(&self, parts: &Parts, body: Option<&Bytes>) -> Option<FaultAction> {
-        let path = parts.uri.path();
-        if path.starts_with("/_emulator/") {
-            return None;
-        }
         let mut world = self.world();
         world.requests.record(parts, body.map(|body| &**body));
-        world.faults.take(&parts.method, path)
+        world.faults.take(&parts.method, parts.uri.path())
     }
 
     /// Gives a failure its body.

@@ -64,6 +64,7 @@ mod answer;
 mod auth;
 mod call;
 mod conversions;
+mod cors;
 mod faults;
 mod handlers;
 mod headers;
