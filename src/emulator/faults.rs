@@ -26,7 +26,12 @@ pub(super) struct Fault {
     /// `None`: any.
     method: Option<Method>,
     path_prefix: String,
-    count: u32,
+    /// How often it is injected yet; `None`: without end.
+    left: Option<u32>,
+    /// Into which share of the calls: above 0, to 1.
+    share: f64,
+    /// How many calls it could have been injected into.
+    calls: f64,
     effect: FaultAction,
 }
 
@@ -58,13 +63,13 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Uses up one count of the first fault that matches.
+    /// Uses up one count of the first fault that matches and does not let the call through.
     pub(super) fn take(&mut self, method: &Method, path: &str) -> Option<FaultAction> {
-        let index = self.0.iter().position(|fault| fault.matches(method, path))?;
+        let index = self.0.iter_mut().position(|fault| fault.matches(method, path) && fault.is_due())?;
         let fault = &mut self.0[index];
         let effect = fault.effect;
-        fault.count -= 1;
-        if fault.count == 0 {
+        fault.left = fault.left.map(|left| left - 1);
+        if fault.left == Some(0) {
             self.0.remove(index);
         }
         Some(effect)
@@ -74,6 +79,15 @@ impl Faults {
 impl Fault {
     fn matches(&self, method: &Method, path: &str) -> bool {
         self.method.as_ref().is_none_or(|wanted| wanted == method) && path.starts_with(&self.path_prefix)
+    }
+
+    /// Whether this call is one of its share. They are spread evenly, so that a test can count on them: with a
+    /// quarter, every fourth call.
+    fn is_due(&mut self) -> bool {
+        const ROUNDING: f64 = 1e-9;
+        let due = |calls: f64| (calls * self.share + ROUNDING).floor();
+        self.calls += 1.0;
+        due(self.calls) > due(self.calls - 1.0)
     }
 }
 
@@ -159,8 +173,8 @@ pub(super) struct NewFault {
     method: Option<String>,
     #[serde(default)]
     path: String,
-    #[serde(default = "once")]
-    count: u32,
+    count: Option<u32>,
+    share: Option<f64>,
     kind: Kind,
     status: Option<u16>,
     delay_ms: Option<u64>,
@@ -176,10 +190,6 @@ enum Kind {
     Delay,
 }
 
-const fn once() -> u32 {
-    1
-}
-
 impl NewFault {
     /// Checks it.
     pub(super) fn build(self) -> Result<Fault, ApiError> {
@@ -193,8 +203,12 @@ impl NewFault {
                     .ok_or_else(|| ApiError::invalid("method must be GET, POST, PUT, PATCH or DELETE"))?,
             ),
         };
-        if self.count == 0 {
+        if self.count == Some(0) {
             return Err(ApiError::invalid("count must be above 0"));
+        }
+        let share = self.share.unwrap_or(1.0);
+        if share <= 0.0 || share > 1.0 {
+            return Err(ApiError::invalid("share must be above 0 and at most 1"));
         }
         if self.status.is_some() && !matches!(self.kind, Kind::Status | Kind::Html) {
             return Err(ApiError::invalid("status goes with kind status or html"));
@@ -216,6 +230,7 @@ impl NewFault {
             Kind::Truncate => FaultAction::Truncate,
             Kind::Delay => FaultAction::Delay(Duration::from_millis(self.delay_ms.unwrap_or_default())),
         };
-        Ok(Fault { method, path_prefix: self.path, count: self.count, effect })
+        let left = self.count.or_else(|| self.share.is_none().then_some(1));
+        Ok(Fault { method, path_prefix: self.path, left, share, calls: 0.0, effect })
     }
 }

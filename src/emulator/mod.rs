@@ -9,7 +9,7 @@
 //!
 //! | call | body | does |
 //! |---|---|---|
-//! | `POST faults` | `method`, `path` (prefix), `count` (default 1), `kind` (`status`, `reset`, `truncate`, `html`, `delay`), `status`, `delay_ms` | injects faults into the next calls |
+//! | `POST faults` | `method`, `path` (prefix), `count`, `share` (above 0, to 1), `kind` (`status`, `reset`, `truncate`, `html`, `delay`), `status`, `delay_ms` | injects `count` faults (default 1) into the next calls, or into a share of them, then without end if there is no `count` |
 //! | `DELETE faults` | | removes the faults |
 //! | `GET requests` | | the received requests, without tokens and secret keys |
 //! | `GET state` | | projects, rooms with their scenes, tasks |

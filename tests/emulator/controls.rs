@@ -34,6 +34,28 @@ async fn a_status_fault_spoils_the_next_calls_that_fit_and_carries_nothing_out()
 }
 
 #[tokio::test]
+async fn a_fault_can_spoil_a_share_of_the_calls() {
+    let board = Whiteboard::start().await;
+    let statuses = async |calls: usize| {
+        let mut statuses = Vec::new();
+        for _ in 0..calls {
+            statuses.push(board.call("GET", "/v5/rooms", &sdk(Role::Writer), Value::Null).await.status);
+        }
+        statuses
+    };
+    let fault = async |fault: Value| board.control("POST", "faults", fault).await.status;
+    assert_eq!(fault(json!({"kind": "status", "status": 503, "share": 0.25})).await, 201);
+    assert_eq!(statuses(8).await, [200, 200, 200, 503, 200, 200, 200, 503]);
+    // What it lets through is the next one's.
+    assert_eq!(fault(json!({"kind": "status", "status": 500, "share": 0.5, "count": 1})).await, 201);
+    assert_eq!(statuses(8).await, [200, 500, 200, 503, 200, 200, 200, 503]);
+    board.control("DELETE", "faults", Value::Null).await;
+    fault(json!({"kind": "status", "status": 503, "share": 0.1, "path": "/v5/rooms"})).await;
+    let failed = statuses(1_000).await.into_iter().filter(|status| *status == 503).count();
+    assert_eq!(failed, 100);
+}
+
+#[tokio::test]
 async fn a_reset_closes_the_connection_after_the_call_was_carried_out() {
     let board = Whiteboard::start().await;
     board.control("POST", "faults", json!({"path": "/v5/rooms", "kind": "reset"})).await;
@@ -250,6 +272,10 @@ async fn a_control_that_is_not_valid_is_refused_with_a_sentence() {
         ("POST", "faults", json!({"kind": "reset", "delay_ms": 5})),
         ("POST", "faults", json!({"kind": "reset", "count": 0})),
         ("POST", "faults", json!({"kind": "reset", "method": "BREW"})),
+        ("POST", "faults", json!({"kind": "reset", "share": 0})),
+        ("POST", "faults", json!({"kind": "reset", "share": 1.01})),
+        ("POST", "faults", json!({"kind": "reset", "share": -0.5})),
+        ("POST", "faults", json!({"kind": "reset", "share": "half"})),
         ("POST", "faults", json!({"kind": "status"})),
         ("POST", "faults", json!({"kind": "status", "status": 99})),
         ("POST", "faults", json!({"kind": "delay"})),
