@@ -48,9 +48,9 @@ pub(super) struct EmulatorCommand {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Shape {
-    /// {"message": …}
+    /// {"message": "the text"}
     Documented,
-    /// {"error": {"title": …, "messages": […], …}}
+    /// {"error": {"title": "the text", "messages": [], …}}
     Observed,
 }
 

@@ -80,8 +80,8 @@ impl ApiError {
             (ErrorShape::Documented, Some(code)) => json!({"message": self.message, "code": code}),
             (ErrorShape::Observed, code) => {
                 let mut error = json!({
-                    "title": self.status.canonical_reason().unwrap_or("Error"),
-                    "messages": [self.message],
+                    "title": self.message,
+                    "messages": [],
                     "requestId": request_id,
                     "region": region,
                     // The real one names the vendor's own hosts and files.

@@ -64,6 +64,6 @@ impl Shared {
             return response;
         };
         let world = self.world();
-        failure.render(world.settings.error_shape, region, &world.new_uuid())
+        failure.render(world.settings.error_shape, region, &world.new_request_id())
     }
 }

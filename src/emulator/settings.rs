@@ -40,6 +40,7 @@ pub enum ErrorShape {
     /// `{"message": "…"}`, as the vendor's documents have it.
     #[default]
     Documented,
-    /// `{"error": {"title", "messages", "requestId", "region", "traceStack"}}`, as seen in the wild.
+    /// `{"error": {"title", "messages", "requestId", "region", "traceStack"}}`, as seen in the wild: the text stands in
+    /// `title`, and `messages` is empty.
     Observed,
 }

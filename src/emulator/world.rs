@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use tokio::sync::Notify;
 
 use super::{
@@ -116,5 +117,12 @@ impl World {
     /// A new uuid in the vendor's form: 32 hexadecimal digits without dashes.
     pub(super) fn new_uuid(&self) -> String {
         hex::encode(&self.random_bytes())
+    }
+
+    /// A new request id in the vendor's form, which may have `-` and `_` in it.
+    pub(super) fn new_request_id(&self) -> String {
+        let mut id = BASE64_URL_SAFE_NO_PAD.encode(self.random_bytes());
+        id.truncate(14);
+        id
     }
 }

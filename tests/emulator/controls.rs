@@ -206,7 +206,8 @@ async fn a_feature_can_be_switched_off_in_a_region() {
         (format!("/v5/rooms/{room}/screenshot-list"), &size),
     ] {
         let answer = board.call("POST", &path, &sdk(Role::Writer), body.clone()).await;
-        answer.is(403, "feature not enabled");
+        let team = &board.control("GET", "state", Value::Null).await.body["projects"][0]["teamUUID"];
+        answer.is(403, &format!("team not registration with uuid: {}", team.as_str().unwrap()));
         assert_eq!(answer.body["code"], 2_010_606);
     }
     let elsewhere = board.call_in("sg", "POST", "/v5/projector/tasks", &sdk(Role::Writer), pdf.clone()).await;
@@ -271,11 +272,11 @@ async fn a_control_that_is_not_valid_is_refused_with_a_sentence() {
         ("POST", "faults", json!({"kind": "reset", "status": 500})),
         ("POST", "faults", json!({"kind": "reset", "delay_ms": 5})),
         ("POST", "faults", json!({"kind": "reset", "count": 0})),
-        ("POST", "faults", json!({"kind": "reset", "method": "BREW"})),
         ("POST", "faults", json!({"kind": "reset", "share": 0})),
         ("POST", "faults", json!({"kind": "reset", "share": 1.01})),
         ("POST", "faults", json!({"kind": "reset", "share": -0.5})),
         ("POST", "faults", json!({"kind": "reset", "share": "half"})),
+        ("POST", "faults", json!({"kind": "reset", "method": "BREW"})),
         ("POST", "faults", json!({"kind": "status"})),
         ("POST", "faults", json!({"kind": "status", "status": 99})),
         ("POST", "faults", json!({"kind": "delay"})),

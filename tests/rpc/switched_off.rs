@@ -1,17 +1,20 @@
 //! What every call says where a feature is off, a room is disabled, or the vendor has taken the
 //! project's key back.
 
-use inkpass::proto::{
-    AddScenesRequest, CancelConversionRequest, CaptureSceneDirRequest, CaptureSceneRequest,
-    CreateRoomRequest, DisableRoomRequest, DynamicFormat, EnableRoomRequest, GetConversionRequest,
-    GetRoomRequest, ListPendingConversionsRequest, ListRoomsRequest, ListScenesRequest, NewScene,
-    PrioritizeConversionRequest, Priority, StartConversionRequest, SwitchSceneRequest,
-    WatchConversionRequest, start_conversion_request::Format,
+use inkpass::{
+    emulator::{ErrorShape, Settings},
+    proto::{
+        AddScenesRequest, CancelConversionRequest, CaptureSceneDirRequest, CaptureSceneRequest,
+        CreateRoomRequest, DisableRoomRequest, DynamicFormat, EnableRoomRequest, GetConversionRequest,
+        GetRoomRequest, ListPendingConversionsRequest, ListRoomsRequest, ListScenesRequest, NewScene,
+        PrioritizeConversionRequest, Priority, StartConversionRequest, SwitchSceneRequest,
+        WatchConversionRequest, start_conversion_request::Format,
+    },
 };
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused};
 
 type Answers = Vec<(&'static str, Result<(), Status>)>;
 
@@ -27,6 +30,11 @@ fn assert_all_done(answers: Answers) {
     for (rpc, answer) in answers {
         answer.expect(rpc);
     }
+}
+
+/// A world whose upstream's failures have this shape.
+async fn with_errors(error_shape: ErrorShape) -> World {
+    Setup { emulator: Settings { error_shape, ..Settings::default() }, ..Setup::default() }.start().await
 }
 
 /// Every call on scenes.
@@ -101,7 +109,12 @@ async fn conversions(world: &World, conversion: &str) -> Answers {
 
 #[tokio::test]
 async fn a_disabled_room_can_be_read_and_nothing_else_until_it_is_enabled() {
-    let world = World::start().await;
+    for shape in [ErrorShape::Documented, ErrorShape::Observed] {
+        disable_and_enable(&with_errors(shape).await).await;
+    }
+}
+
+async fn disable_and_enable(world: &World) {
     let uuid = world.room().await;
     let read = async || {
         let get = GetRoomRequest { uuid: uuid.clone(), ..Default::default() };
@@ -110,23 +123,25 @@ async fn a_disabled_room_can_be_read_and_nothing_else_until_it_is_enabled() {
     let disable = DisableRoomRequest { uuid: uuid.clone(), ..Default::default() };
     world.client.rooms().disable_room(disable).await.unwrap();
     assert!(read().await.disabled);
-    assert_all_refused(scenes(&world, &uuid).await, Code::FailedPrecondition, "ROOM_DISABLED");
+    assert_all_refused(scenes(world, &uuid).await, Code::FailedPrecondition, "ROOM_DISABLED");
     let enable = EnableRoomRequest { uuid: uuid.clone(), ..Default::default() };
     world.client.rooms().enable_room(enable).await.unwrap();
     assert!(!read().await.disabled);
-    assert_all_done(scenes(&world, &uuid).await);
+    assert_all_done(scenes(world, &uuid).await);
 }
 
 #[tokio::test]
 async fn where_conversions_are_off_every_call_on_them_says_so() {
-    let world = World::start().await;
-    let uuid = world.conversion("https://example.com/a.pptx").await;
-    world.upstream.put("features", json!({ "region": "us-sv", "conversion": false })).await;
-    let answers = conversions(&world, &uuid).await;
-    assert_all_refused(answers, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED");
-    assert_all_done(rooms(&world, &world.room().await).await);
-    world.upstream.put("features", json!({ "region": "us-sv", "conversion": true })).await;
-    assert_all_done(conversions(&world, &uuid).await);
+    for shape in [ErrorShape::Documented, ErrorShape::Observed] {
+        let world = with_errors(shape).await;
+        let uuid = world.conversion("https://example.com/a.pptx").await;
+        world.upstream.put("features", json!({ "region": "us-sv", "conversion": false })).await;
+        let answers = conversions(&world, &uuid).await;
+        assert_all_refused(answers, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED");
+        assert_all_done(rooms(&world, &world.room().await).await);
+        world.upstream.put("features", json!({ "region": "us-sv", "conversion": true })).await;
+        assert_all_done(conversions(&world, &uuid).await);
+    }
 }
 
 #[tokio::test]

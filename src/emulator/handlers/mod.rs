@@ -83,7 +83,9 @@ pub(super) fn routes() -> Router<Shared> {
         let handle = move |world: &mut World, call: &Call| {
             let caller = Caller::identify(world, call, permission)?;
             if feature.is_some_and(|feature| !world.is_enabled(caller.partition_key.region, feature)) {
-                return Err(ApiError::denied("feature not enabled").with_code(2_010_606));
+                let team = &world.projects[caller.partition_key.project].app.team_uuid;
+                let message = format!("team not registration with uuid: {team}");
+                return Err(ApiError::denied(message).with_code(2_010_606));
             }
             handler(world, call, &caller)
         };
