@@ -105,6 +105,7 @@ impl Task {
                 if let Some(Position::Running { percentage }) = position {
                     set("convertedPercentage", percentage.into());
                 }
+                    set("prefix", self.prefix().into());
             }
             Some((_, Ending::Abort)) => {}
             Some((_, Ending::Fail(code))) => {
@@ -114,7 +115,8 @@ impl Task {
             Some((_, Ending::Finished)) => {
                 set("convertedPercentage", 100.into());
                 set("prefix", self.prefix().into());
-                for (name, value) in self.results() {
+                let image = |url| json!({"width": WIDTH, "height": HEIGHT, "url": url});
+                for (name, value) in self.results(image) {
                     set(name, value);
                 }
                 if self.format == Format::Dynamic {
@@ -140,7 +142,7 @@ impl Task {
         });
         if code == 0 {
             data["prefixUrl"] = self.prefix().into();
-            for (name, value) in self.results() {
+            for (name, value) in self.results(Value::from) {
                 data[name] = value;
             }
         }
@@ -148,12 +150,11 @@ impl Task {
         Some(json!({"code": code, "message": message, "data": data}))
     }
 
-    /// What a query and a notice both show.
-    fn results(&self) -> Vec<(&'static str, Value)> {
+    /// What a query and a notice both show. They differ in what they tell of an image beside its url.
+    fn results(&self, image: impl Fn(String) -> Value) -> Vec<(&'static str, Value)> {
         let mut results = vec![("pageCount", PAGES.into())];
         if let Format::Static(extension) = self.format {
-            let url = |page| self.url(&format!("{page}.{extension}"));
-            let image = |page| json!({"width": WIDTH, "height": HEIGHT, "url": url(page)});
+            let image = |page| image(self.url(&format!("{page}.{extension}")));
             results.push(("images", by_page(image)));
             return results;
         }
@@ -166,12 +167,20 @@ impl Task {
     }
 
     fn url(&self, file: &str) -> String {
-        format!("{}/{}/{file}", self.prefix(), self.uuid)
+        format!("{}/{}Convert/{}/{file}", self.storage(), self.format.type_name(), self.uuid)
+    }
+
+    /// What a player adds the task's uuid to. That of a static task is the storage's root.
+    fn prefix(&self) -> String {
+        match self.format {
+            Format::Dynamic => format!("{}/dynamicConvert", self.storage()),
+            Format::Static(_) => self.storage(),
+        }
     }
 
     /// A host that exists nowhere.
-    fn prefix(&self) -> String {
-        format!("https://conversions-{}.emulator.invalid/{}", self.region, self.format.type_name())
+    fn storage(&self) -> String {
+        format!("https://conversions-{}.emulator.invalid", self.region)
     }
 }
 

@@ -31,7 +31,8 @@ async fn a_static_conversion_becomes_images() {
 
     assert_eq!(board.query(&task).await, started.body);
     board.advance(2_500);
-    let running = json!({"uuid": task, "type": "static", "status": "Converting", "convertedPercentage": 50});
+    let storage = "https://conversions-eu.emulator.invalid";
+    let running = json!({"uuid": task, "type": "static", "status": "Converting", "convertedPercentage": 50, "prefix": storage});
     assert_eq!(board.query(&task).await, running);
     board.advance(1_500);
     let done = board.query(&task).await;
@@ -40,7 +41,10 @@ async fn a_static_conversion_becomes_images() {
     assert_eq!(done["images"].as_object().unwrap().keys().collect::<Vec<_>>(), ["1", "2", "3"]);
     let image = &done["images"]["2"];
     assert_eq!((&image["width"], &image["height"]), (&json!(1280), &json!(720)));
-    assert!(image["url"].as_str().unwrap().ends_with(&format!("/{task}/2.jpg")), "{image}");
+    assert_eq!(
+        (&done["prefix"], &image["url"]),
+        (&json!(storage), &json!(format!("{storage}/staticConvert/{task}/2.jpg")))
+    );
     assert!(done.get("note").is_none() && done.get("previews").is_none());
 }
 
@@ -118,9 +122,12 @@ async fn a_priority_moves_what_waits() {
         board.call("PUT", &path, &sdk(Role::Writer), json!({"priority": priority})).await
     };
     let answer = prioritize(&third, "highest").await;
-    assert_eq!((answer.status, answer.body), (200, json!({"taskId": third, "success": true})));
+    assert_eq!((answer.status, answer.body), (200, json!({"taskId": third, "uuid": third, "success": true})));
     let answer = prioritize(&first, "lowest").await;
-    assert_eq!((answer.status, answer.body), (200, json!({"taskId": first, "success": false})));
+    assert_eq!(
+        (answer.status, answer.body),
+        (200, json!({"taskId": first, "uuid": first, "success": false}))
+    );
     assert_eq!(prioritize(&second, "middle").await.status, 400);
     prioritize("none", "highest").await.is(404, "task not found");
 

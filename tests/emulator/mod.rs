@@ -6,6 +6,7 @@ mod access;
 mod browsers;
 mod controls;
 mod conversions;
+mod flat_server;
 mod rooms;
 mod scenes;
 mod tokens;

@@ -13,7 +13,7 @@ mod tokens;
 use axum::{
     Router,
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::IntoResponse,
     routing::{MethodFilter, on},
 };
@@ -98,7 +98,15 @@ pub(super) fn routes() -> Router<Shared> {
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         })
-        .fallback(async || ApiError::not_found("no such path"))
+        .fallback(missing_path)
+}
+
+async fn missing_path(uri: Uri) -> ApiError {
+    if uri.path().starts_with("/v5/services/conversion/") {
+        let message = "the older conversion service is not emulated: use /v5/projector/tasks";
+        return ApiError::new(StatusCode::NOT_IMPLEMENTED, message);
+    }
+    ApiError::not_found("no such path")
 }
 
 fn route<H>(router: Router<Shared>, method: MethodFilter, path: &str, handle: H) -> Router<Shared>

@@ -66,7 +66,7 @@ pub(super) fn list(world: &mut World, call: &Call, caller: &Caller) -> Answer {
 /// `DELETE /v5/projector/tasks/{uuid}`.
 pub(super) fn cancel(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let success = find(world, call, caller)?.cancel(call.task(), call.now);
-    Ok(done(call, success))
+    Ok(Answer::ok(json!({"taskId": call.task(), "success": success})))
 }
 
 /// `PUT /v5/projector/tasks/{uuid}/priority`.
@@ -77,11 +77,8 @@ pub(super) fn prioritize(world: &mut World, call: &Call, caller: &Caller) -> Cal
         Priority::Lowest => End::Back,
     };
     let success = find(world, call, caller)?.prioritize(call.task(), end);
-    Ok(done(call, success))
-}
-
-fn done(call: &Call, success: bool) -> Answer {
-    Answer::ok(json!({"taskId": call.task(), "success": success}))
+    // The page's example has one name, and its table the other.
+    Ok(Answer::ok(json!({"taskId": call.task(), "uuid": call.task(), "success": success})))
 }
 
 /// The conversions that have the task of the path.
