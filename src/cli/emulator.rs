@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -13,7 +13,7 @@ use super::{args::ConfigArgs, failure::Failure, output::print, signals::until_st
 use crate::{
     clock::SystemClock,
     config::load_keyring,
-    emulator::{Emulator, ErrorShape, Project, Settings},
+    emulator::{Emulator, ErrorShape, Project, Settings, WebhookHost},
     entropy::{Entropy, SystemEntropy},
     hex::Uuid4,
     keyring::{KeySettings, KeyState, Keyring, ProjectSettings},
@@ -44,6 +44,17 @@ pub(super) struct EmulatorCommand {
     /// Require that a room's or task's tokens are signed by the access key that created it
     #[arg(long)]
     same_key: bool,
+    /// How often each webhook is sent when its receiver takes it: a real one may come several times
+    #[arg(
+        long,
+        default_value_t = Settings::default().webhook_copies,
+        value_parser = value_parser!(u8).range(1..=10),
+        value_name = "COUNT"
+    )]
+    webhook_copies: u8,
+    /// Where webhooks may be sent: "loopback", host names and IP addresses. A webhook to another host is not sent
+    #[arg(long, value_delimiter = ',', default_value = "loopback", value_name = "HOSTS")]
+    webhook_hosts: Vec<WebhookHost>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +82,8 @@ impl EmulatorCommand {
             converting: self.converting,
             queue_limit: self.queue_limit,
             same_key: self.same_key,
+            webhook_copies: self.webhook_copies,
+            webhook_hosts: self.webhook_hosts,
         };
         let (emulator, listener) = start(&keyring, self.emulator_listen, settings).await?;
         let keys =

@@ -34,7 +34,6 @@ pub(super) struct Conversions {
 /// What a webhook gets.
 pub(super) struct Notice {
     pub(super) webhook: Webhook,
-    pub(super) succeeded: bool,
     pub(super) body: String,
 }
 
@@ -69,8 +68,7 @@ impl Conversions {
             };
             task.ended = Some((at, ending));
             if let (Some(webhook), Some(body)) = (&task.webhook, task.notice()) {
-                let succeeded = ending == Ending::Finished;
-                self.notices.push(Notice { webhook: webhook.clone(), succeeded, body: body.to_string() });
+                self.notices.push(Notice { webhook: webhook.clone(), body: body.to_string() });
             }
         }
         self.forget(now);

@@ -77,6 +77,7 @@ mod scenes;
 mod settings;
 mod shared;
 mod task;
+mod webhook_hosts;
 mod webhooks;
 mod world;
 
@@ -88,6 +89,7 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 pub use self::{
     project::Project,
     settings::{ErrorShape, Settings},
+    webhook_hosts::WebhookHost,
 };
 use self::{shared::Shared, world::World};
 use crate::{clock::Clock, entropy::Entropy};

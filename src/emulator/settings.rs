@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::webhook_hosts::WebhookHost;
+
 /// How the emulator behaves where the vendor's documents leave room.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -17,11 +19,16 @@ pub struct Settings {
     /// Whether a Room or Task token must be signed by the access key that created the room or
     /// task; otherwise any key of the same project will do.
     pub same_key: bool,
+    /// How often each webhook is sent when its receiver takes it, at least once: the vendor documents that one may
+    /// come several times.
+    pub webhook_copies: u8,
+    /// Where webhooks may be sent. One to another host is not sent, and a warning is logged.
+    pub webhook_hosts: Vec<WebhookHost>,
 }
 
 impl Default for Settings {
     /// The documented error body, 1 s of waiting, 3 s of converting, 50 unfinished conversions,
-    /// any key of the project.
+    /// any key of the project, each webhook twice, to this machine only.
     fn default() -> Self {
         Self {
             error_shape: ErrorShape::Documented,
@@ -29,6 +36,8 @@ impl Default for Settings {
             converting: Duration::from_secs(3),
             queue_limit: 50,
             same_key: false,
+            webhook_copies: 2,
+            webhook_hosts: vec![WebhookHost::Loopback],
         }
     }
 }

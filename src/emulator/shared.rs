@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{conversions::Notice, world::World};
+use super::{conversions::Notice, settings::Settings, world::World};
 use crate::clock::{Clock, UnixMillis};
 
 /// Its clones share one state.
@@ -24,6 +24,10 @@ impl Shared {
     /// The state. After a panic under the lock it is still used: only the call that panicked fails.
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        self.world().settings.clone()
     }
 
     /// Ends when a task with a webhook was started.

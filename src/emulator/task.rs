@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 
 use super::queue::Position;
@@ -42,7 +43,7 @@ pub(super) enum Format {
 /// The receiver of the notice of the end.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
-    pub(super) endpoint: String,
+    pub(super) endpoint: Url,
     /// How often a failed notice is retried.
     pub(super) retries: u8,
 }
@@ -104,8 +105,8 @@ impl Task {
             None => {
                 if let Some(Position::Running { percentage }) = position {
                     set("convertedPercentage", percentage.into());
-                }
                     set("prefix", self.prefix().into());
+                }
             }
             Some((_, Ending::Abort)) => {}
             Some((_, Ending::Fail(code))) => {

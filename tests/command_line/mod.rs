@@ -12,6 +12,7 @@ use crate::helpers::canary;
 
 mod api_key;
 mod calls;
+mod emulator;
 mod hardening;
 mod hostile;
 mod policy;

@@ -8,11 +8,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes, http::StatusCode, routing::post};
+use axum::{Router, body::Bytes, http::StatusCode, response::Redirect, routing::post};
+use inkpass::emulator::{Settings, WebhookHost};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, time::timeout};
 
 use super::{NOW, Whiteboard};
+use crate::helpers::{log::Log, until};
+
+/// A conversion that tells a receiver of its end.
+fn pdf(webhook: &str) -> Value {
+    json!({"resource": "https://files.example/a.pdf", "type": "static", "webhookEndpoint": webhook})
+}
 
 /// A receiver that refuses the first `refusals` notices: its url, and all that it gets.
 async fn receiver(refusals: usize) -> (String, mpsc::UnboundedReceiver<Value>) {
@@ -31,7 +38,7 @@ async fn receiver(refusals: usize) -> (String, mpsc::UnboundedReceiver<Value>) {
 }
 
 async fn next(notices: &mut mpsc::UnboundedReceiver<Value>) -> Value {
-    timeout(Duration::from_secs(5), notices.recv()).await.unwrap().unwrap()
+    timeout(Duration::from_secs(20), notices.recv()).await.unwrap().unwrap()
 }
 
 /// Long enough for one more notice to come, if one were to come.
@@ -40,7 +47,7 @@ async fn is_silent(notices: &mut mpsc::UnboundedReceiver<Value>) -> bool {
 }
 
 #[tokio::test]
-async fn a_success_is_told_twice_in_the_same_words() {
+async fn an_end_is_told_twice_in_the_same_words() {
     let board = Whiteboard::start().await;
     let (url, mut notices) = receiver(0).await;
     let resource = "https://files.example/a.pptx";
@@ -63,6 +70,86 @@ async fn a_success_is_told_twice_in_the_same_words() {
 }
 
 #[tokio::test]
+async fn images_are_told_by_their_urls_alone() {
+    let board = Whiteboard::start().await;
+    let (url, mut notices) = receiver(0).await;
+    let task = board.task(pdf(&url)).await;
+    board.advance(60_000);
+    let (data, shown) = (next(&mut notices).await["data"].take(), board.query(&task).await);
+    assert_eq!((&data["taskType"], &data["prefixUrl"]), (&json!("static_conversion"), &shown["prefix"]));
+    assert_eq!(data["images"].as_object().unwrap().len(), 3);
+    for (page, url) in data["images"].as_object().unwrap() {
+        assert_eq!(*url, shown["images"][page]["url"], "{page}");
+    }
+}
+
+#[tokio::test]
+async fn each_webhook_comes_as_often_as_is_set() {
+    for webhook_copies in [1, 3] {
+        let board = Whiteboard::with(Settings { webhook_copies, ..Settings::default() }).await;
+        let (url, mut notices) = receiver(0).await;
+        let failing =
+            json!({"resource": "https://files.example/fail-1.pdf", "type": "static", "webhookEndpoint": url});
+        for order in [pdf(&url), failing] {
+            board.task(order).await;
+            board.advance(60_000);
+            for _ in 0..webhook_copies {
+                next(&mut notices).await;
+            }
+            assert!(is_silent(&mut notices).await, "{webhook_copies}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_is_sent_only_to_the_hosts_that_are_set() {
+    let address = |text: &str| WebhookHost::Address(text.parse().unwrap());
+    for (hosts, host, is_sent) in [
+        (vec![WebhookHost::Loopback], "127.0.0.1", true),
+        (vec![WebhookHost::Loopback], "localhost", true),
+        (vec![address("127.0.0.1")], "localhost", true),
+        (vec![WebhookHost::Name("localhost".into())], "localhost", true),
+        (vec![WebhookHost::Name("localhost".into())], "127.0.0.1", false),
+        (vec![address("127.0.0.2")], "127.0.0.1", false),
+        // What a name resolves to is what counts.
+        (vec![address("127.0.0.2"), WebhookHost::Name("receiver.example".into())], "localhost", false),
+        (vec![], "localhost", false),
+    ] {
+        let log = Log::start();
+        let board = Whiteboard::with(Settings { webhook_hosts: hosts.clone(), ..Settings::default() }).await;
+        let (url, mut notices) = receiver(0).await;
+        board.task(pdf(&url.replace("127.0.0.1", host))).await;
+        board.advance(60_000);
+        if is_sent {
+            next(&mut notices).await;
+        } else {
+            until(async || log.count("--webhook-hosts does not name its host") == 1).await;
+            assert!(notices.try_recv().is_err(), "{hosts:?} {host}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn by_default_no_other_machine_is_called_and_never_a_redirect_followed() {
+    let log = Log::start();
+    let board = Whiteboard::start().await;
+    board.task(pdf("http://169.254.169.254/latest/meta-data")).await;
+    board.advance(60_000);
+    until(async || log.count("--webhook-hosts does not name its host") == 1).await;
+
+    let (url, mut notices) = receiver(0).await;
+    let redirect = Router::new().fallback(async move || Redirect::temporary(&url));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut order = pdf(&format!("http://{}", listener.local_addr().unwrap()));
+    order["webhookRetry"] = json!(1);
+    tokio::spawn(async move { axum::serve(listener, redirect).await });
+    board.task(order).await;
+    board.advance(60_000);
+    until(async || log.count("a webhook was not delivered") == 1).await;
+    assert!(notices.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn a_failure_is_told_with_its_code_and_again_if_it_is_refused() {
     let board = Whiteboard::start().await;
     let (url, mut notices) = receiver(usize::MAX).await;
@@ -82,8 +169,7 @@ async fn a_failure_is_told_with_its_code_and_again_if_it_is_refused() {
 async fn a_refused_notice_comes_three_times_more_by_default() {
     let board = Whiteboard::start().await;
     let (url, mut notices) = receiver(3).await;
-    let order = json!({"resource": "https://files.example/a.pdf", "type": "static", "webhookEndpoint": url});
-    board.task(order).await;
+    board.task(pdf(&url)).await;
     board.advance(60_000);
     // Three refused, the one that is taken, and the same once more.
     for _ in 0..5 {
@@ -96,13 +182,12 @@ async fn a_refused_notice_comes_three_times_more_by_default() {
 async fn nobody_is_told_of_a_cancelled_task_and_a_stop_waits_for_no_receiver() {
     let board = Whiteboard::start().await;
     let (url, mut notices) = receiver(usize::MAX).await;
-    let order = json!({"resource": "https://files.example/a.pdf", "type": "static", "webhookEndpoint": url});
-    let task = board.task(order.clone()).await;
+    let task = board.task(pdf(&url)).await;
     let path = format!("/v5/projector/tasks/{task}");
     board.call("DELETE", &path, &super::sdk(inkpass::token::Role::Writer), Value::Null).await;
     board.advance(60_000);
     assert!(is_silent(&mut notices).await);
 
-    board.task(order).await;
+    board.task(pdf(&url)).await;
     timeout(Duration::from_secs(5), board.stop()).await.unwrap();
 }

@@ -18,6 +18,7 @@ use crate::{
 pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> CallResult {
     let wanted = call.json::<NewTask>()?;
     wanted.check()?;
+    let webhook = wanted.webhook()?;
     let format = match wanted.r#type {
         TypeName::Dynamic => Format::Dynamic,
         TypeName::Static => Format::Static(wanted.output_format.extension()),
@@ -31,7 +32,7 @@ pub(super) fn start(world: &mut World, call: &Call, caller: &Caller) -> CallResu
         resource: wanted.resource,
         format,
         preview: wanted.preview,
-        webhook: wanted.webhook_endpoint.map(|endpoint| Webhook { endpoint, retries: wanted.webhook_retry }),
+        webhook,
         ended: None,
     };
     if task.webhook.is_some() {
@@ -154,12 +155,7 @@ const fn default_retries() -> u8 {
 
 impl NewTask {
     fn check(&self) -> Result<(), ApiError> {
-        if !is_web_url(&self.resource) {
-            return Err(ApiError::invalid("resource must be a public URL"));
-        }
-        if self.webhook_endpoint.as_deref().is_some_and(|endpoint| !is_web_url(endpoint)) {
-            return Err(ApiError::invalid("webhookEndpoint must be a URL"));
-        }
+        web_url(&self.resource).ok_or_else(|| ApiError::invalid("resource must be a public URL"))?;
         if !(0.1..=3.0).contains(&self.scale) {
             return Err(ApiError::invalid("scale must be in 0.1-3.0"));
         }
@@ -170,6 +166,12 @@ impl NewTask {
             return Err(ApiError::invalid("imageCompressionLevel must be in 0-4"));
         }
         Ok(())
+    }
+
+    fn webhook(&self) -> Result<Option<Webhook>, ApiError> {
+        let Some(endpoint) = &self.webhook_endpoint else { return Ok(None) };
+        let endpoint = web_url(endpoint).ok_or_else(|| ApiError::invalid("webhookEndpoint must be a URL"))?;
+        Ok(Some(Webhook { endpoint, retries: self.webhook_retry }))
     }
 }
 
@@ -183,6 +185,6 @@ impl OutputFormat {
     }
 }
 
-fn is_web_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+fn web_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
