@@ -130,7 +130,7 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-fn texts(value: Value) -> Option<Vec<String>> {
+pub(super) fn texts(value: Value) -> Option<Vec<String>> {
     let Value::Array(list) = value else { return None };
     list.into_iter().map(text).collect()
 }

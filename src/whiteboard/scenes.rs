@@ -11,7 +11,7 @@ use super::{
     call::Call,
     client::Whiteboard,
     error::Error,
-    fields::{Fields, FromAnswer},
+    fields::{Fields, FromAnswer, texts},
 };
 use crate::{methods::Rpc, token::Permission};
 
@@ -60,7 +60,8 @@ impl FromAnswer for Screenshot {
 }
 
 struct SceneState {
-    current_scene_path: Vec<String>,
+    /// `None`: the upstream does not say.
+    current_scene_path: Option<Vec<String>>,
 }
 
 impl FromAnswer for SceneState {
@@ -70,9 +71,9 @@ impl FromAnswer for SceneState {
             Value::String(path) => {
                 Some(path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect())
             }
-            value => Vec::from_answer(value),
+            value => texts(value),
         };
-        Some(Self { current_scene_path: fields.read("currentScenePath", read)? })
+        Some(Self { current_scene_path: fields.read("currentScenePath", read) })
     }
 }
 
@@ -127,7 +128,9 @@ impl Whiteboard {
         let call = Call::new(Rpc::SwitchScene, Method::PATCH, SCENE_STATE, authority).at(room);
         let call = call.body(json!({ "scenePath": scene }));
         let state: SceneState = self.transport.send(access, call).await?;
-        Ok(format!("/{}", state.current_scene_path.join("/")))
+        let current = state.current_scene_path.map(|path| format!("/{}", path.join("/")));
+        // The call succeeded, whatever else can be read of the answer.
+        Ok(current.unwrap_or_else(|| scene.to_owned()))
     }
 
     /// `POST /v5/rooms/{uuid}/screenshots`. It is sent once.
