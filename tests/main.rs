@@ -26,5 +26,6 @@ mod stability;
 mod telemetry;
 mod time_limits;
 mod token;
+mod upstream_answers;
 mod upstream_calls;
 mod wire;

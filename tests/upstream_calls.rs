@@ -3,13 +3,10 @@
 
 use inkpass::{
     clock::UnixMillis,
-    proto::{
-        ConversionStatus, CreateRoomRequest, DynamicFormat, GetConversionRequest, GetRoomRequest,
-        ListRoomsRequest, Region, Role, StartConversionRequest, TokenGrant, start_conversion_request,
-    },
+    proto::{CreateRoomRequest, GetRoomRequest, ListRoomsRequest, Region, Role, TokenGrant},
     token::{Kind, Presented, Role as TokenRole},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -160,66 +157,6 @@ async fn the_upstream_s_clock_is_held_against_ours() {
     world.client.rooms().get_room(GetRoomRequest { uuid: "r1".into(), ..Default::default() }).await.unwrap();
     let metrics = world.metrics().await;
     assert!(metrics.contains("\ninkpass_upstream_clock_skew_seconds 42\n"), "{metrics}");
-}
-
-/// An answer with one field changed at a time: dropped, nulled, and of other types.
-fn mutations(answer: &Value) -> Vec<Value> {
-    let mut all = Vec::new();
-    for name in answer.as_object().unwrap().keys().filter(|name| *name != "uuid") {
-        let with = |value: Value| {
-            let mut changed = answer.clone();
-            changed[name] = value;
-            changed
-        };
-        let mut dropped = answer.clone();
-        dropped.as_object_mut().unwrap().remove(name);
-        let types = [
-            json!(null),
-            json!(7),
-            json!(-1.5),
-            json!("x"),
-            json!(true),
-            json!([]),
-            json!([{}]),
-            json!({ "a": 1 }),
-        ];
-        all.push(dropped);
-        all.extend(types.map(with));
-    }
-    all
-}
-
-#[tokio::test]
-async fn no_answer_to_a_create_that_has_a_uuid_loses_it() {
-    let rooms: Value = serde_json::from_str(&room("r1")).unwrap();
-    let tasks = json!({ "uuid": "t1", "type": "dynamic", "status": "Waiting", "convertedPercentage": 0, "prefix": "p",
-        "previews": {}, "images": {}, "errorCode": "", "pageCount": 1, "note": "n", "zip": "z", "resources": [] });
-    let upstream = Scripted::new(201, "");
-    let world = upstream.start().await;
-    for answer in mutations(&rooms) {
-        *upstream.body.lock().unwrap() = answer.to_string().into();
-        let created = world.client.rooms().create_room(granting()).await;
-        let created = created.unwrap_or_else(|refused| panic!("{answer}: {refused:?}")).into_inner();
-        assert_eq!((created.room.unwrap().uuid, created.token.unwrap().uuid), ("r1".into(), "r1".into()));
-    }
-    for answer in mutations(&tasks) {
-        *upstream.body.lock().unwrap() = answer.to_string().into();
-        let format = Some(start_conversion_request::Format::DynamicFormat(DynamicFormat::default()));
-        let request =
-            StartConversionRequest { resource: "https://e/a.pptx".into(), format, ..Default::default() };
-        let started = world.client.conversions().start_conversion(request).await;
-        let started = started.unwrap_or_else(|refused| panic!("{answer}: {refused:?}")).into_inner();
-        let conversion = started.conversion.unwrap();
-        assert_eq!(conversion.uuid, "t1");
-        assert_ne!(conversion.status(), ConversionStatus::Unknown, "{answer}: it was accepted");
-        let read = GetConversionRequest { uuid: "t1".into(), ..Default::default() };
-        world
-            .client
-            .conversions()
-            .get_conversion(read)
-            .await
-            .unwrap_or_else(|refused| panic!("{answer}: {refused:?}"));
-    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ const NOW: u64 = 1_790_000_000_000;
 
 /// An emulator on a port of its own, with the projects `one` (access keys `one-a` and `one-b`) and
 /// `two` (access key `two-a`), at [`NOW`].
-struct Whiteboard {
+pub(crate) struct Whiteboard {
     base_url: String,
     client: Client,
     clock: Arc<ManualClock>,
@@ -40,9 +40,9 @@ struct Whiteboard {
 }
 
 /// What came back.
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
-    body: Value,
+    pub(crate) body: Value,
 }
 
 fn key(access_key: &str) -> SigningKey {
@@ -62,12 +62,12 @@ fn token_of(access_key: &str, kind: Kind, uuid: &str, role: Role) -> String {
 }
 
 /// An SDK token of project `one`.
-fn sdk(role: Role) -> String {
+pub(crate) fn sdk(role: Role) -> String {
     token_of("one-a", Kind::Sdk, "", role)
 }
 
 impl Whiteboard {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Settings::default()).await
     }
 
@@ -96,7 +96,7 @@ impl Whiteboard {
     }
 
     /// Calls in region `eu`.
-    async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, method: &str, path: &str, token: &str, body: Value) -> Answer {
         self.call_in("eu", method, path, token, body).await
     }
 
@@ -112,12 +112,12 @@ impl Whiteboard {
     }
 
     /// A new room of project `one` in region `eu`: its uuid.
-    async fn room(&self) -> String {
+    pub(crate) async fn room(&self) -> String {
         self.call("POST", "/v5/rooms", &sdk(Role::Writer), json!({})).await.text("uuid")
     }
 
     /// A new conversion of project `one` in region `eu`: its uuid.
-    async fn task(&self, body: Value) -> String {
+    pub(crate) async fn task(&self, body: Value) -> String {
         let answer = self.call("POST", "/v5/projector/tasks", &sdk(Role::Writer), body).await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.text("uuid")
@@ -130,7 +130,7 @@ impl Whiteboard {
         self.call("GET", &path, &token, Value::Null).await.body
     }
 
-    fn advance(&self, millis: u64) {
+    pub(crate) fn advance(&self, millis: u64) {
         self.clock.advance(Duration::from_millis(millis));
     }
 
