@@ -16,8 +16,9 @@ pub(super) fn with_scratch<T>(most: usize, work: impl FnOnce(&mut Vec<u8>) -> T)
         buffer.reserve(most);
         let result = work(buffer);
         // All of it: what was in it before may have been longer.
+        buffer.clear();
         buffer.resize(buffer.capacity(), 0);
-        wipe(buffer);
+        keep_zeros(buffer);
         buffer.clear();
         if buffer.capacity() > LONGEST_KEPT {
             *buffer = Vec::new();
@@ -29,8 +30,12 @@ pub(super) fn with_scratch<T>(most: usize, work: impl FnOnce(&mut Vec<u8>) -> T)
 /// Writes zeros over a secret, many bytes at once: `zeroize` writes one by one.
 pub(super) fn wipe(secret: &mut [u8]) {
     secret.fill(0);
-    // Nobody reads these zeros, and the compiler must not know.
-    black_box(secret);
+    keep_zeros(secret);
+}
+
+/// Nobody reads these zeros, and the compiler must not know.
+fn keep_zeros(zeros: &mut [u8]) {
+    black_box(zeros);
 }
 
 #[cfg(test)]
