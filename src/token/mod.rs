@@ -32,6 +32,6 @@ pub use claims::{Claims, InvalidLifetime, Kind, Lifetime, Nonce, Role, Scope, Uu
 pub use key::{InvalidKey, SigningKey, TokenValue};
 #[cfg(feature = "server")]
 pub(crate) use mac::wiping_stack;
-pub use mac::{Fingerprint, Fingerprinter};
+pub use mac::{Fingerprint, Fingerprinter, Sealer};
 pub use permission::{Permission, Verdict};
 pub use verify::{Presented, TokenError, Wanted, verify};
