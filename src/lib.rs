@@ -82,6 +82,8 @@ pub mod shares;
 #[cfg(feature = "server")]
 pub mod stability;
 #[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod tls;

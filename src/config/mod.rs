@@ -10,6 +10,7 @@ mod projects;
 mod section;
 mod setting;
 mod sources;
+mod store;
 mod upstream;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -55,6 +56,8 @@ pub struct Config {
     pub rules: Rules,
     /// `[audit]`: where decisions are written.
     pub audit: audit::Settings,
+    /// `[store]`: what replicas share; `None`: nothing.
+    pub store: Option<crate::store::Settings>,
     /// Under the salt of `audit.salt_file`.
     pub fingerprinter: Fingerprinter,
     /// `[projects]`.
@@ -94,7 +97,8 @@ impl Config {
 
 /// Reads on after a mistake, so that all are found; `None` where something needed is missing.
 fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option<Config> {
-    let sections = ["server", "admin", "whiteboard", "watch", "identity", "policy", "audit", "telemetry"];
+    let sections =
+        ["server", "admin", "whiteboard", "watch", "identity", "policy", "audit", "store", "telemetry"];
     let [
         mut server,
         mut admin,
@@ -103,6 +107,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         mut identity,
         mut policy,
         mut audit,
+        mut store,
         mut telemetry,
     ] = root.all_overlaid(sections);
     let everyone = sources.insecure_allow_all;
@@ -140,6 +145,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let identity = file.note(identity.load());
 
     let (audit, fingerprinter) = decisions::read_audit(&mut audit, file);
+    let store = store::read(&mut store);
     let projects = projects::read_projects(&mut root, file);
     if whiteboard.as_ref().is_some_and(|whiteboard| whiteboard.try_new_keys) {
         projects::need_regions(&projects, file);
@@ -149,7 +155,9 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let keys = projects.iter().flat_map(|project| &project.keys);
     let keys = keys.flat_map(|key| [&key.access_key_file, &key.secret_key_file]);
     let named = named.iter().chain(keys).chain(&policy_file).chain(&audit.salt_file).chain(&sources.file);
+    let named = named.chain(&store.url_file).chain(&store.ca_file);
     decisions::check_output(&audit.output, named.map(PathBuf::as_path), file);
+    let store = file.note(store.load(audit.salt_file.is_some()));
     let rules = decisions::load_rules(policy_file.as_deref(), &projects, everyone, file);
 
     Some(Config {
@@ -167,6 +175,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         policy_file,
         rules: rules?,
         audit,
+        store: store?,
         fingerprinter: fingerprinter?,
         projects,
         keyring: keyring?,

@@ -22,6 +22,11 @@
 //! | `inkpass_upstream_clock_skew_seconds` | | how far the whiteboard API's clock is ahead of ours, by its last answer |
 //! | `inkpass_jwks_fetches_total` | `issuer`, `result` | fetches of an issuer's keys: `ok` or `failed` |
 //! | `inkpass_jwks_fetched_timestamp_seconds` | `issuer` | when they were last fetched; 0: never |
+//! | `inkpass_store_call_duration_seconds` | `call` | how long calls of the store took that were answered: `swap`, `wait` or `take` |
+//! | `inkpass_store_errors_total` | `call`, `cause` | calls of the store that failed |
+//! | `inkpass_store_claims_total` | `outcome` | calls with a `request_id`, by what became of it at the store |
+//! | `inkpass_store_connected` | | 1 while there is a connection to the store |
+//! | `inkpass_store_outcomes_unwritten` | | outcomes that wait for the store to be back |
 //! | `inkpass_reloads_total` | `what`, `result` | changed files that were read: `ok` or `failed` |
 //! | `inkpass_reload_failing` | `what` | 1 while files cannot be used, and what was read before is |
 
@@ -35,6 +40,7 @@ use prometheus::{
 use super::{
     audit::AuditMetrics,
     connections::{AllConnections, ConnectionMetrics},
+    store::StoreMetrics,
 };
 use crate::{clock::UnixMillis, methods::Method};
 
@@ -81,6 +87,7 @@ pub struct Metrics {
     reload_failing: IntGaugeVec,
     audit: AuditMetrics,
     connections: AllConnections,
+    store: StoreMetrics,
 }
 
 /// Counts successes and failures.
@@ -199,6 +206,7 @@ impl Metrics {
             duration: duration.with_label_values(&[method]),
         };
         let connections = AllConnections::new(&registry)?;
+        let store = StoreMetrics::new(&registry)?;
         let methods = methods.into_iter().map(of).collect();
         let other = of(OTHER);
         Ok(Self {
@@ -216,6 +224,7 @@ impl Metrics {
             reload_failing,
             audit,
             connections,
+            store,
         })
     }
 
@@ -283,6 +292,12 @@ impl Metrics {
     #[must_use]
     pub const fn audit(&self) -> &AuditMetrics {
         &self.audit
+    }
+
+    /// The metrics of the store.
+    #[must_use]
+    pub const fn store(&self) -> &StoreMetrics {
+        &self.store
     }
 
     /// All metrics, in Prometheus's text format.

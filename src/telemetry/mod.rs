@@ -8,6 +8,7 @@ mod json_log;
 mod metrics;
 mod sampling;
 mod stderr;
+mod store;
 mod traces;
 
 use std::{
@@ -30,6 +31,7 @@ pub use self::{
     connections::ConnectionMetrics,
     metrics::{CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics},
     sampling::{CallTrace, Sampling},
+    store::{ClaimOutcome, StoreCall, StoreMetrics},
 };
 use crate::names::names;
 

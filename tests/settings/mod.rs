@@ -3,6 +3,7 @@
 mod key_files;
 mod openness;
 mod read_once;
+mod store;
 
 use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 

@@ -1,0 +1,111 @@
+//! One connection to the store, whatever it is: an instance, the one that Sentinels name, or a Cluster.
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, TlsCertificates, TlsMode,
+    aio::MultiplexedConnection,
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
+    from_redis_value,
+    sentinel::{SentinelClientBuilder, SentinelServerType},
+};
+
+use super::address::{Address, Kind};
+
+/// How long a node of a Cluster has, and how often a message is sent on to another one.
+const NODE_CONNECT: Duration = Duration::from_secs(1);
+const NODE_ANSWER: Duration = Duration::from_millis(250);
+const REDIRECTIONS: u32 = 2;
+
+/// A connection. Its clones share it, and so do calls at once.
+#[derive(Clone)]
+pub(super) enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Address {
+    /// Connects. It takes as long as it takes: its caller has a limit.
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+        // Each call has a limit of its own, which covers all of its messages.
+        let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        match &self.kind {
+            Kind::Instance => {
+                let node = self.nodes[0].clone();
+                let client = match self.certificates() {
+                    Some(certificates) => Client::build_with_tls(node, certificates)?,
+                    None => Client::open(node)?,
+                };
+                client.get_multiplexed_async_connection_with_config(&unlimited).await.map(Connection::One)
+            }
+            Kind::Sentinel { master } => {
+                let mut sentinels = self.sentinels(master)?;
+                sentinels.get_async_connection_with_config(&unlimited).await.map(Connection::One)
+            }
+            Kind::Cluster => {
+                let builder = ClusterClientBuilder::new(self.nodes.clone())
+                    .connection_timeout(NODE_CONNECT)
+                    .response_timeout(NODE_ANSWER)
+                    .retries(REDIRECTIONS);
+                let builder = match self.certificates() {
+                    Some(certificates) => builder.certs(certificates),
+                    None => builder,
+                };
+                builder.build()?.get_async_connection().await.map(Connection::Cluster)
+            }
+        }
+    }
+
+    fn sentinels(&self, master: &str) -> RedisResult<redis::sentinel::SentinelClient> {
+        let addresses = self.nodes.iter().map(|node| node.addr().clone());
+        let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?;
+        let redis = self.nodes[0].redis_settings();
+        builder = builder.set_client_to_redis_db(redis.db());
+        if let Some(username) = redis.username() {
+            builder = builder.set_client_to_redis_username(username);
+        }
+        if let Some(password) = redis.password() {
+            builder = builder.set_client_to_redis_password(password);
+        }
+        if self.is_tls() {
+            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+        }
+        if let Some(certificates) = self.certificates() {
+            builder = builder
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_certificates(certificates);
+        }
+        builder.build()
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        let root_cert = self.roots.as_deref().map(<[u8]>::to_vec);
+        self.is_tls()
+            .then_some(TlsCertificates { client_tls: None, root_cert })
+            .filter(|tls| tls.root_cert.is_some())
+    }
+}
+
+impl Connection {
+    /// Sends a command that names its keys.
+    pub(super) async fn send<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::One(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// Sends a command that names none to where this key is written.
+    pub(super) async fn send_to<T: FromRedisValue>(&mut self, key: &str, command: Cmd) -> RedisResult<T> {
+        match self {
+            Self::One(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => {
+                let route = SingleNodeRoutingInfo::SpecificNode(Route::with_key(key, SlotAddr::Master));
+                let value = connection.route_command(command, RoutingInfo::SingleNode(route)).await?;
+                Ok(from_redis_value(value)?)
+            }
+        }
+    }
+}

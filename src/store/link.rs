@@ -1,0 +1,143 @@
+//! Keeps one connection to the store, and makes a new one where it is lost. Nobody waits for that longer than for a call.
+//!
+//! The crate's own manager does not ask Sentinels anew, so it would stay with a former master for ever.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{address::Address, connection::Connection};
+use crate::telemetry::StoreMetrics;
+
+/// How long connecting may take, all questions to Sentinels or nodes included.
+const LONGEST_CONNECT: Duration = Duration::from_secs(2);
+
+/// The pause after a connection that failed: doubled from the first one to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub(super) struct Link(Arc<Inner>);
+
+struct Inner {
+    address: Address,
+    current: watch::Sender<Option<Connected>>,
+    /// Counts connections.
+    count: AtomicU64,
+    is_connecting: AtomicBool,
+    metrics: StoreMetrics,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// A connection, by its number.
+#[derive(Clone)]
+pub(super) struct Connected {
+    number: u64,
+    pub(super) connection: Connection,
+}
+
+impl Link {
+    pub(super) fn new(
+        address: Address,
+        metrics: StoreMetrics,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        let (count, is_connecting) = (AtomicU64::new(0), AtomicBool::new(false));
+        let current = watch::Sender::new(None);
+        Self(Arc::new(Inner { address, current, count, is_connecting, metrics, tasks, stopping }))
+    }
+
+    /// The connection; `None`: there is none until then.
+    pub(super) async fn connection(&self, until: Instant) -> Option<Connected> {
+        let mut current = self.0.current.subscribe();
+        if let Some(connected) = current.borrow_and_update().clone() {
+            return Some(connected);
+        }
+        self.connect();
+        let connected = timeout_at(until, current.wait_for(Option::is_some)).await.ok()?.ok()?;
+        connected.clone()
+    }
+
+    /// Replaces a connection, unless that is done already.
+    pub(super) fn replace(&self, lost: &Connected, why: &str) {
+        let is_current = self.0.current.send_if_modified(|current| {
+            let is_current = current.as_ref().is_some_and(|current| current.number == lost.number);
+            if is_current {
+                *current = None;
+            }
+            is_current
+        });
+        if is_current {
+            self.0.metrics.set_connected(false);
+            tracing::warn!(why, "the store is lost; connecting anew");
+            self.connect();
+        }
+    }
+
+    /// Connects in a task of its own, if none does.
+    pub(super) fn connect(&self) {
+        if !self.0.is_connecting.swap(true, SeqCst) {
+            let inner = self.0.clone();
+            self.0.tasks.spawn(async move { inner.connect_until_it_works().await });
+        }
+    }
+}
+
+impl Inner {
+    async fn connect_until_it_works(&self) {
+        let (mut pause, mut was_told) = (FIRST_PAUSE, false);
+        let connection = loop {
+            let why = match timeout(LONGEST_CONNECT, self.address.connect()).await {
+                Ok(Ok(connection)) => break Some(connection),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it does not answer in time".to_owned(),
+            };
+            if !was_told {
+                tracing::warn!(why, "the store cannot be reached; trying on");
+                was_told = true;
+            }
+            if self.stopping.run_until_cancelled(sleep(pause)).await.is_none() {
+                break None;
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+        };
+        // First, so that who loses this connection at once finds nobody who connects.
+        self.is_connecting.store(false, SeqCst);
+        if let Some(connection) = connection {
+            let number = self.count.fetch_add(1, SeqCst);
+            self.metrics.set_connected(true);
+            tracing::info!("connected to the store");
+            self.current.send_replace(Some(Connected { number, connection }));
+        }
+    }
+}
+
+/// Whether another connection may do better: this one ended, or leads to what is no master any more.
+pub(super) fn is_lost(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Io
+        | ErrorKind::Parse
+        | ErrorKind::ClusterConnectionNotFound
+        | ErrorKind::AuthenticationFailed => true,
+        ErrorKind::Server(kind) => {
+            matches!(
+                kind,
+                ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
+            )
+        }
+        _ => false,
+    }
+}
