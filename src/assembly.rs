@@ -13,16 +13,17 @@ use crate::{
     config::{Config, known},
     creation::Creator,
     entropy::{Entropy, SystemEntropy},
-    idempotency::InMemory,
+    idempotency::{IdempotencyStore, InMemory, InStore},
     issuing::{Authorizer, Trail},
     keyring::{KeyFiles, Keyring, Probe, Trial},
     methods::all_methods,
-    policy::{Everyone, PolicyFile, Rules},
+    policy::{Everyone, PolicyFile, Rules, SharedQuotas},
     region::Region,
     reload::Reload,
     rpc::Services,
     server::{Parts, Timeouts},
     stability::Stability,
+    store::{self, Store},
     telemetry::{Metrics, Sampling},
     tls::Tls,
     token::{Fingerprinter, SigningKey},
@@ -69,6 +70,8 @@ pub struct Components {
     pub audit: Option<Arc<Audit>>,
     /// Names tokens in the audit trail.
     pub fingerprinter: Fingerprinter,
+    /// What replicas share; `None`: nothing.
+    pub store: Option<store::Settings>,
     /// What is read again when its files change.
     pub files: Vec<Arc<dyn Reload>>,
     /// Whether the clock can be signed by.
@@ -135,6 +138,7 @@ impl Components {
             callers,
             audit: Some(Arc::new(audit)),
             fingerprinter: config.fingerprinter,
+            store: config.store,
             files,
             reflection: config.server.reflection,
             connections_per_peer: config.server.connections_per_peer,
@@ -170,6 +174,7 @@ impl Components {
             callers: None,
             audit: None,
             fingerprinter: ephemeral_fingerprinter(&*entropy),
+            store: None,
             files: Vec::new(),
             stability,
             tasks,
@@ -195,15 +200,29 @@ impl Components {
             tasks.clone(),
             stopping.clone(),
         );
+        let mut shared_quotas = None;
+        let idempotency: Arc<dyn IdempotencyStore> = match self.store {
+            None => Arc::new(InMemory::new(clock, tasks.clone())),
+            Some(settings) => {
+                let metrics = self.metrics.store().clone();
+                let store = Store::new(settings.address, metrics, tasks.clone(), stopping.clone());
+                store.connect();
+                let quotas = || SharedQuotas::new(store.clone(), tasks.clone(), stopping.clone());
+                shared_quotas = settings.share_quotas.then(quotas);
+                let sealer = self.fingerprinter.sealer("request_ids");
+                let (entropy, tasks, stopping) = (entropy.clone(), tasks.clone(), stopping.clone());
+                Arc::new(InStore::new(store, sealer, clock, entropy, tasks, stopping))
+            }
+        };
         let authorizer = Arc::new(Authorizer {
             keyring: self.keyring,
             rules: self.rules,
+            shared_quotas,
             stability: self.stability.clone(),
             entropy: entropy.clone(),
             fingerprinter: self.fingerprinter,
             trail: Trail { audit: self.audit, stability: self.stability.clone() },
         });
-        let idempotency = Arc::new(InMemory::new(clock, tasks.clone()));
         let creator = Creator::new(authorizer.clone(), self.whiteboard.clone(), idempotency, tasks.clone());
         let whiteboard = self.whiteboard;
         let services = Arc::new(Services { authorizer, creator, whiteboard, watcher, tasks, stopping });
@@ -232,6 +251,7 @@ pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
     Authorizer {
         keyring: Arc::new(ArcSwap::from_pointee(keyring)),
         rules: Arc::new(ArcSwap::from_pointee(Rules::for_everyone(Everyone::Offline))),
+        shared_quotas: None,
         stability: stability.clone(),
         fingerprinter: ephemeral_fingerprinter(&*entropy),
         entropy,

@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use crate::{
     call::CallContext,
-    error::{Error, Withheld},
+    error::{Error, FoundBy, Withheld},
     idempotency::{Arguments, IdempotencyError, IdempotencyKey, IdempotencyStore, Replay},
     issuing::{Authorizer, Issued, Made, Record, UpstreamParams, UpstreamPermit},
     methods::Rpc,
@@ -141,7 +141,12 @@ impl Creator {
                     .await);
             }
         };
-        let withheld = |why| Error::TokenWithheld { why, has_request_id: params.request_id.is_some() };
+        let found_by = match &params.request_id {
+            None => FoundBy::Nothing,
+            Some(_) if self.idempotency.holds_across_replicas() => FoundBy::RequestIdAnywhere,
+            Some(_) => FoundBy::RequestIdHere,
+        };
+        let withheld = |why| Error::TokenWithheld { why, found_by };
         let issued = match self.sign::<C>(&permit, &made, withheld) {
             Ok(issued) => issued,
             Err(error) => {
@@ -169,14 +174,18 @@ impl Creator {
         let key = IdempotencyKey { caller, rpc: C::RPC, request_id };
         let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
         let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
-        match self.idempotency.once(key, *arguments, act.boxed()).await {
+        let (made, replayed) = match self.idempotency.once(key, *arguments, act.boxed()).await {
             Err(error) => (Err(Error::Idempotency(error)), false),
             Ok(Replay { result: Err(error), replayed }) => (Err(Error::upstream(C::RPC)(error)), replayed),
             Ok(Replay { result: Ok(made), replayed }) => {
                 let made = C::Created::decode(&*made);
                 (made.map_err(|_| Error::Idempotency(IdempotencyError::Lost)), replayed)
             }
+        };
+        if self.idempotency.holds_across_replicas() {
+            return (made.map_err(|error| Error::RepeatedSafely(Box::new(error))), replayed);
         }
+        (made, replayed)
     }
 
     /// Signs the token that was asked for, with the key that created.

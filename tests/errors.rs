@@ -5,7 +5,7 @@ use std::{fmt::Write, fs, path::Path, time::Duration};
 
 use inkpass::{
     caller::Unknown,
-    error::{Actor, Error, Reason, ReasonRow, RepeatAdvice, Retry, Withheld},
+    error::{Actor, Error, FoundBy, Reason, ReasonRow, RepeatAdvice, Retry, Withheld},
     idempotency::IdempotencyError,
     methods::Resource,
     policy::{Denial, Limit, MissingRight, QuotaExceeded},
@@ -95,7 +95,11 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     let exceeded = |what, retry_after| {
         Error::QuotaExceeded(QuotaExceeded { grant: "g".into(), what, allowed: 1, retry_after })
     };
-    let withheld = |why, has_request_id| Error::TokenWithheld { why, has_request_id };
+    let withheld = |why, is_found| {
+        let found_by = if is_found { FoundBy::RequestIdAnywhere } else { FoundBy::Nothing };
+        Error::TokenWithheld { why, found_by }
+    };
+    let safely = |error| Error::RepeatedSafely(Box::new(error));
     let upstream = |error| Error::Upstream(error, Resource::Room);
     let missing = |resource| Error::Upstream(whiteboard::Error::NotFound, resource);
     let detail = String::new;
@@ -128,6 +132,9 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (Error::NoShare(own_share), Reason::CallerQuotaExceeded, second),
         (Error::Idempotency(IdempotencyError::OtherArguments), Reason::InvalidRequest, Retry::Unsaid),
         (Error::Idempotency(IdempotencyError::NoRoom(all_taken)), Reason::Overloaded, second),
+        (Error::Idempotency(IdempotencyError::Unavailable), Reason::StoreUnavailable, second),
+        (safely(Error::Idempotency(IdempotencyError::Lost)), Reason::UpstreamOutcomeUnknown, Retry::Unsaid),
+        (safely(Error::Idempotency(IdempotencyError::Unavailable)), Reason::StoreUnavailable, second),
         (upstream(whiteboard::Error::NoShare(own_share)), Reason::CallerQuotaExceeded, second),
         (upstream(whiteboard::Error::TooLate), Reason::DeadlineExceeded, Retry::Unsaid),
         (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Never),

@@ -23,6 +23,7 @@ mod rpc;
 mod server;
 mod settings;
 mod stability;
+mod store;
 mod telemetry;
 mod time_limits;
 mod token;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use tonic_types::FieldViolation;
 
-use super::{Error, Reason, Withheld};
+use super::{Error, FoundBy, Reason, Withheld};
 use crate::{
     idempotency::IdempotencyError,
     methods::Resource,
@@ -88,9 +88,14 @@ impl Error {
                 "the audit trail cannot be written, so nothing was decided, minted or changed; try again",
                 SOON,
             ),
-            Self::TokenWithheld { why, has_request_id } => explain_withheld(*why, *has_request_id),
+            Self::TokenWithheld { why, found_by } => explain_withheld(*why, *found_by),
             Self::NoShare(refused) => explain_no_share(*refused),
             Self::Idempotency(error) => explain_idempotency(*error),
+            Self::RepeatedSafely(error) => {
+                let explanation = error.explain();
+                let retry = if explanation.retry == Retry::Never { Retry::Unsaid } else { explanation.retry };
+                Explanation { retry, ..explanation }
+            }
             Self::Upstream(error, resource) => explain_upstream(error, *resource),
             Self::DeadlineExceeded(effect) => explain_deadline(*effect),
             Self::WatchExpired => retried(Reason::WatchExpired, "the watch expired; watch again", SOON),
@@ -191,24 +196,26 @@ fn explain_deadline(effect: Effect) -> Explanation {
 }
 
 /// A repeated call without a `request_id` would create a second one.
-fn explain_withheld(why: Withheld, has_request_id: bool) -> Explanation {
+fn explain_withheld(why: Withheld, found_by: FoundBy) -> Explanation {
     let (reason, cause) = match why {
         Withheld::AuditUnavailable => (Reason::AuditUnavailable, "the audit trail cannot be written"),
         Withheld::ClockUnstable => (Reason::ClockUnstable, "this server's clock was set by more than 5 s"),
         Withheld::KeyGone => {
             let message = "what was asked for exists, but the access key that created it signs no more, so there \
                            is no token for it";
-            let retry = if has_request_id { Retry::Unsaid } else { Retry::Never };
+            let retry = if found_by == FoundBy::Nothing { Retry::Never } else { Retry::Unsaid };
             return retried(Reason::AccessKeyUnknown, message, retry);
         }
     };
-    let (advice, retry) = if has_request_id {
-        ("what it was for exists, and the same request_id finds it in this replica", SOON)
-    } else {
-        (
+    let (advice, retry) = match found_by {
+        FoundBy::RequestIdAnywhere => ("what it was for exists, and the same request_id finds it", SOON),
+        FoundBy::RequestIdHere => {
+            ("what it was for exists, and the same request_id finds it in this replica", SOON)
+        }
+        FoundBy::Nothing => (
             "what it was for exists: look for it before you ask again, and send a request_id next time",
             Retry::Never,
-        )
+        ),
     };
     retried(reason, format!("{cause}, so the token is withheld; {advice}"), retry)
 }
@@ -221,6 +228,11 @@ fn explain_idempotency(error: IdempotencyError) -> Explanation {
             Reason::UpstreamOutcomeUnknown,
             "the first call with this request_id broke off; look before you ask again with a new one",
             Retry::Never,
+        ),
+        IdempotencyError::Unavailable => retried(
+            Reason::StoreUnavailable,
+            "the store that keeps request_ids does not answer, so nothing was sent; try again with the same request_id",
+            SOON,
         ),
     }
 }

@@ -10,5 +10,5 @@ mod types;
 pub use self::{
     explain::{Detail, Explanation, Retry},
     reason::{Actor, Reason, ReasonRow, RepeatAdvice},
-    types::{Error, Withheld},
+    types::{Error, FoundBy, Withheld},
 };

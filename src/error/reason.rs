@@ -157,6 +157,9 @@ reasons! {
     ClockUnstable = "CLOCK_UNSTABLE", Unavailable, Anywhere, Operator,
         "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
         "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after time synchronisation.";
+    StoreUnavailable = "STORE_UNAVAILABLE", Unavailable, Anywhere, Operator,
+        "The store that replicas share does not answer in time, refuses, or holds what does not verify. Nothing was sent. Calls without a `request_id` are served.",
+        "Repeat the call as `RetryInfo` says, with the same `request_id`. The operator looks after the store; the log has the cause.";
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, AfterALook, Caller,
         "The call took longer than its deadline, or than the server's 20 s. `metadata.outcome` is `unknown` where a POST may have been sent; it is not stopped then.",
         "A read may be repeated. With an unknown outcome look at what it did: `grpc-retry-pushback-ms` is -1 then.";

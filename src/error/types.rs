@@ -34,13 +34,15 @@ pub enum Error {
     TokenWithheld {
         /// Why.
         why: Withheld,
-        /// Whether the call has a `request_id`, by which a repeated call finds what was created.
-        has_request_id: bool,
+        /// How a repeated call finds what was created.
+        found_by: FoundBy,
     },
     /// There is no place for the call in this replica, or none for one more of its caller.
     NoShare(Refused),
     /// The idempotency key gives no result.
     Idempotency(idempotency::IdempotencyError),
+    /// A creating call failed whose `request_id` holds in every replica: whatever it did, to repeat it does nothing more.
+    RepeatedSafely(Box<Error>),
     /// The upstream call failed. The resource says what a 404 means.
     Upstream(whiteboard::Error, Resource),
     /// The call took longer than its caller, or the server, allows. It may have acted all the same.
@@ -62,6 +64,17 @@ pub enum Withheld {
     ClockUnstable,
     /// The access key that created it signs no more.
     KeyGone,
+}
+
+/// How a repeated call finds what the first one created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// It does not: the call has no `request_id`.
+    Nothing,
+    /// By its `request_id`, in the same replica.
+    RequestIdHere,
+    /// By its `request_id`, in every replica.
+    RequestIdAnywhere,
 }
 
 impl Error {

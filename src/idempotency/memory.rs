@@ -14,31 +14,18 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use sha2::{Digest, Sha256};
 use tokio_util::task::TaskTracker;
 use tonic::async_trait;
 use tracing::Instrument;
 
 use super::{
-    Arguments, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, RETENTION, Replay,
-    may_have_acted,
+    Arguments, BOOKKEEPING, CAPACITY, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore,
+    KeyDigest, MOST_DROPPED, RETENTION, Replay, UNDER_WAY, may_have_acted,
 };
 use crate::{
     clock::Clock,
     shares::{Holder, Share, Shares},
 };
-
-/// How many bytes may be remembered. What a created room takes is some 400 of them.
-const CAPACITY: usize = 16 * 1024 * 1024;
-
-/// What a call takes that is under way.
-const UNDER_WAY: usize = 1024;
-
-/// How much of what is over one call drops. Each call remembers one more at most.
-const MOST_DROPPED: usize = 64;
-
-/// What a call takes beside its result: its place in both maps, and what its allocations cost.
-const BOOKKEEPING: usize = 256;
 
 /// Keeps results in this process.
 pub struct InMemory {
@@ -47,9 +34,6 @@ pub struct InMemory {
     room: Arc<Shares>,
     calls: Arc<Calls>,
 }
-
-/// The first 16 bytes of SHA-256 of an idempotency key.
-type KeyDigest = [u8; 16];
 
 #[derive(Default)]
 struct Calls(Mutex<FirstCalls>);
@@ -102,6 +86,10 @@ impl IdempotencyStore for InMemory {
             KnownResult::Ended(result) => result.map(Vec::from).map_err(|error| *error),
         };
         Ok(Replay { result, replayed })
+    }
+
+    fn holds_across_replicas(&self) -> bool {
+        false
     }
 }
 
@@ -184,17 +172,6 @@ impl FirstCalls {
 impl FirstCall {
     fn is_over(&self, now: Duration) -> bool {
         now.saturating_sub(self.began) >= RETENTION
-    }
-}
-
-impl IdempotencyKey {
-    fn digest(&self) -> KeyDigest {
-        let Self { caller, rpc, request_id } = self;
-        // No principal and no name of an RPC has a line break.
-        let text = format!("{}\n{}\n{request_id}", caller.as_str(), rpc.name());
-        let digest: [u8; 32] = Sha256::digest(text).into();
-        let (halves, _) = digest.as_chunks();
-        halves[0]
     }
 }
 

@@ -1,19 +1,39 @@
 //! Idempotency: a repeated call with the same `request_id` gets the first call's result.
 //!
-//! A result holds what was created, never a token. The store is a trait; the one here is in memory.
+//! A result holds what was created, never a token. What keeps results is a trait with two forms: `memory.rs` holds
+//! within this process, `in_store.rs` across replicas.
 
+mod claim;
+mod in_store;
 mod memory;
+#[cfg(test)]
+mod model;
+mod seal;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sha2::{Digest, Sha256};
 use tonic::async_trait;
 
-pub use self::memory::InMemory;
+pub use self::{in_store::InStore, memory::InMemory};
 use crate::{methods::Rpc, principal::Principal, shares::Refused, whiteboard::Error};
 
 /// How long a result is kept.
 pub const RETENTION: Duration = Duration::from_mins(10);
+
+/// How many bytes of results one replica keeps, or has the store keep for it. What a created room takes is some 400 of
+/// them.
+const CAPACITY: usize = 16 * 1024 * 1024;
+
+/// What a call takes that is under way.
+const UNDER_WAY: usize = 1024;
+
+/// What a call takes beside its result: its place in maps or in the store, and what its allocations cost.
+const BOOKKEEPING: usize = 256;
+
+/// How much of what is over one call drops. Each call remembers one more at most.
+const MOST_DROPPED: usize = 64;
 
 /// An idempotency key. The `request_id` is compared in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +70,8 @@ pub enum IdempotencyError {
     NoRoom(Refused),
     /// The first call did not end, or its result cannot be decoded.
     Lost,
+    /// The store does not answer in time, refuses, or holds what does not verify. Nothing was sent.
+    Unavailable,
 }
 
 /// Keeps results for ten minutes.
@@ -59,12 +81,33 @@ pub trait IdempotencyStore: Send + Sync + 'static {
     /// goes on when its caller leaves.
     ///
     /// An error that certainly had no effect is not kept: the next call acts again.
+    ///
+    /// # Errors
+    /// [`IdempotencyError`]; with [`IdempotencyError::Lost`] the first call may have acted, with the others this call has
+    /// not.
     async fn once(
         &self,
         key: IdempotencyKey,
         arguments: Arguments,
         act: BoxFuture<'static, FirstResult>,
     ) -> Result<Replay, IdempotencyError>;
+
+    /// Whether a key holds in every replica, so that a call with one may be repeated anywhere.
+    fn holds_across_replicas(&self) -> bool;
+}
+
+/// The first 16 bytes of SHA-256 of an idempotency key.
+type KeyDigest = [u8; 16];
+
+impl IdempotencyKey {
+    fn digest(&self) -> KeyDigest {
+        let Self { caller, rpc, request_id } = self;
+        // No principal and no name of an RPC has a line break.
+        let text = format!("{}\n{}\n{request_id}", caller.as_str(), rpc.name());
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let (halves, _) = digest.as_chunks();
+        halves[0]
+    }
 }
 
 /// Whether a first call's error must be kept: it may have acted.

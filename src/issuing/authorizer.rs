@@ -16,7 +16,9 @@ use crate::{
     error::Error,
     keyring::Keyring,
     methods::Rpc,
-    policy::{Denial, Rules, WatchSlot, charge_batch},
+    policy::{
+        Denial, Grant, QuotaExceeded, Rules, SharedQuotas, WatchSlot, charge_batch, charge_batch_shared,
+    },
     principal::Principal,
     stability::Stability,
     token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
@@ -33,6 +35,8 @@ pub struct Authorizer {
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// The policy.
     pub rules: Arc<ArcSwap<Rules>>,
+    /// The quotas that replicas share; `None`: each has its own.
+    pub shared_quotas: Option<SharedQuotas>,
     /// The time, and whether it can be signed by.
     pub stability: Arc<Stability>,
     /// Makes nonces.
@@ -116,7 +120,12 @@ impl Authorizer {
             }
         };
         let cost = rpc.cost(u32::from(permit.token_grant.is_some()));
-        let slot = match permit.grant.charge(principal.as_str(), cost, Instant::now()) {
+        let (grant, now) = (&permit.grant, Instant::now());
+        let charged = match &self.shared_quotas {
+            Some(shared) => grant.charge_shared(principal.as_str(), cost, now, shared).await,
+            None => grant.charge(principal.as_str(), cost, now),
+        };
+        let slot = match charged {
             Ok(slot) => slot,
             Err(exceeded) => return Err(self.trail.deny_upstream(record, &permit, exceeded.into()).await),
         };
@@ -150,9 +159,17 @@ impl Authorizer {
             }
         };
         let grants: Vec<_> = permits.iter().map(|permit| &*permit.grant).collect();
-        match charge_batch(principal.as_str(), &grants, Instant::now()) {
+        match self.charge_batch(principal.as_str(), &grants).await {
             Ok(()) => Ok(permits),
             Err(exceeded) => Err(self.trail.deny_mints(record, &permits, exceeded.into()).await),
+        }
+    }
+
+    async fn charge_batch(&self, principal: &str, grants: &[&Grant]) -> Result<(), QuotaExceeded> {
+        let now = Instant::now();
+        match &self.shared_quotas {
+            Some(shared) => charge_batch_shared(principal, grants, now, shared).await,
+            None => charge_batch(principal, grants, now),
         }
     }
 

@@ -11,6 +11,7 @@ mod limits;
 mod quota;
 mod reload;
 mod rules;
+mod shared;
 
 pub use self::{
     example::Example,
@@ -18,5 +19,6 @@ pub use self::{
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, MissingRight},
     quota::{Limit, Quota, QuotaExceeded, WatchSlot},
     reload::{PolicyFile, replace},
-    rules::{Admitted, Allowed, Rules, Verifiable, charge_batch},
+    rules::{Admitted, Allowed, Rules, Verifiable, charge_batch, charge_batch_shared},
+    shared::SharedQuotas,
 };

@@ -1,8 +1,8 @@
 //! How much a principal may do: tokens a second, upstream calls a second, watches at once.
 //!
 //! A quota belongs to a grant, and each principal of the grant has all of it. It holds in this
-//! replica alone: N replicas let through up to N times as much. Time is a parameter. Charging takes
-//! no lock; only a principal's first call does.
+//! replica alone, and N replicas let through up to N times as much, unless they share it: `shared.rs`.
+//! Time is a parameter. Charging takes no lock; only a principal's first call does.
 
 use std::{
     fmt,
@@ -13,10 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::per_principal::PerPrincipal;
+use super::shared::{Bucket, Portion, SharedQuotas};
 use crate::{
     methods::Cost,
+    per_principal::PerPrincipal,
     rate_limiter::{Exhausted, Rate, TokenBucket},
+    store::Fill,
 };
 
 /// How long to wait before a watch is tried again: nobody knows when another one ends.
@@ -128,6 +130,8 @@ struct Usage {
     tokens: TokenBucket,
     upstream: TokenBucket,
     watches: AtomicU32,
+    /// Of tokens and of upstream calls, from the store.
+    portions: [Portion; 2],
 }
 
 /// The limit that is exceeded, and when to try again.
@@ -155,12 +159,33 @@ impl QuotaUsage {
         let now = now.saturating_duration_since(*self.origin.get_or_init(|| now));
         let is_idle = |usage: &Usage| usage.is_idle(now);
         let charged = self.usage.with(principal, is_idle, |usage| self.take(usage, cost, now));
-        charged.map_err(|(what, retry_after)| QuotaExceeded {
-            grant: self.grant.clone(),
-            what,
-            allowed: self.quota.figure(what),
-            retry_after,
-        })
+        charged.map_err(|(what, retry_after)| self.exceeded(what, retry_after))
+    }
+
+    /// Takes what was just charged from what replicas share too.
+    pub(super) async fn take_shared(
+        &self,
+        principal: &str,
+        cost: Cost,
+        shared: &SharedQuotas,
+    ) -> Result<(), QuotaExceeded> {
+        let usage = self.usage.with(principal, |_| false, Arc::clone);
+        let Quota { tokens_per_second, burst, upstream_per_second, .. } = self.quota;
+        let limits = [
+            (Limit::TokensPerSecond, "tokens", cost.tokens, tokens_per_second, burst.or(tokens_per_second)),
+            (Limit::UpstreamPerSecond, "upstream", cost.upstream, upstream_per_second, upstream_per_second),
+        ];
+        for ((what, limit, count, per_second, burst), portion) in limits.into_iter().zip(&usage.portions) {
+            let Some((per_second, burst)) = per_second.zip(burst).filter(|_| count > 0) else { continue };
+            let bucket = Bucket { grant: &self.grant, principal, limit, fill: Fill { per_second, burst } };
+            let taken = portion.take(bucket, count, shared).await;
+            taken.map_err(|wait| self.exceeded(what, Some(wait)))?;
+        }
+        Ok(())
+    }
+
+    fn exceeded(&self, what: Limit, retry_after: Option<Duration>) -> QuotaExceeded {
+        QuotaExceeded { grant: self.grant.clone(), what, allowed: self.quota.figure(what), retry_after }
     }
 
     /// Gives back tokens that a principal was just charged for.

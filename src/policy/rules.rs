@@ -8,6 +8,7 @@ use super::{
     grant::{AccessRequest, Denial, Everyone, Grant, Mint, Requirements},
     index::{Index, Lists},
     quota::{QuotaExceeded, WatchSlot},
+    shared::SharedQuotas,
 };
 use crate::{
     methods::{Cost, Rpc},
@@ -178,6 +179,57 @@ impl Grant {
             None => Ok(WatchSlot::UNLIMITED),
         }
     }
+
+    /// The same against what replicas share of it. It may wait for the store, for a moment.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`].
+    pub async fn charge_shared(
+        &self,
+        principal: &str,
+        cost: Cost,
+        now: Instant,
+        shared: &SharedQuotas,
+    ) -> Result<WatchSlot, QuotaExceeded> {
+        let slot = self.charge(principal, cost, now)?;
+        self.take_shared(principal, cost, shared).await?;
+        Ok(slot)
+    }
+
+    async fn take_shared(
+        &self,
+        principal: &str,
+        cost: Cost,
+        shared: &SharedQuotas,
+    ) -> Result<(), QuotaExceeded> {
+        let Some(usage) = &self.usage else { return Ok(()) };
+        let taken = usage.take_shared(principal, cost, shared).await;
+        taken.inspect_err(|_| usage.refund(principal, cost.tokens))
+    }
+}
+
+/// [`charge_batch`] against what replicas share too.
+///
+/// # Errors
+/// Those of [`charge_batch`]. What was taken from the store for other grants of the batch is not given back.
+pub async fn charge_batch_shared(
+    principal: &str,
+    grants: &[&Grant],
+    now: Instant,
+    shared: &SharedQuotas,
+) -> Result<(), QuotaExceeded> {
+    charge_batch(principal, grants, now)?;
+    for same in by_grant(grants).chunk_by(|a, b| std::ptr::eq(*a, *b)) {
+        let cost = Cost { tokens: u32::try_from(same.len()).unwrap_or(u32::MAX), ..Cost::default() };
+        same[0].take_shared(principal, cost, shared).await?;
+    }
+    Ok(())
+}
+
+fn by_grant<'a>(grants: &[&'a Grant]) -> Vec<&'a Grant> {
+    let mut grants = grants.to_vec();
+    grants.sort_unstable_by_key(|grant| grant.line);
+    grants
 }
 
 /// Counts a batch: for each token the grant that allowed it, in any order. All of it or nothing.
@@ -185,10 +237,8 @@ impl Grant {
 /// # Errors
 /// [`QuotaExceeded`], of the first grant in file order whose quota is too small.
 pub fn charge_batch(principal: &str, grants: &[&Grant], now: Instant) -> Result<(), QuotaExceeded> {
-    let mut grants = grants.to_vec();
-    grants.sort_unstable_by_key(|grant| grant.line);
     let mut charged: Vec<(&Grant, u32)> = Vec::new();
-    for same in grants.chunk_by(|a, b| std::ptr::eq(*a, *b)) {
+    for same in by_grant(grants).chunk_by(|a, b| std::ptr::eq(*a, *b)) {
         let tokens = u32::try_from(same.len()).unwrap_or(u32::MAX);
         if let Err(exceeded) = same[0].charge(principal, Cost { tokens, ..Cost::default() }, now) {
             for (grant, tokens) in charged {

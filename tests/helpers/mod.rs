@@ -8,6 +8,7 @@ pub(crate) mod log;
 pub(crate) mod pipe;
 pub(crate) mod place;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod scripted;
 pub(crate) mod skipped;
 pub(crate) mod upstream;
@@ -27,13 +28,14 @@ use inkpass::{
     client::{self, Client},
     clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
-    entropy::CountingEntropy,
+    entropy::{CountingEntropy, Entropy, SystemEntropy},
     keyring::{KeyState, Keyring, Project},
     policy::{Everyone, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
     region::Region,
     reload::Reload,
     server::{Error, Server, Timeouts},
+    store,
     telemetry::Metrics,
     tls::Tls,
     token::{Fingerprinter, Role, SigningKey},
@@ -99,6 +101,8 @@ pub(crate) struct Setup {
     pub(crate) switch_scene_role: Role,
     pub(crate) keyring: fn() -> Keyring,
     pub(crate) timeouts: Timeouts,
+    /// What replicas share; `None`: nothing.
+    pub(crate) store: Option<store::Settings>,
     /// TLS and authentication; `None`: neither.
     pub(crate) listener: Option<Listener>,
     /// The options of the world's own client; `None`: plaintext, without a credential.
@@ -120,6 +124,7 @@ impl Default for Setup {
             switch_scene_role: Role::Writer,
             keyring,
             timeouts: Timeouts::default(),
+            store: None,
             listener: None,
             connect: None,
         }
@@ -149,7 +154,11 @@ impl Setup {
             switch_scene_role: self.switch_scene_role,
             ..Settings::new(upstream.base_url().parse().unwrap())
         };
-        let entropy = Arc::new(CountingEntropy::default());
+        // Those who share a store count from the same number.
+        let entropy: Arc<dyn Entropy> = match self.store {
+            Some(_) => Arc::new(SystemEntropy),
+            None => Arc::new(CountingEntropy::default()),
+        };
         let environment = Environment { clock: clock.clone(), entropy };
         let open = Components::open((self.keyring)(), &settings, self.watch, environment).unwrap();
         let audit = self.audit.map(|settings| Audit::start(&settings, open.metrics.audit().clone()).unwrap());
@@ -168,6 +177,7 @@ impl Setup {
             fingerprinter: Fingerprinter::new(b"salt"),
             files,
             timeouts: self.timeouts,
+            store: self.store,
             ..open
         };
         let parts = components.assemble();

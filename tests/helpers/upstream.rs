@@ -17,6 +17,11 @@ impl Upstream {
         Self { address, http: reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap() }
     }
 
+    /// Another handle of the same emulator.
+    pub(crate) fn again(&self) -> Self {
+        Self::new(self.address)
+    }
+
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }

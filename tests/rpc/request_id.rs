@@ -1,6 +1,6 @@
-//! `request_id`: one outcome for one id.
+//! `request_id`: one outcome for one id, in each form that keeps them.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, ops::Deref, time::Duration};
 
 use inkpass::{
     emulator,
@@ -12,9 +12,42 @@ use inkpass::{
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::helpers::{Setup, World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused, redis::Redis};
 
 const ID: &str = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11";
+
+/// A service, and the store that it keeps request ids in; `None`: in its memory.
+struct Kept {
+    world: World,
+    redis: Option<Redis>,
+}
+
+impl Kept {
+    async fn pass(&self, time: Duration) {
+        self.clock.advance(time);
+        if let Some(redis) = &self.redis {
+            redis.pass(time).await;
+        }
+    }
+}
+
+impl Deref for Kept {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+/// One of each form.
+async fn both(setup: impl Fn() -> Setup) -> Vec<Kept> {
+    let mut both = vec![Kept { world: setup().start().await, redis: None }];
+    if let Some(redis) = Redis::plain().await {
+        let world = Setup { store: Some(redis.settings()), ..setup() }.start().await;
+        both.push(Kept { world, redis: Some(redis) });
+    }
+    both
+}
 
 fn request() -> CreateRoomRequest {
     let grant = TokenGrant { role: Role::Reader.into(), validity: None };
@@ -31,88 +64,101 @@ async fn posts(world: &World) -> usize {
 
 #[tokio::test]
 async fn a_repeated_call_has_the_first_one_s_room_and_a_token_of_its_own() {
-    let world = World::start().await;
-    let first = create(&world, request()).await.unwrap();
-    let second =
-        create(&world, CreateRoomRequest { request_id: ID.to_uppercase(), ..request() }).await.unwrap();
-    assert_eq!((first.room, posts(&world).await), (second.room, 1));
-    let (first, second) = (first.token.unwrap(), second.token.unwrap());
-    assert_eq!(first.uuid, second.uuid);
-    assert_ne!(first.value, second.value);
+    for world in both(Setup::default).await {
+        let first = create(&world, request()).await.unwrap();
+        let second =
+            create(&world, CreateRoomRequest { request_id: ID.to_uppercase(), ..request() }).await.unwrap();
+        assert_eq!((first.room, posts(&world).await), (second.room, 1));
+        let (first, second) = (first.token.unwrap(), second.token.unwrap());
+        assert_eq!(first.uuid, second.uuid);
+        assert_ne!(first.value, second.value);
 
-    let other = CreateRoomRequest { request_id: ID.replace('6', "7"), ..request() };
-    create(&world, other).await.unwrap();
-    assert_eq!(posts(&world).await, 2);
-    let without = CreateRoomRequest { request_id: String::new(), ..request() };
-    create(&world, without.clone()).await.unwrap();
-    create(&world, without).await.unwrap();
-    assert_eq!(posts(&world).await, 4);
+        let other = CreateRoomRequest { request_id: ID.replace('6', "7"), ..request() };
+        create(&world, other).await.unwrap();
+        assert_eq!(posts(&world).await, 2);
+        let without = CreateRoomRequest { request_id: String::new(), ..request() };
+        create(&world, without.clone()).await.unwrap();
+        create(&world, without).await.unwrap();
+        assert_eq!(posts(&world).await, 4);
+    }
 }
 
 #[tokio::test]
 async fn calls_that_arrive_together_send_one_post() {
-    let world = World::start().await;
-    world.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 })).await;
-    let calls = (0..20).map(|_| create(&world, request()));
-    let answers = futures_util::future::join_all(calls).await;
-    let rooms: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().room.unwrap().uuid).collect();
-    assert!(rooms.iter().all(|room| *room == rooms[0]));
-    assert_eq!(posts(&world).await, 1);
+    for world in both(Setup::default).await {
+        world
+            .upstream
+            .fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 }))
+            .await;
+        let calls = (0..20).map(|_| create(&world, request()));
+        let answers = futures_util::future::join_all(calls).await;
+        let rooms: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().room.unwrap().uuid).collect();
+        assert!(rooms.iter().all(|room| *room == rooms[0]));
+        assert_eq!(posts(&world).await, 1);
+    }
 }
 
 #[tokio::test]
 async fn a_caller_that_leaves_does_not_lose_the_outcome() {
-    let world = World::start().await;
-    world.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 })).await;
-    let mut call = Box::pin(create(&world, request()));
-    while posts(&world).await == 0 {
-        assert!(futures_util::poll!(&mut call).is_pending());
+    for world in both(Setup::default).await {
+        world
+            .upstream
+            .fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 }))
+            .await;
+        let mut call = Box::pin(create(&world, request()));
+        while posts(&world).await == 0 {
+            assert!(futures_util::poll!(&mut call).is_pending());
+        }
+        drop(call);
+        create(&world, request()).await.unwrap();
+        assert_eq!(posts(&world).await, 1);
     }
-    drop(call);
-    create(&world, request()).await.unwrap();
-    assert_eq!(posts(&world).await, 1);
 }
 
 #[tokio::test]
 async fn other_arguments_are_a_violation() {
-    let world = World::start().await;
-    create(&world, request()).await.unwrap();
-    let other_grant = TokenGrant { role: Role::Writer.into(), validity: None };
-    for other in [
-        CreateRoomRequest { limit: 1, ..request() },
-        CreateRoomRequest { region: Region::Eu.into(), ..request() },
-        CreateRoomRequest { token_grant: Some(other_grant), ..request() },
-    ] {
-        let refused = create(&world, other).await.unwrap_err();
-        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+    for world in both(Setup::default).await {
+        create(&world, request()).await.unwrap();
+        let other_grant = TokenGrant { role: Role::Writer.into(), validity: None };
+        for other in [
+            CreateRoomRequest { limit: 1, ..request() },
+            CreateRoomRequest { region: Region::Eu.into(), ..request() },
+            CreateRoomRequest { token_grant: Some(other_grant), ..request() },
+        ] {
+            let refused = create(&world, other).await.unwrap_err();
+            assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+        }
+        assert_eq!(posts(&world).await, 1);
     }
-    assert_eq!(posts(&world).await, 1);
 }
 
 #[tokio::test]
 async fn an_outcome_is_kept_for_ten_minutes() {
-    let world = World::start().await;
-    create(&world, request()).await.unwrap();
-    world.clock.advance(Duration::from_secs(599));
-    create(&world, request()).await.unwrap();
-    assert_eq!(posts(&world).await, 1);
-    world.clock.advance(Duration::from_secs(1));
-    create(&world, CreateRoomRequest { limit: 1, ..request() }).await.unwrap();
-    assert_eq!(posts(&world).await, 2);
+    for world in both(Setup::default).await {
+        create(&world, request()).await.unwrap();
+        world.pass(Duration::from_secs(599)).await;
+        create(&world, request()).await.unwrap();
+        assert_eq!(posts(&world).await, 1);
+        world.pass(Duration::from_secs(1)).await;
+        create(&world, CreateRoomRequest { limit: 1, ..request() }).await.unwrap();
+        assert_eq!(posts(&world).await, 2);
+    }
 }
 
 #[tokio::test]
 async fn a_call_that_gets_an_earlier_one_s_outcome_says_so() {
-    let world = World::start().await;
-    let create = async |request: CreateRoomRequest| {
-        world.client.rooms().create_room(request).await.unwrap().into_inner()
-    };
-    let (first, second) = (create(request()).await, create(request()).await);
-    assert_eq!((first.replayed, second.replayed), (false, true));
-    assert_eq!(first.room.unwrap().uuid, second.room.unwrap().uuid);
-    assert!(!create(CreateRoomRequest::default()).await.replayed);
-    let refused = world.client.rooms().create_room(CreateRoomRequest { recording: true, ..request() }).await;
-    assert_refused(&refused.unwrap_err(), Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+    for world in both(Setup::default).await {
+        let create = async |request: CreateRoomRequest| {
+            world.client.rooms().create_room(request).await.unwrap().into_inner()
+        };
+        let (first, second) = (create(request()).await, create(request()).await);
+        assert_eq!((first.replayed, second.replayed), (false, true));
+        assert_eq!(first.room.unwrap().uuid, second.room.unwrap().uuid);
+        assert!(!create(CreateRoomRequest::default()).await.replayed);
+        let refused =
+            world.client.rooms().create_room(CreateRoomRequest { recording: true, ..request() }).await;
+        assert_refused(&refused.unwrap_err(), Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+    }
 }
 
 #[tokio::test]
@@ -122,34 +168,37 @@ async fn an_unknown_outcome_is_kept_and_a_failure_without_effect_is_not() {
         (json!({ "kind": "status", "status": 500 }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
         (json!({ "kind": "html" }), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
     ] {
-        let world = World::start().await;
-        world.upstream.fault(fault).await;
-        for _ in 0..3 {
-            assert_refused(&create(&world, request()).await.unwrap_err(), code, reason, &[]);
+        for world in both(Setup::default).await {
+            world.upstream.fault(fault.clone()).await;
+            for _ in 0..3 {
+                assert_refused(&create(&world, request()).await.unwrap_err(), code, reason, &[]);
+            }
+            assert_eq!(posts(&world).await, 1);
         }
-        assert_eq!(posts(&world).await, 1);
     }
     for status in [400, 401, 403, 429] {
-        let world = World::start().await;
-        world.upstream.fail_once("/v5/rooms", status).await;
-        create(&world, request()).await.unwrap_err();
-        create(&world, request()).await.unwrap();
-        assert_eq!(posts(&world).await, 2);
+        for world in both(Setup::default).await {
+            world.upstream.fail_once("/v5/rooms", status).await;
+            create(&world, request()).await.unwrap_err();
+            create(&world, request()).await.unwrap();
+            assert_eq!(posts(&world).await, 2);
+        }
     }
 }
 
 #[tokio::test]
 async fn the_token_of_a_repeated_call_is_decided_and_dated_anew() {
-    let world = World::start().await;
-    let first = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
-    world.clock.advance(Duration::from_mins(5));
-    let second = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
-    assert_eq!(second.seconds - first.seconds, 5 * 60);
-    let validity = Some(Validity::Ttl(prost_types::Duration { seconds: 25 * 3600, nanos: 0 }));
-    let token_grant = Some(TokenGrant { role: Role::Reader.into(), validity });
-    let refused = create(&world, CreateRoomRequest { token_grant, ..request() }).await.unwrap_err();
-    assert_refused(&refused, Code::PermissionDenied, "TTL_ABOVE_MAXIMUM", &[]);
-    assert_eq!(posts(&world).await, 1);
+    for world in both(Setup::default).await {
+        let first = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
+        world.pass(Duration::from_mins(5)).await;
+        let second = create(&world, request()).await.unwrap().token.unwrap().expire_time.unwrap();
+        assert_eq!(second.seconds - first.seconds, 5 * 60);
+        let validity = Some(Validity::Ttl(prost_types::Duration { seconds: 25 * 3600, nanos: 0 }));
+        let token_grant = Some(TokenGrant { role: Role::Reader.into(), validity });
+        let refused = create(&world, CreateRoomRequest { token_grant, ..request() }).await.unwrap_err();
+        assert_refused(&refused, Code::PermissionDenied, "TTL_ABOVE_MAXIMUM", &[]);
+        assert_eq!(posts(&world).await, 1);
+    }
 }
 
 fn conversion() -> StartConversionRequest {
@@ -168,32 +217,35 @@ async fn start(world: &World, request: StartConversionRequest) -> Result<StartCo
 
 #[tokio::test]
 async fn conversions_have_it_too_and_the_same_id_may_serve_another_rpc() {
-    let world = World::start().await;
-    create(&world, request()).await.unwrap();
-    let fault = json!({ "path": "/v5/projector", "kind": "delay", "delay_ms": 300 });
-    world.upstream.fault(fault).await;
-    let calls = (0..20).map(|_| start(&world, conversion()));
-    let answers = futures_util::future::join_all(calls).await;
-    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    let tokens: HashSet<_> = answers.iter().map(|answer| &answer.token.as_ref().unwrap().value).collect();
-    assert!(answers.iter().all(|answer| answer.conversion == answers[0].conversion));
-    assert_eq!((tokens.len(), posts(&world).await), (20, 2));
+    for world in both(Setup::default).await {
+        create(&world, request()).await.unwrap();
+        let fault = json!({ "path": "/v5/projector", "kind": "delay", "delay_ms": 300 });
+        world.upstream.fault(fault).await;
+        let calls = (0..20).map(|_| start(&world, conversion()));
+        let answers = futures_util::future::join_all(calls).await;
+        let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+        let tokens: HashSet<_> = answers.iter().map(|answer| &answer.token.as_ref().unwrap().value).collect();
+        assert!(answers.iter().all(|answer| answer.conversion == answers[0].conversion));
+        assert_eq!((tokens.len(), posts(&world).await), (20, 2));
 
-    let other = StartConversionRequest { webhook_retry: Some(1), ..conversion() };
-    let refused = start(&world, other).await.unwrap_err();
-    assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
-    world.clock.advance(Duration::from_mins(10));
-    start(&world, conversion()).await.unwrap();
-    assert_eq!(posts(&world).await, 3);
+        let other = StartConversionRequest { webhook_retry: Some(1), ..conversion() };
+        let refused = start(&world, other).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, "INVALID_REQUEST", &["request_id"]);
+        world.pass(Duration::from_mins(10)).await;
+        start(&world, conversion()).await.unwrap();
+        assert_eq!(posts(&world).await, 3);
+    }
 }
 
 #[tokio::test]
 async fn a_conversion_that_found_the_queue_full_is_tried_again() {
     let emulator = emulator::Settings { queue_limit: 1, ..emulator::Settings::default() };
-    let world = Setup { emulator, ..Setup::default() }.start().await;
-    start(&world, StartConversionRequest { request_id: String::new(), ..conversion() }).await.unwrap();
-    let refused = start(&world, conversion()).await.unwrap_err();
-    assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL", &[]);
-    world.clock.advance(Duration::from_mins(1));
-    start(&world, conversion()).await.unwrap();
+    let setup = || Setup { emulator: emulator.clone(), ..Setup::default() };
+    for world in both(setup).await {
+        start(&world, StartConversionRequest { request_id: String::new(), ..conversion() }).await.unwrap();
+        let refused = start(&world, conversion()).await.unwrap_err();
+        assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_QUEUE_FULL", &[]);
+        world.pass(Duration::from_mins(1)).await;
+        start(&world, conversion()).await.unwrap();
+    }
 }

@@ -1,0 +1,153 @@
+//! The store is slow, full, read-only, failing over or gone: who needs it is refused at once, and nothing is sent.
+
+use std::time::{Duration, Instant};
+
+use inkpass::proto::{CreateRoomRequest, IssueTokenRequest, Role, RoomScope, issue_token_request::Scope};
+use serde_json::json;
+use tonic::Code;
+
+use super::{create, id, posts, replicas, request};
+use crate::helpers::{World, assert_refused, redis::Redis, until};
+
+/// What a refusal may take: the 250 ms of the contract, and what a machine that builds beside us takes of it.
+const AT_ONCE: Duration = Duration::from_millis(400);
+
+/// Every call with an id is refused at once, and all others are served.
+async fn assert_refuses(world: &World, first: usize) {
+    let before = posts(world).await;
+    let mut fastest = Duration::MAX;
+    for number in first..first + 5 {
+        let began = Instant::now();
+        let refused = create(world, request(&id(number))).await.unwrap_err();
+        assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
+        assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
+        assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+        fastest = fastest.min(began.elapsed());
+    }
+    assert!(fastest < Duration::from_millis(250), "{fastest:?}");
+    assert_eq!(posts(world).await, before, "nothing was sent");
+    create(world, CreateRoomRequest::default()).await.unwrap();
+    let scope = Some(Scope::Room(RoomScope { uuid: "r".into(), ..Default::default() }));
+    let issue = IssueTokenRequest { scope, role: Role::Reader.into(), ..Default::default() };
+    world.client.tokens().issue_token(issue).await.unwrap();
+    let ready = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let ready = ready.get(format!("http://{}/readyz", world.admin)).send().await.unwrap();
+    assert!(ready.status().is_success());
+}
+
+/// Calls are served again, in a while.
+async fn assert_recovers(world: &World, id: &str) {
+    let began = Instant::now();
+    until(async || create(world, request(id)).await.is_ok()).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone() {
+    let Some(mut redis) = Redis::durable().await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    redis.kill();
+    assert_refuses(&world, 1).await;
+    // Neither is an id that was answered before.
+    let refused = create(&world, request(&id(0))).await.unwrap_err();
+    assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
+    redis.restart().await;
+    assert_recovers(&world, &id(1)).await;
+    assert!(create(&world, request(&id(0))).await.unwrap().replayed, "it has kept what it had");
+}
+
+#[tokio::test]
+async fn a_store_that_was_never_there() {
+    let gone = crate::helpers::redis::settings("redis://127.0.0.1:1");
+    let [world]: [World; 1] = replicas(&gone).await;
+    assert_refuses(&world, 0).await;
+}
+
+#[tokio::test]
+async fn a_store_that_stands_still() {
+    let Some(redis) = Redis::plain().await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    redis.signal("STOP");
+    assert_refuses(&world, 1).await;
+    redis.signal("CONT");
+    for number in 1..6 {
+        assert_recovers(&world, &id(number)).await;
+    }
+    assert_eq!(posts(&world).await, 1 + 1 + 5, "one for each id, and the one without");
+}
+
+#[tokio::test]
+async fn a_store_that_is_full() {
+    let Some(redis) = Redis::start(&["--save", "", "--maxmemory-policy", "noeviction"]).await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert_refuses(&world, 1).await;
+    // What it has is told.
+    assert!(create(&world, request(&id(0))).await.unwrap().replayed);
+    assert!(world.metrics().await.contains("cause=\"full\""));
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert_recovers(&world, &id(1)).await;
+}
+
+#[tokio::test]
+async fn a_store_that_only_reads() {
+    let (Some(primary), Some(redis)) = (Redis::plain().await, Redis::plain().await) else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    redis.follow(&primary).await;
+    assert_refuses(&world, 1).await;
+    let _: String = redis.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_recovers(&world, &id(1)).await;
+}
+
+#[tokio::test]
+async fn a_store_whose_replica_does_not_answer() {
+    let (Some(redis), Some(replica)) = (Redis::plain().await, Redis::plain().await) else { return };
+    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
+    replica.follow(&redis).await;
+    create(&first, request(&id(0))).await.unwrap();
+    assert_eq!(replica.keys().await.len(), 1);
+    replica.signal("STOP");
+    assert_refuses(&first, 1).await;
+    replica.signal("CONT");
+    for number in 1..6 {
+        // Whoever was refused took its claim back.
+        assert_recovers(&second, &id(number)).await;
+    }
+    assert_eq!(posts(&first).await, 1 + 1 + 5);
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_at_once_and_written_when_the_store_is_back() {
+    let Some(mut redis) = Redis::durable().await else { return };
+    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
+    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
+    let client = first.client.clone();
+    let call = tokio::spawn(async move { client.rooms().create_room(request(&id(0))).await });
+    until(async || posts(&first).await == 1).await;
+    redis.kill();
+    let made = call.await.unwrap().unwrap().into_inner();
+    let unwritten = "inkpass_store_outcomes_unwritten 1";
+    until(async || first.metrics().await.contains(unwritten)).await;
+    redis.restart().await;
+    until(async || !first.metrics().await.contains(unwritten)).await;
+    assert_recovers(&second, &id(0)).await;
+    let repeated = create(&second, request(&id(0))).await.unwrap();
+    assert_eq!((repeated.room, repeated.replayed, posts(&first).await), (made.room, true, 1));
+}
+
+#[tokio::test]
+async fn a_replica_that_stops_does_not_wait_for_a_store_that_is_gone() {
+    let Some(mut redis) = Redis::plain().await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    redis.kill();
+    create(&world, request(&id(1))).await.unwrap_err();
+    let began = Instant::now();
+    world.stop.send(()).unwrap();
+    world.ended.await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -1,0 +1,133 @@
+//! Stores of several nodes: Sentinel and Cluster, and what a fail-over does.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use tonic::{Code, Status};
+
+use super::{create, id, posts, replicas, request};
+use crate::helpers::{
+    World,
+    redis::{Redis, free_port, settings},
+    until,
+};
+
+/// As a client does that follows the documented policy: repeats what is UNAVAILABLE, on one replica after the other.
+async fn persist(worlds: &[World], number: usize) -> Result<String, Status> {
+    for attempt in 0..300 {
+        match create(&worlds[(number + attempt) % worlds.len()], request(&id(number))).await {
+            Ok(answer) => return Ok(answer.room.unwrap().uuid),
+            Err(refused) if refused.code() == Code::Unavailable => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(refused) => return Err(refused),
+        }
+    }
+    panic!("the store does not come back");
+}
+
+/// Creates on after a node was lost, and repeats what was created before it.
+async fn assert_holds(worlds: &[World], before: &HashMap<usize, String>, all: usize) {
+    let (began, mut unknown) = (Instant::now(), 0);
+    let calls = (0..all).map(async |number| (number, persist(worlds, number).await));
+    for (number, result) in futures_util::future::join_all(calls).await {
+        match result {
+            Ok(room) => assert!(before.get(&number).is_none_or(|before| *before == room), "{number}"),
+            Err(refused) => {
+                assert_eq!(refused.code(), Code::Aborted, "{refused:?}");
+                assert!(!before.contains_key(&number), "what a replica of the store had is not forgotten");
+                unknown += 1;
+            }
+        }
+    }
+    let posts = posts(&worlds[0]).await;
+    println!("{all} ids in {:?}: {posts} POSTs, {unknown} unknown", began.elapsed());
+    assert!(posts <= all, "{posts} POSTs for {all} ids");
+}
+
+async fn create_some(worlds: &[World], count: usize) -> HashMap<usize, String> {
+    let calls = (0..count).map(async |number| (number, persist(worlds, number).await.unwrap()));
+    futures_util::future::join_all(calls).await.into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_fail_over_by_sentinel_forgets_nothing_that_a_replica_of_the_store_has() {
+    let (Some(mut primary), Some(replica)) = (Redis::plain().await, Redis::plain().await) else { return };
+    replica.follow(&primary).await;
+    let monitor = format!(
+        "sentinel monitor main 127.0.0.1 {} 1\nsentinel down-after-milliseconds main 500\n\
+         sentinel failover-timeout main 5000\n",
+        primary.port
+    );
+    let Some(sentinel) = Redis::sentinel(&monitor).await else { return };
+    until(async || sentinel.ask::<String>(&["INFO", "sentinel"]).await.contains("slaves=1")).await;
+    // One of the Sentinels is away.
+    let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/main", free_port(), sentinel.port);
+    let worlds: [World; 2] = replicas(&settings(&url)).await;
+    let before = create_some(&worlds, 20).await;
+    // What was done last need not be there yet; that it was being done is.
+    until(async || replica.keys().await.len() == 20).await;
+    until(async || {
+        let (here, there) = (offset(&primary).await, offset(&replica).await);
+        here == there
+    })
+    .await;
+    primary.kill();
+    assert_holds(&worlds, &before, 60).await;
+
+    // The former primary comes back, and is told to follow.
+    primary.restart().await;
+    until(async || primary.ask::<String>(&["INFO", "replication"]).await.contains("role:slave")).await;
+    assert_holds(&worlds, &before, 80).await;
+}
+
+/// How much a node has of what was written.
+async fn offset(redis: &Redis) -> String {
+    let info: String = redis.ask(&["INFO", "replication"]).await;
+    info.lines().find(|line| line.starts_with("master_repl_offset:")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_cluster_s_nodes_hold_what_is_theirs_and_a_replica_takes_over() {
+    let mut nodes = Vec::new();
+    for _ in 0..4 {
+        let bus = free_port().to_string();
+        let arguments = ["--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        let node = Redis::start(&[&arguments[..], &["--cluster-port", &bus]].concat()).await;
+        let Some(node) = node else { return };
+        nodes.push((node, bus));
+    }
+    let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
+    for ((node, _), (first, last)) in nodes.iter().zip(slots) {
+        let _: String = node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
+    }
+    for (node, bus) in &nodes[1..] {
+        let _: String = nodes[0].0.ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), bus]).await;
+    }
+    let is_formed = async || {
+        for (node, _) in &nodes {
+            let info: String = node.ask(&["CLUSTER", "INFO"]).await;
+            if !(info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")) {
+                return false;
+            }
+        }
+        true
+    };
+    until(is_formed).await;
+    let first: String = nodes[0].0.ask(&["CLUSTER", "MYID"]).await;
+    let _: String = nodes[3].0.ask(&["CLUSTER", "REPLICATE", &first]).await;
+    until(async || nodes[0].0.ask::<String>(&["INFO", "replication"]).await.contains("state=online")).await;
+
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[1].0.port, nodes[2].0.port);
+    let worlds: [World; 2] = replicas(&settings(&url)).await;
+    let before = create_some(&worlds, 30).await;
+    assert_eq!(posts(&worlds[0]).await, 30);
+    for (node, _) in &nodes {
+        assert!(!node.keys().await.is_empty(), "each node holds some");
+    }
+    until(async || offset(&nodes[0].0).await == offset(&nodes[3].0).await).await;
+    nodes[0].0.kill();
+    assert_holds(&worlds, &before, 60).await;
+}
