@@ -71,6 +71,16 @@ on_failure = {{ .Values.audit.onFailure | toJson }}
 {{- with .Values.audit.saltSecret }}
 salt_file = "/etc/inkpass/audit/salt"
 {{- end }}
+{{- if .Values.store.urlSecret }}
+
+[store]
+url_file = "/etc/inkpass/store/url"
+{{- if .Values.store.caSecret }}
+ca_file = "/etc/inkpass/store-ca/ca.crt"
+{{- end }}
+allow_plaintext = {{ .Values.store.allowPlaintext }}
+share_quotas = {{ .Values.store.shareQuotas }}
+{{- end }}
 
 [telemetry]
 log_format = {{ .Values.telemetry.logFormat | toJson }}

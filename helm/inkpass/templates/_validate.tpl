@@ -52,6 +52,12 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.audit.saltSecret) (not (include "inkpass.isOpen" .)) -}}
 {{- $mistakes = append $mistakes "audit.saltSecret is empty, so each replica would give one token another fingerprint: make a Secret with the data salt (kubectl create secret generic inkpass-salt --from-literal=salt=$(openssl rand -hex 32)) and name it." -}}
 {{- end -}}
+{{- if and .Values.store.urlSecret (not .Values.audit.saltSecret) -}}
+{{- $mistakes = append $mistakes "store.urlSecret needs audit.saltSecret: what is in the store is authenticated by a key that is derived from the salt." -}}
+{{- end -}}
+{{- if and (not .Values.store.urlSecret) (or .Values.store.caSecret .Values.store.allowPlaintext .Values.store.shareQuotas) -}}
+{{- $mistakes = append $mistakes "store.urlSecret is empty, which the other values of store are about: name a Secret with the data url." -}}
+{{- end -}}
 {{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
 {{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
 {{- end -}}
