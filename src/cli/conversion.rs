@@ -21,7 +21,13 @@ pub(super) enum ConversionCommand {
     /// Start a conversion and, if asked, mint a Task token for it
     Start(StartConversionArgs),
     /// Get a conversion
-    Get(ConversionArgs),
+    Get {
+        #[command(flatten)]
+        conversion: ConversionArgs,
+        /// Add the task in JSON as the vendor's query writes it, for the vendor's client SDKs
+        #[arg(long)]
+        vendor_json: bool,
+    },
     /// Watch a conversion to its end; exits with 1 if it fails
     Watch(ConversionArgs),
     /// List the conversions that wait or run
@@ -133,7 +139,7 @@ impl ConversionCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
         match self {
             Self::Start(start) => start.run().await,
-            Self::Get(conversion) => conversion.get().await,
+            Self::Get { conversion, vendor_json } => conversion.get(vendor_json).await,
             Self::Watch(conversion) => conversion.watch().await,
             Self::List(list) => list.run().await,
             Self::Cancel(conversion) => conversion.cancel().await,
@@ -205,10 +211,10 @@ impl From<ImageFormat> for OutputFormat {
 }
 
 impl ConversionArgs {
-    async fn get(self) -> Result<(), Failure> {
+    async fn get(self, include_vendor_json: bool) -> Result<(), Failure> {
         let Self { uuid, target, server } = self;
         let (project, access_key, region) = target.into_parts();
-        let request = GetConversionRequest { project, access_key, region, uuid };
+        let request = GetConversionRequest { project, access_key, region, uuid, include_vendor_json };
         server.print(async |client| client.conversions().get_conversion(request).await).await
     }
 

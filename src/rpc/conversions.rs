@@ -8,7 +8,7 @@ use super::{
     Services, describe,
     parse::{self, Violations},
     services::{Opened, nothing_more},
-    start_conversion, watch,
+    start_conversion, vendor_json, watch,
 };
 use crate::{
     call::CallContext,
@@ -46,7 +46,10 @@ impl ConversionService for Conversions {
         let rpc = Rpc::GetConversion;
         let Opened { access, uuid, .. } = self.0.open(rpc, &request, nothing_more).await?;
         let conversion = self.0.whiteboard.conversion(&access, uuid).await.map_err(Error::upstream(rpc))?;
-        Ok(Response::new(GetConversionResponse { conversion: Some(describe::conversion(conversion)) }))
+        let wants_json = request.get_ref().include_vendor_json;
+        let vendor_json = if wants_json { vendor_json::of(&conversion) } else { String::new() };
+        let conversion = proto::Conversion { vendor_json, ..describe::conversion(conversion) };
+        Ok(Response::new(GetConversionResponse { conversion: Some(conversion) }))
     }
 
     async fn watch_conversion(

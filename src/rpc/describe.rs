@@ -6,7 +6,7 @@ use crate::{
     whiteboard::{Conversion, Page, Status},
 };
 
-/// Without the access key, which only the answer that starts it has.
+/// Without the access key, which only the answer that starts it has, and without the vendor's JSON.
 pub(super) fn conversion(conversion: Conversion) -> proto::Conversion {
     let kind = match &*conversion.kind {
         "static" => proto::ConversionType::Static,
@@ -29,6 +29,7 @@ pub(super) fn conversion(conversion: Conversion) -> proto::Conversion {
         resources: conversion.resources,
         failure: (status == Status::Failed).then(|| conversion_failures::describe(conversion.error_code)),
         access_key: String::new(),
+        vendor_json: String::new(),
     }
 }
 

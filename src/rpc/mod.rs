@@ -15,6 +15,7 @@ mod services;
 mod start_conversion;
 mod status;
 mod tokens;
+mod vendor_json;
 mod watch;
 
 pub use self::{routes::Routes, services::Services, status::DOMAIN, tokens::Tokens};

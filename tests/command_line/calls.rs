@@ -65,8 +65,10 @@ fn conversions_are_read_followed_listed_moved_and_cancelled() {
     succeed(&["conversion", "cancel", &first, "--server", &server]);
     let error = fail(1, &["conversion", "cancel", &first, "--server", &server]);
     assert!(error.contains("CONVERSION_NOT_WAITING"), "{error}");
-    let cancelled = json(&server, &["conversion", "get", &first]);
+    let cancelled = json(&server, &["conversion", "get", &first, "--vendor-json"]);
     assert_eq!(cancelled["conversion"]["status"], "CONVERSION_STATUS_CANCELLED");
+    let task: Value = serde_json::from_str(cancelled["conversion"]["vendor_json"].as_str().unwrap()).unwrap();
+    assert_eq!((&task["uuid"], &task["status"]), (&first.as_str().into(), &"Abort".into()));
     assert_eq!(run(&["conversion", "watch", &first, "--server", &server]).status.code(), Some(1));
 
     let lines = succeed(&["conversion", "watch", &second, "--server", &server, "--output", "json"]);

@@ -7,7 +7,7 @@ use inkpass::proto::{
     ConversionStatus::{self, Converting, Finished, Waiting},
     GetConversionRequest,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
@@ -15,7 +15,7 @@ use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn get(world: &World, target: Target) -> Result<Conversion, Status> {
     let Target { project, access_key, region, uuid } = target;
-    let request = GetConversionRequest { project, access_key, region, uuid };
+    let request = GetConversionRequest { project, access_key, region, uuid, ..Default::default() };
     world
         .client
         .conversions()
@@ -145,4 +145,37 @@ async fn what_is_wrong_is_refused() {
     world.upstream.put("features", json!({ "region": "us-sv", "conversion": false })).await;
     let refused = get(&world, of(&uuid)).await.unwrap_err();
     assert_refused(&refused, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED", &[]);
+}
+
+#[tokio::test]
+async fn the_vendor_s_sdks_get_the_task_as_the_vendor_writes_it_if_it_is_asked_for() {
+    let as_json = async |world: &World| {
+        let request =
+            GetConversionRequest { uuid: "t1".into(), include_vendor_json: true, ..Default::default() };
+        let answer = world.client.conversions().get_conversion(request).await.unwrap();
+        serde_json::from_str::<Value>(&answer.into_inner().conversion.unwrap().vendor_json).unwrap()
+    };
+    let page = |number: u32| json!({ "width": number, "height": 7, "url": format!("https://e/{number}") });
+    let still = json!({
+        "uuid": "t1", "type": "static", "status": "Finished", "convertedPercentage": 100, "prefix": "https://e", "pageCount": 2,
+        "images": { "1": page(1), "10": page(10) },
+    });
+    let moving = json!({
+        "uuid": "t1", "type": "dynamic", "status": "Finished", "convertedPercentage": 100, "prefix": "https://e",
+        "pageCount": 1, "previews": { "1": "https://p/1" }, "note": "https://n", "zip": "https://z", "resources": ["https://r"],
+    });
+    let waiting = json!({ "uuid": "t1", "type": "dynamic", "status": "Waiting" });
+    let begun = json!({ "uuid": "t1", "type": "dynamic", "status": "Converting", "convertedPercentage": 0 });
+    let upstream = Scripted::new(200, "");
+    let world = upstream.start().await;
+    for task in [still, moving, waiting, begun] {
+        *upstream.body.lock().unwrap() = task.to_string().into();
+        assert_eq!(as_json(&world).await, task);
+    }
+    // The prose of a failure is our own.
+    let failed = json!({ "uuid": "t1", "type": "dynamic", "status": "Fail", "errorCode": 2_060_402, "errorMessage": "host-7" });
+    *upstream.body.lock().unwrap() = failed.to_string().into();
+    let expected = json!({ "uuid": "t1", "type": "dynamic", "status": "Fail", "errorCode": "2060402", "errorMessage": "fonts are missing" });
+    assert_eq!(as_json(&world).await, expected);
+    assert_eq!(get(&world, of("t1")).await.unwrap().vendor_json, "", "nobody asked for it");
 }
