@@ -125,4 +125,15 @@ def hung_upstream():
         silent.shutdown()
 
 
+@contextlib.contextmanager
+def black_hole():
+    """Answers no SYN, because its backlog is full; gives its URL."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        with contextlib.suppress(TimeoutError):
+            while True:
+                sockets.enter_context(socket.create_connection(listener.getsockname(), timeout=0.5))
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
 ALL = {attack.__name__: attack for attack in (denials, junk, hung_reads, silent, half_messages)}
