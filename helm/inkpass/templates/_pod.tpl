@@ -87,7 +87,7 @@ checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
 
 {{/* What the service has beside settings and keys: the Secret of each, by the name of its volume; a JSON object. */}}
 {{- define "inkpass.serverSecrets" -}}
-{{- $secrets := dict "tls" .Values.tls.existingSecret "callers" .Values.identity.apiKeysSecret "audit" .Values.audit.saltSecret "store" .Values.store.urlSecret "store-ca" .Values.store.caSecret -}}
+{{- $secrets := dict "tls" .Values.tls.existingSecret "callers" .Values.identity.apiKeysSecret "audit" .Values.audit.saltSecret "store" .Values.store.urlSecret "store-ca" .Values.store.caSecret "upstream" .Values.whiteboard.caSecret -}}
 {{- range $volume, $secret := $secrets -}}
 {{- if or (not $secret) (and (eq $volume "callers") (include "inkpass.isOpen" $)) }}{{ $_ := unset $secrets $volume }}{{ end -}}
 {{- end -}}

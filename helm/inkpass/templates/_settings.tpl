@@ -29,6 +29,12 @@ base_url = {{ include "inkpass.baseUrl" . | toJson }}
 {{- if include "inkpass.allowPlaintext" . }}
 allow_plaintext = true
 {{- end }}
+{{- range $region, $url := .Values.whiteboard.baseUrls }}
+base_urls.{{ $region }} = {{ $url | toJson }}
+{{- end }}
+{{- if .Values.whiteboard.caSecret }}
+ca_file = "/etc/inkpass/upstream/ca.crt"
+{{- end }}
 {{- if .Values.whiteboard.tryNewKeys }}
 try_new_keys = true
 {{- end }}

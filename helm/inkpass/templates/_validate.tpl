@@ -61,6 +61,11 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if and (hasPrefix "http://" (include "inkpass.baseUrl" .)) (not (include "inkpass.allowPlaintext" .)) -}}
 {{- $mistakes = append $mistakes "whiteboard.baseUrl is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." -}}
 {{- end -}}
+{{- range $region, $url := .Values.whiteboard.baseUrls -}}
+{{- if and (hasPrefix "http://" $url) (not (include "inkpass.allowPlaintext" $)) -}}
+{{- $mistakes = append $mistakes (printf "whiteboard.baseUrls.%s is http://, which would send tokens in the clear: use https://, or set whiteboard.allowPlaintext=true." $region) -}}
+{{- end -}}
+{{- end -}}
 {{- $needed := include "inkpass.gracePeriodNeeded" . | int -}}
 {{- $given := .Values.terminationGracePeriodSeconds -}}
 {{- if and (not (kindIs "invalid" $given)) (lt (int $given) $needed) -}}
