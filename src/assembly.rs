@@ -15,7 +15,7 @@ use crate::{
     entropy::{Entropy, SystemEntropy},
     idempotency::{IdempotencyStore, InMemory, InStore},
     issuing::{Authorizer, Trail},
-    keyring::{KeyFiles, Keyring, Probe, Trial},
+    keyring::{KeyFiles, Keyring, Probe, Project, Trial},
     methods::all_methods,
     policy::{Everyone, PolicyFile, Rules, SharedQuotas},
     region::Region,
@@ -264,8 +264,9 @@ struct ProbeByListing(Whiteboard);
 
 #[async_trait]
 impl Probe for ProbeByListing {
-    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial {
-        match self.0.rooms(&Access::own(key, region), None, 1).await {
+    async fn accepts(&self, project: &Project, key: Arc<SigningKey>, region: Region) -> Trial {
+        let access = Access::own(project.name().into(), key, region);
+        match self.0.rooms(&access, None, 1).await {
             Ok(_) => Trial::Accepted,
             Err(whiteboard::Error::CredentialsRejected { .. }) => Trial::Rejected,
             Err(_) => Trial::Unknown,

@@ -64,6 +64,8 @@ mod memory_limit;
 #[cfg(feature = "server")]
 pub mod methods;
 #[cfg(feature = "server")]
+pub mod outgoing;
+#[cfg(feature = "server")]
 mod per_principal;
 #[cfg(feature = "server")]
 pub mod policy;

@@ -162,6 +162,12 @@ impl Rpc {
         }
     }
 
+    /// Whether it is of the `ConversionService`, whose features are switched on by region.
+    #[must_use]
+    pub fn is_of_conversions(self) -> bool {
+        self.service().ends_with(".ConversionService")
+    }
+
     /// Its service's full name, `inkpass.v1.Service`.
     #[must_use]
     pub fn service(self) -> &'static str {

@@ -181,7 +181,10 @@ fn build(settings: &TlsSettings, now: UnixMillis) -> Result<Current, Vec<Mistake
 ///
 /// # Errors
 /// It is not now, or cannot be read.
-fn validity(certificate: &CertificateDer<'_>, now: UnixMillis) -> Result<RangeInclusive<i64>, String> {
+pub(crate) fn validity(
+    certificate: &CertificateDer<'_>,
+    now: UnixMillis,
+) -> Result<RangeInclusive<i64>, String> {
     let (_, certificate) = X509Certificate::from_der(certificate)
         .map_err(|_| "holds a certificate that cannot be read".to_owned())?;
     let validity = certificate.validity();
@@ -214,7 +217,8 @@ fn note<T>(mistakes: &mut Vec<Mistake>, result: Result<T, Mistake>) -> Option<T>
     result.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Mistake> {
+/// The certificates of a file in PEM form: one at least.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Mistake> {
     let content = file::read(path, LONGEST_FILE).map_err(|error| Mistake::in_file(path, error))?;
     match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
         Ok(none) if none.is_empty() => Err(Mistake::in_file(path, "holds no certificate in PEM form")),

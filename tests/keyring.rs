@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use inkpass::{
-    keyring::{KeyFiles, KeySettings, KeyState, Keyring, Probe, ProjectSettings, Trial},
+    keyring::{KeyFiles, KeySettings, KeyState, Keyring, Probe, Project, ProjectSettings, Trial},
     region::Region,
     reload::Reload,
     token::SigningKey,
@@ -30,7 +30,7 @@ struct Upstream {
 
 #[async_trait]
 impl Probe for Upstream {
-    async fn accepts(&self, key: Arc<SigningKey>, _: Region) -> Trial {
+    async fn accepts(&self, _: &Project, key: Arc<SigningKey>, _: Region) -> Trial {
         self.asked.lock().unwrap().push(key.access_key().to_owned());
         match self.rejects.contains(&key.access_key()) {
             _ if self.is_away => Trial::Unknown,
@@ -62,6 +62,7 @@ impl World {
             name: name.to_owned(),
             is_default: name == "a",
             region: Some(Region::Eu),
+            conversion_region: None,
             keys: vec![
                 key(&format!("{name}-active"), KeyState::Active),
                 key(&format!("{name}-verify"), KeyState::VerifyOnly),

@@ -7,15 +7,18 @@ use std::{
 };
 
 use http::{HeaderValue, StatusCode, header::AUTHORIZATION};
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client};
 use tokio::task::spawn_blocking;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::jwk::{self, Key};
-use crate::{error_chain::Causes, file};
+use crate::{
+    error_chain::Causes,
+    file,
+    outgoing::{self, Route},
+};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 256 * 1024;
 const LONGEST_FILE: u64 = 1024 * 1024;
@@ -24,16 +27,15 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 /// What failed, in a sentence.
 pub(super) async fn keys(
     url: Url,
+    route: Route,
     ca_file: Option<PathBuf>,
     token_file: Option<PathBuf>,
 ) -> Result<Vec<Key>, String> {
-    let is_plaintext = url.scheme() == "http";
     let read = spawn_blocking(move || {
-        let client = client(is_plaintext, ca_file.as_deref())?;
-        Ok::<_, String>((client, token_file.as_deref().map(bearer).transpose()?))
+        let request = client(&url, &route, ca_file.as_deref())?.get(url);
+        Ok::<_, String>((request, token_file.as_deref().map(bearer).transpose()?))
     });
-    let (client, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
-    let mut request = client.get(url);
+    let (mut request, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
     if let Some(bearer) = bearer {
         request = request.header(AUTHORIZATION, bearer);
     }
@@ -51,20 +53,13 @@ pub(super) async fn keys(
     jwk::parse(&body)
 }
 
-/// A client that trusts the CAs in a file, or those of the system.
+/// A client that trusts the CAs in a file instead of those of the system, if there is one.
 ///
 /// # Errors
 /// What is wrong with the file, in a sentence.
-pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Client, String> {
-    let builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(FETCH_TIMEOUT)
-        .user_agent(concat!("inkpass/", env!("CARGO_PKG_VERSION")));
+pub(super) fn client(url: &Url, route: &Route, ca_file: Option<&Path>) -> Result<Client, String> {
+    let builder = outgoing::client(url, route).map_err(describe)?.timeout(FETCH_TIMEOUT);
     let builder = match ca_file {
-        // Plaintext is on loopback only: it needs no CA, which an image may not have, and no proxy.
-        _ if is_plaintext => builder.tls_certs_only([]).no_proxy(),
-        None => builder,
         Some(path) => {
             let text = read(path)?;
             let certificates = Certificate::from_pem_bundle(&text).unwrap_or_default();
@@ -73,6 +68,7 @@ pub(super) fn client(is_plaintext: bool, ca_file: Option<&Path>) -> Result<Clien
             }
             builder.tls_certs_only(certificates)
         }
+        None => builder,
     };
     builder.build().map_err(describe)
 }

@@ -16,6 +16,7 @@ use tokio::{
 use super::{Cause, IssuerSettings, fetch, jwk::Key};
 use crate::{
     clock::Clock,
+    outgoing::Route,
     telemetry::{JwksMetrics, Metrics},
 };
 
@@ -39,6 +40,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(5_500);
 
 pub(super) struct Jwks {
     settings: IssuerSettings,
+    route: Route,
     keys: ArcSwapOption<Keys>,
     fetches: watch::Sender<Fetches>,
     waiting: Semaphore,
@@ -64,10 +66,17 @@ struct Fetches {
 }
 
 impl Jwks {
-    pub(super) fn new(settings: IssuerSettings, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+    pub(super) fn new(
+        settings: IssuerSettings,
+        route: &Route,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Self {
         let metrics = metrics.jwks(&settings.name);
+        // The cluster's own server is never behind a proxy, whatever it is called.
+        let route = if settings.kubernetes { Route::Direct } else { route.clone() };
         let (keys, fetches) = (ArcSwapOption::empty(), watch::Sender::default());
-        Self { settings, keys, fetches, waiting: Semaphore::new(MOST_WAITING), clock, metrics }
+        Self { settings, route, keys, fetches, waiting: Semaphore::new(MOST_WAITING), clock, metrics }
     }
 
     pub(super) fn settings(&self) -> &IssuerSettings {
@@ -146,7 +155,8 @@ impl Jwks {
             *fetches = Fetches { begun: fetches.begun + 1, last: Some(began), wanted: false, ..*fetches };
         });
         let IssuerSettings { jwks_url, ca_file, jwks_token_file, .. } = self.settings.clone();
-        let result = fetch::keys(jwks_url, ca_file, jwks_token_file).await.map(|keys| {
+        let fetched = fetch::keys(jwks_url, self.route.clone(), ca_file, jwks_token_file).await;
+        let result = fetched.map(|keys| {
             self.keys.store(Some(Arc::new(Keys { keys, fetched: began })));
         });
         self.fetches.send_modify(|fetches| fetches.ended = fetches.begun);

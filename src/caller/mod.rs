@@ -57,7 +57,7 @@ impl Callers {
     /// Issuers' keys are fetched by [`Callers::run`]; until they are there, tokens authenticate nobody.
     #[must_use]
     pub fn new(identity: Identity, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let issuer = |settings| Jwks::new(settings, clock.clone(), metrics);
+        let issuer = |settings| Jwks::new(settings, &identity.route, clock.clone(), metrics);
         Self {
             api_keys: identity.api_keys,
             issuers: identity.issuers.into_iter().map(issuer).collect(),

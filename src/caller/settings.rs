@@ -8,6 +8,7 @@ use super::{ApiKeys, certificate::Certificates, fetch};
 use crate::{
     document::Mistake,
     loopback::is_loopback_url,
+    outgoing::Route,
     principal::{is_issuer_name, is_trust_domain},
 };
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub allow_dns_san: bool,
     /// Whose tokens are accepted.
     pub issuers: Vec<IssuerSettings>,
+    /// Through which proxy issuers' keys are fetched; never through one where the issuer is `kubernetes`.
+    pub route: Route,
 }
 
 /// One of `identity.issuers`.
@@ -51,6 +54,7 @@ pub struct Identity {
     pub(super) api_keys: Option<Arc<ApiKeys>>,
     pub(super) issuers: Vec<IssuerSettings>,
     pub(super) certificates: Certificates,
+    pub(super) route: Route,
 }
 
 impl Settings {
@@ -90,7 +94,12 @@ impl Settings {
         }
         let certificates =
             Certificates { trust_domains: self.trust_domains, allow_dns_san: self.allow_dns_san };
-        Ok(Identity { api_keys: api_keys.map(Arc::new), issuers: self.issuers, certificates })
+        Ok(Identity {
+            api_keys: api_keys.map(Arc::new),
+            issuers: self.issuers,
+            certificates,
+            route: self.route,
+        })
     }
 }
 
@@ -136,7 +145,7 @@ impl IssuerSettings {
         let broken = rules.into_iter().filter(|(holds, ..)| !holds);
         let mut wrong: Vec<_> = broken.map(|(_, setting, what)| (setting, what.to_owned())).collect();
         if let Some(path) = &self.ca_file
-            && let Err(what) = fetch::client(false, Some(path))
+            && let Err(what) = fetch::client(&self.jwks_url, &Route::Direct, Some(path))
         {
             wrong.push(("ca_file", what));
         }

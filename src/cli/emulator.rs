@@ -147,6 +147,7 @@ impl EphemeralKeys {
             name: "default".to_owned(),
             is_default: true,
             region: Some(Region::UsSv),
+            conversion_region: None,
             keys,
         };
         Ok(Keyring::load(&[project])?)

@@ -30,6 +30,7 @@ pub(super) fn read(section: &mut Section<'_>) -> caller::Settings {
         trust_domains: section.values("trust_domains"),
         allow_dns_san: section.take("allow_dns_san").unwrap_or(false),
         issuers: section.list("issuers", read_issuer),
+        ..caller::Settings::default()
     }
 }
 

@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     audit,
-    caller::Identity,
+    caller::{self, Identity},
     clock::SystemClock,
     document::Mistake,
     keyring::{Keyring, ProjectSettings},
@@ -126,7 +126,8 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let whiteboard = upstream::read_whiteboard(&mut whiteboard, file);
     let watch = upstream::read_watch(&mut watch, whiteboard.as_ref(), file);
 
-    let identity = identity::read(&mut identity);
+    let route = whiteboard.as_ref().map(|whiteboard| whiteboard.route.clone()).unwrap_or_default();
+    let identity = caller::Settings { route, ..identity::read(&mut identity) };
     identity::check(&identity, &listener, everyone, file);
     let is_open = !identity.takes_bearer() && !listener.asks_certificates();
     let named: Vec<PathBuf> = identity
@@ -139,6 +140,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
                 .flat_map(|tls| [&tls.cert_file, &tls.key_file].into_iter().chain(&tls.client_ca_file)),
         )
         .cloned()
+        .chain(whiteboard.iter().filter_map(|whiteboard| Some(whiteboard.roots.as_ref()?.file().to_owned())))
         .collect();
     let tls = listener.tls.map(|settings| Tls::load(settings, Arc::new(SystemClock))).transpose();
     let tls = file.note(tls);

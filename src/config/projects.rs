@@ -33,9 +33,9 @@ pub(super) fn read_projects(root: &mut Section<'_>, file: &SettingsFile) -> Vec<
             file.wrong(&format!("projects.{name}"), "a name is 1 to 63 of 0-9 A-Z a-z _ . and -");
         }
         let is_default = section.take("default").unwrap_or(false);
-        let region = section.take("region");
+        let (region, conversion_region) = (section.take("region"), section.take("conversion_region"));
         let keys = section.list("keys", read_key);
-        read.push(ProjectSettings { name, is_default, region, keys });
+        read.push(ProjectSettings { name, is_default, region, conversion_region, keys });
     }
     if read.is_empty() {
         file.wrong("projects", "there is none; add [projects.default] with its keys");

@@ -9,6 +9,7 @@ use url::Url;
 use crate::{
     audit::{OnFailure, Output},
     keyring::KeyState,
+    outgoing::Proxy,
     region::Region,
     telemetry::{LogFormat, LogLevel},
     tls::TlsName,
@@ -98,6 +99,10 @@ impl Setting for Url {
     fn from_text(text: &str) -> Option<Self> {
         Self::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     }
+}
+
+impl Setting for Proxy {
+    const EXPECTED: &'static str = "an http or https URL without a path, such as \"http://proxy:3128\"";
 }
 
 /// The role of `whiteboard.switch_scene_role`.

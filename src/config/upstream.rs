@@ -1,12 +1,15 @@
 //! `[whiteboard]`, `[watch]` and `[telemetry]`: what the service calls.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::section::{Section, SettingsFile};
 use crate::{
+    clock::{Clock, SystemClock},
     loopback::is_loopback_url,
+    outgoing::{Roots, Route},
+    region::Region,
     telemetry::{self, LogFormat, LogLevel},
     watcher, whiteboard,
 };
@@ -14,30 +17,64 @@ use crate::{
 /// Where the vendor serves the whiteboard API.
 const VENDOR: &str = "https://api.netless.link";
 
+const BASE_URLS: &str = "whiteboard.base_urls";
+
 pub(super) fn read_whiteboard(
     section: &mut Section<'_>,
     file: &SettingsFile,
 ) -> Option<whiteboard::Settings> {
     let base_url = section.take("base_url").or_else(|| Url::parse(VENDOR).ok());
     let allow_plaintext = section.take("allow_plaintext").unwrap_or(false);
-    let base_url = base_url?;
-    if base_url.scheme() == "http" && !allow_plaintext && !is_loopback_url(&base_url) {
+    let check = |path: &str, url: &Url| check_base_url(path, url, allow_plaintext, file);
+    let base_url = base_url.inspect(|url| check("whiteboard.base_url", url));
+    let base_urls = read_base_urls(&mut section.section("base_urls"), file);
+    for (region, url) in &base_urls {
+        check(&format!("{BASE_URLS}.{region}"), url);
+    }
+    let ca_file: Option<PathBuf> = section.take("ca_file");
+    let roots = ca_file.map(|path| Roots::load(&path, SystemClock.now()).map_err(|mistake| vec![mistake]));
+    let roots = roots.and_then(|roots| file.note(roots));
+    let route = section.take("proxy").map_or(Route::Environment, Route::Proxy);
+    let switch_scene_role = section.take("switch_scene_role");
+    let try_new_keys = section.take("try_new_keys");
+    let defaults = whiteboard::Settings::new(base_url?);
+    Some(whiteboard::Settings {
+        base_urls,
+        roots,
+        route,
+        switch_scene_role: switch_scene_role.unwrap_or(defaults.switch_scene_role),
+        try_new_keys: try_new_keys.unwrap_or(defaults.try_new_keys),
+        ..defaults
+    })
+}
+
+/// By region.
+fn read_base_urls(section: &mut Section<'_>, file: &SettingsFile) -> BTreeMap<Region, Url> {
+    let mut urls = BTreeMap::new();
+    for name in section.names() {
+        let url: Option<Url> = section.take(&name);
+        match name.parse() {
+            Ok(region) => urls.extend(url.map(|url| (region, url))),
+            Err(unknown) => file.wrong(&format!("{BASE_URLS}.{name}"), format_args!("the region {unknown}")),
+        }
+    }
+    urls
+}
+
+fn check_base_url(path: &str, url: &Url, allow_plaintext: bool, file: &SettingsFile) {
+    if url.scheme() == "http" && !allow_plaintext && !is_loopback_url(url) {
         file.wrong(
-            "whiteboard.base_url",
+            path,
             "http:// would send tokens in the clear; use https://, or set whiteboard.allow_plaintext = true",
         );
     }
-    if base_url.query().is_some()
-        || base_url.fragment().is_some()
-        || !base_url.username().is_empty()
-        || base_url.password().is_some()
+    if url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
     {
-        file.wrong("whiteboard.base_url", "must have no user, query or fragment");
+        file.wrong(path, "must have no user, query or fragment");
     }
-    let defaults = whiteboard::Settings::new(base_url);
-    let switch_scene_role = section.take("switch_scene_role").unwrap_or(defaults.switch_scene_role);
-    let try_new_keys = section.take("try_new_keys").unwrap_or(defaults.try_new_keys);
-    Some(whiteboard::Settings { switch_scene_role, try_new_keys, ..defaults })
 }
 
 pub(super) fn read_telemetry(section: &mut Section<'_>, file: &SettingsFile) -> telemetry::Settings {
@@ -64,7 +101,7 @@ pub(super) fn read_watch(
     let mut take = |name| section.take::<humantime::Duration>(name).map(Duration::from);
     let max_duration = take("max_duration").unwrap_or(defaults.max_duration);
     let poll_interval = take("poll_interval").unwrap_or(defaults.poll_interval);
-    let is_emulator = whiteboard.is_some_and(|whiteboard| whiteboard.base_url.scheme() == "http");
+    let is_emulator = whiteboard.is_some_and(whiteboard::Settings::is_emulator);
     if poll_interval.is_zero() || (poll_interval < defaults.poll_interval && !is_emulator) {
         file.wrong("watch.poll_interval", "must be 3s or more; less is for an http:// base_url, an emulator");
     }

@@ -203,14 +203,20 @@ fn decide_upstream(
     let admitted = rules.admit(caller.as_str(), project.name())?;
     let region = params
         .region
-        .or(project.region())
+        .or_else(|| project.region_of(rpc))
         .ok_or_else(|| Error::invalid("region", "is required: the project has no default region"))?;
     let decision = admitted.decide(rpc, Some(region), params.token_grant)?;
     let key = project.signing_key(params.access_key).ok_or(Error::AccessKeyUnknown)?;
     Ok(UpstreamPermit {
         project: project.clone(),
         grant: decision.grant.clone(),
-        access: Access { key: key.clone(), region, caller: caller.clone(), deadline: *deadline },
+        access: Access {
+            project: project.shared_name(),
+            key: key.clone(),
+            region,
+            caller: caller.clone(),
+            deadline: *deadline,
+        },
         token_grant: params.token_grant.map(|mint| Minting::new(mint, decision.grant)),
     })
 }

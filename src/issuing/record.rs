@@ -133,7 +133,7 @@ impl Trail {
         error: Error,
     ) -> Error {
         let Refused { mint, .. } = *refused;
-        let default_region = project.and_then(Project::region).filter(|_| record.rpc.goes_upstream());
+        let default_region = project.and_then(|project| project.region_of(record.rpc));
         let line = Line {
             project: project.map_or(refused.project, Project::name),
             access_key: refused.access_key,

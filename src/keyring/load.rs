@@ -67,7 +67,10 @@ impl Loader {
             }
         }
         let is_right = self.mistakes.len() == before;
-        is_right.then(|| Project::new(settings.name.clone(), settings.region, keys))
+        is_right.then(|| {
+            Project::new(&*settings.name, settings.region, keys)
+                .with_conversion_region(settings.conversion_region)
+        })
     }
 
     fn key(&mut self, path: &str, settings: &KeySettings) -> Option<SigningKey> {

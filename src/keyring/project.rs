@@ -6,13 +6,14 @@ use std::{
 };
 
 use super::settings::{KeyState, default_project};
-use crate::{region::Region, token::SigningKey};
+use crate::{methods::Rpc, region::Region, token::SigningKey};
 
 /// A project with its keys.
 #[derive(Debug)]
 pub struct Project {
-    name: String,
+    name: Arc<str>,
     region: Option<Region>,
+    conversion_region: Option<Region>,
     keys: Vec<(KeyState, Arc<SigningKey>)>,
 }
 
@@ -20,11 +21,17 @@ impl Project {
     /// A project with the keys given, for tests and tools.
     #[must_use]
     pub fn new(
-        name: impl Into<String>,
+        name: impl Into<Arc<str>>,
         region: Option<Region>,
         keys: Vec<(KeyState, Arc<SigningKey>)>,
     ) -> Self {
-        Self { name: name.into(), region, keys }
+        Self { name: name.into(), region, conversion_region: region, keys }
+    }
+
+    /// With another default region for conversions.
+    #[must_use]
+    pub fn with_conversion_region(self, region: Option<Region>) -> Self {
+        Self { conversion_region: region.or(self.region), ..self }
     }
 
     /// Its name in the settings.
@@ -33,10 +40,22 @@ impl Project {
         &self.name
     }
 
+    /// The same, to keep.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
     /// The default region of requests that name none.
     #[must_use]
     pub const fn region(&self) -> Option<Region> {
         self.region
+    }
+
+    /// The same for calls of an RPC, if it goes upstream.
+    #[must_use]
+    pub fn region_of(&self, rpc: Rpc) -> Option<Region> {
+        let region = if rpc.is_of_conversions() { self.conversion_region } else { self.region };
+        region.filter(|_| rpc.goes_upstream())
     }
 
     /// All its keys, in any state.
@@ -75,10 +94,10 @@ impl Project {
 /// All projects.
 #[derive(Debug)]
 pub struct Keyring {
-    projects: BTreeMap<String, Arc<Project>>,
+    projects: BTreeMap<Arc<str>, Arc<Project>>,
     pub(super) default: Option<String>,
     /// Access key → its project's name.
-    owners: HashMap<String, String>,
+    owners: HashMap<String, Arc<str>>,
 }
 
 impl Keyring {

@@ -60,7 +60,7 @@ impl KeyFiles {
             (None, _) => Trial::Accepted,
             (Some(_), None) => Trial::Unknown,
             (Some(probe), Some(region)) => {
-                let trial = timeout(LONGEST_TRIAL, probe.accepts(key.clone(), region)).await;
+                let trial = timeout(LONGEST_TRIAL, probe.accepts(project, key.clone(), region)).await;
                 trial.unwrap_or(Trial::Unknown)
             }
         }

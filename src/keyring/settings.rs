@@ -26,6 +26,8 @@ pub struct ProjectSettings {
     pub is_default: bool,
     /// The default region of requests that name none.
     pub region: Option<Region>,
+    /// The same for conversions; `None`: `region`.
+    pub conversion_region: Option<Region>,
     /// Its keys, in order.
     pub keys: Vec<KeySettings>,
 }

@@ -28,7 +28,7 @@ pub enum Trial {
 #[async_trait]
 pub trait Probe: Send + Sync + 'static {
     /// Sends a harmless read.
-    async fn accepts(&self, key: Arc<SigningKey>, region: Region) -> Trial;
+    async fn accepts(&self, project: &Project, key: Arc<SigningKey>, region: Region) -> Trial;
 }
 
 pub(super) const REJECTED: &str = "the whiteboard API does not accept this key";

@@ -132,10 +132,13 @@ impl Watcher {
     /// Reads with the current key: a poller does not keep one that was replaced.
     async fn read(&self, key: &PollerKey, caller: Option<&Principal>) -> Result<Conversion, WatchError> {
         let keyring = self.keyring.load();
-        let signer = keyring.find(&key.signer).and_then(|(project, _)| project.signing_key(&key.signer));
-        let signer = signer.cloned().ok_or(WatchError::KeyReplaced)?;
+        let found = keyring
+            .find(&key.signer)
+            .map(|(project, _)| project)
+            .and_then(|project| Some((project.shared_name(), project.signing_key(&key.signer)?.clone())));
         drop(keyring);
-        let own = Access::own(signer, key.region);
+        let (project, signer) = found.ok_or(WatchError::KeyReplaced)?;
+        let own = Access::own(project, signer, key.region);
         let access = Access { caller: caller.cloned().unwrap_or(own.caller), ..own };
         let uuid = PathUuid::new(&key.uuid).ok_or(WatchError::Upstream(Error::NotFound))?;
         self.whiteboard.conversion(&access, uuid).await.map_err(WatchError::Upstream)

@@ -11,6 +11,8 @@ use crate::{
 /// Under which key, in which region, and for whom a call is made.
 #[derive(Clone, Debug)]
 pub struct Access {
+    /// The project, by its name in the settings.
+    pub project: Arc<str>,
     /// Signs the call's token.
     pub key: Arc<SigningKey>,
     /// The data center.
@@ -24,8 +26,8 @@ pub struct Access {
 impl Access {
     /// For a call of inkpass's own.
     #[must_use]
-    pub fn own(key: Arc<SigningKey>, region: Region) -> Self {
-        Self { key, region, caller: Principal::anonymous(), deadline: None }
+    pub fn own(project: Arc<str>, key: Arc<SigningKey>, region: Region) -> Self {
+        Self { project, key, region, caller: Principal::anonymous(), deadline: None }
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     access::PathUuid,
     error::{Effect, Error},
+    fault::Fault,
     fields::FromAnswer,
 };
 use crate::{error_chain::Causes, methods::Resource};
@@ -34,18 +35,20 @@ pub(super) struct Received {
 }
 
 /// No answer, or half of one.
-pub(super) fn broken(error: &reqwest::Error, effect: Effect) -> Error {
-    let what = match (error.is_connect(), error.is_timeout()) {
-        (true, _) => "could not connect",
-        (_, true) => "timed out",
+pub(super) fn broken(error: &reqwest::Error, fault: Fault, effect: Effect) -> Error {
+    let what = match fault {
+        Fault::Connect => "could not connect",
+        Fault::Refused => "the request was refused before it was looked at",
+        Fault::Garbled => "the answer is no HTTP, or has headers without an end",
+        _ if error.is_timeout() => "timed out",
         _ => "the connection broke",
     };
     // The causes alone: the error itself shows the URL.
     let detail = format!("{what}{}", Causes(error));
-    if effect == Effect::None || error.is_connect() {
-        Error::Unreachable { detail }
-    } else {
-        Error::OutcomeUnknown { detail }
+    match (fault, effect) {
+        (Fault::Garbled, effect) => unusable(effect, detail),
+        (_, Effect::Possible) if !fault.is_unsent() => Error::OutcomeUnknown { detail },
+        _ => Error::Unreachable { detail },
     }
 }
 
@@ -100,12 +103,13 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 
 /// An answer about another room or conversion is dropped.
 pub(super) fn check_uuid(uuid: &str, asked: PathUuid<'_>) -> Result<(), Error> {
-    if uuid == asked.as_str() {
-        return Ok(());
-    }
-    let detail = "an answer about another uuid than was asked for".to_owned();
-    tracing::warn!(upstream.detail = detail, "an upstream call failed");
-    Err(Error::UnexpectedAnswer { detail })
+    let detail = || "an answer about another uuid than was asked for".to_owned();
+    if uuid == asked.as_str() { Ok(()) } else { Err(Error::UnexpectedAnswer { detail: detail() }) }
+}
+
+/// What identifies a failure to the vendor's support; empty if it names nothing.
+pub(super) fn request_id(received: &Received) -> String {
+    ErrorBody(serde_json::from_slice(&received.body).unwrap_or_default()).request_id()
 }
 
 /// Passes success on, and maps any other status to an error. `resource` is what may be missing.
@@ -170,20 +174,27 @@ impl ErrorBody {
         texts.any(|text| !is_path(text) && text.to_lowercase().contains(word))
     }
 
-    /// What identifies the failure to the vendor's support, and nothing of its prose.
-    fn describe(&self) -> String {
-        let allowed = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
-        let plain = |text: &str| text.chars().filter(allowed).take(64).collect::<String>();
-        let code = plain(&self.code());
+    /// What identifies the failure to the vendor's support.
+    fn request_id(&self) -> String {
         let ids = [&self.0["error"]["requestId"], &self.0["requestId"]];
-        let id = plain(ids.into_iter().find_map(Value::as_str).unwrap_or_default());
-        match (&*code, &*id) {
+        plain(ids.into_iter().find_map(Value::as_str).unwrap_or_default())
+    }
+
+    /// Its code and id, and nothing of its prose.
+    fn describe(&self) -> String {
+        match (&*plain(&self.code()), &*self.request_id()) {
             ("", "") => String::new(),
             (code, "") => format!(", code {code}"),
             ("", id) => format!(", upstream request id {id}"),
             (code, id) => format!(", code {code}, upstream request id {id}"),
         }
     }
+}
+
+/// What of a text cannot break a log line.
+fn plain(text: &str) -> String {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+    text.chars().filter(allowed).take(64).collect()
 }
 
 #[cfg(test)]

@@ -1,10 +1,26 @@
-//! A call of the REST API, before it is signed and sent.
+//! A call of the REST API, before it is signed and when it is.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{access::PathUuid, authority::Authority};
-use crate::methods::{Resource, Rpc};
+use super::{
+    access::PathUuid,
+    answer::{self, Received},
+    authority::Authority,
+};
+use crate::{
+    methods::{Action, Resource, Rpc},
+    region::Region,
+    token::{SigningKey, TokenValue},
+};
+
+/// What changes something is not sent if its caller leaves before it could have an answer.
+pub(super) const SHORTEST_WAIT: Duration = Duration::from_millis(50);
 
 /// A call of the REST API: a request, and what its token must permit.
 pub(super) struct Call<'a> {
@@ -23,6 +39,29 @@ pub(super) struct Request {
     pub(super) body: Option<Value>,
     /// What may be missing: the meaning of a 404.
     pub(super) resource: Resource,
+}
+
+/// A request with its token.
+pub(super) struct Signed {
+    pub(super) request: Request,
+    pub(super) token: TokenValue,
+    pub(super) key: Arc<SigningKey>,
+    pub(super) project: Arc<str>,
+    pub(super) region: Region,
+    /// When its caller leaves.
+    pub(super) deadline: Option<Instant>,
+    pub(super) last: Mutex<Last>,
+}
+
+/// The last attempt, for the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Last {
+    /// 1 the first; 0: there was none.
+    pub(super) attempt: u32,
+    /// `None`: there was no answer.
+    pub(super) status: Option<u16>,
+    /// What identifies the failure to the vendor's support; empty if the answer has none.
+    pub(super) request_id: String,
 }
 
 impl<'a> Call<'a> {
@@ -53,4 +92,33 @@ impl<'a> Call<'a> {
         self.request.resource = resource;
         self
     }
+}
+
+impl Signed {
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.request.rpc.row().action, Action::Reads | Action::Watches)
+    }
+
+    /// An attempt begins.
+    pub(super) fn begin(&self, attempt: u32) {
+        *self.last() = Last { attempt, ..Last::default() };
+    }
+
+    /// The attempt has an answer.
+    pub(super) fn answered(&self, received: &Received) {
+        let mut last = self.last();
+        last.status = Some(received.status.as_u16());
+        if !received.status.is_success() {
+            last.request_id = answer::request_id(received);
+        }
+    }
+
+    pub(super) fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether so little is left that an answer would hardly come in time.
+pub(super) fn is_late(deadline: Option<Instant>, now: Instant) -> bool {
+    deadline.is_some_and(|at| at.saturating_duration_since(now) < SHORTEST_WAIT)
 }

@@ -1,32 +1,11 @@
-//! The client's settings and its parts.
+//! The client and its parts.
 
 use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
-use url::Url;
 
-use super::transport::Transport;
+use super::{settings::Settings, transport::Transport};
 use crate::{entropy::Entropy, stability::Stability, telemetry::ClockSkew, token::Role};
-
-/// `[whiteboard]`.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The URL before `/v5`.
-    pub base_url: Url,
-    /// The role that switches scenes: the vendor's permission table says writer, its page of that
-    /// call says admin.
-    pub switch_scene_role: Role,
-    /// Whether the API must accept a new key before it is used.
-    pub try_new_keys: bool,
-}
-
-impl Settings {
-    /// With the defaults for all else.
-    #[must_use]
-    pub const fn new(base_url: Url) -> Self {
-        Self { base_url, switch_scene_role: Role::Writer, try_new_keys: false }
-    }
-}
 
 /// The REST API. Cloning it is cheap.
 #[derive(Clone)]
@@ -48,7 +27,7 @@ impl Whiteboard {
         skew: ClockSkew,
         tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
-        let transport = Transport::new(&settings.base_url, stability, entropy, skew, tasks)?;
+        let transport = Transport::new(settings, stability, entropy, skew, tasks)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }
 }

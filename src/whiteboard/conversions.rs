@@ -262,9 +262,7 @@ impl Whiteboard {
     pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
         let authority = Authority::on(Permission::GetConversion, uuid);
         let call = Call::new(Rpc::GetConversion, Method::GET, TASK, authority).at(uuid);
-        let conversion: Conversion = self.transport.read(access, call).await?;
-        check_uuid(&conversion.uuid, uuid)?;
-        Ok(conversion)
+        self.transport.read_about(access, call, |task: &Conversion| check_uuid(&task.uuid, uuid)).await
     }
 
     /// `GET /v5/projector/tasks`: what waits and runs.

@@ -92,7 +92,7 @@ impl Drop for Fields {
     }
 }
 
-/// Once a second: a list may have thousands of fields that cannot be read.
+/// Once a second: a list may have thousands of fields that cannot be read, and is asked for again.
 fn is_time_for_a_line() -> bool {
     static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
     let (mut next, now) = (NEXT.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
@@ -109,7 +109,7 @@ impl<T: FromAnswer> FromAnswer for Vec<T> {
         let Value::Array(list) = answer else { return None };
         let length = list.len();
         let read: Self = list.into_iter().filter_map(T::from_answer).collect();
-        if read.len() < length {
+        if read.len() < length && is_time_for_a_line() {
             tracing::warn!(left_out = length - read.len(), "a part of an upstream list cannot be read");
         }
         Some(read)

@@ -77,9 +77,7 @@ impl Whiteboard {
     pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
         let authority = Authority::on(Permission::GetRoom, uuid);
         let call = Call::new(Rpc::GetRoom, Method::GET, ROOM, authority).at(uuid);
-        let room: Room = self.transport.read(access, call).await?;
-        check_uuid(&room.uuid, uuid)?;
-        Ok(room)
+        self.transport.read_about(access, call, |room: &Room| check_uuid(&room.uuid, uuid)).await
     }
 
     /// `GET /v5/rooms`: at most `limit` rooms, 1 to 1000; `begin` itself is the first of them.

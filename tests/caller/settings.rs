@@ -66,6 +66,7 @@ fn every_mistake_is_told_by_its_setting() {
         trust_domains: ["example.org", "spiffe://example.org", "Example.org", ""].map(str::to_owned).to_vec(),
         allow_dns_san: false,
         issuers: vec![issuer(), bad, same],
+        ..Settings::default()
     };
     let expected = [
         &*format!("{}:1:1: there is no key", empty.display()),

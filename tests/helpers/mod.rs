@@ -1,6 +1,7 @@
 //! A whole service in the test's own process: gRPC, admin and emulator on free ports of loopback,
 //! a clock that stands still, and two projects.
 
+pub(crate) mod ca;
 pub(crate) mod canary;
 pub(crate) mod cgroup;
 pub(crate) mod clock;
@@ -99,6 +100,8 @@ pub(crate) struct Setup {
     pub(crate) watch: watcher::Settings,
     pub(crate) emulator: emulator::Settings,
     pub(crate) switch_scene_role: Role,
+    /// What else is set of the upstream.
+    pub(crate) whiteboard: Option<Adjust>,
     pub(crate) keyring: fn() -> Keyring,
     pub(crate) timeouts: Timeouts,
     /// What replicas share; `None`: nothing.
@@ -109,6 +112,7 @@ pub(crate) struct Setup {
     pub(crate) connect: Option<Connect>,
 }
 
+type Adjust = Box<dyn FnOnce(Settings) -> Settings + Send>;
 type Connect = Box<dyn FnOnce(SocketAddr) -> client::Options + Send>;
 type Listener =
     Box<dyn FnOnce(&Arc<ManualClock>, &Metrics) -> (Option<Arc<Tls>>, Option<Arc<Callers>>) + Send>;
@@ -122,6 +126,7 @@ impl Default for Setup {
             watch: WATCH,
             emulator: emulator::Settings::default(),
             switch_scene_role: Role::Writer,
+            whiteboard: None,
             keyring,
             timeouts: Timeouts::default(),
             store: None,
@@ -159,6 +164,8 @@ impl Setup {
             Some(_) => Arc::new(SystemEntropy),
             None => Arc::new(CountingEntropy::default()),
         };
+        let settings = self.whiteboard.map_or(settings.clone(), |adjust| adjust(settings));
+        let entropy = Arc::new(CountingEntropy::default());
         let environment = Environment { clock: clock.clone(), entropy };
         let open = Components::open((self.keyring)(), &settings, self.watch, environment).unwrap();
         let audit = self.audit.map(|settings| Audit::start(&settings, open.metrics.audit().clone()).unwrap());

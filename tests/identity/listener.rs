@@ -18,7 +18,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Ca, ID, TlsService, call, issue};
+use super::{ID, TlsService, call, issue};
+use crate::helpers::ca::Ca;
 
 #[tokio::test]
 async fn certificates_are_swapped_under_load_without_a_failed_call() {

@@ -1,6 +1,5 @@
 //! Who may call, from the wire to the answer: real TLS, real certificates, real files.
 
-mod ca;
 mod listener;
 mod other_stack;
 
@@ -16,8 +15,7 @@ use inkpass::{
 use rcgen::SanType;
 use tonic::{Code, Status};
 
-use self::ca::Ca;
-use crate::helpers::{Setup, World, assert_refused};
+use crate::helpers::{Setup, World, assert_refused, ca::Ca};
 
 const ID: &str = "spiffe://example.org/ns/classroom/sa/api";
 

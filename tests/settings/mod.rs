@@ -10,9 +10,10 @@ use std::{ffi::OsString, fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use inkpass::{
     config::{Config, Sources},
     document::Mistake,
+    region::Region,
 };
 
-use crate::helpers::{canary, place::Place};
+use crate::helpers::{ca::Ca, canary, place::Place};
 
 /// A directory with two good key files and a settings file.
 struct Files {
@@ -282,4 +283,44 @@ fn polling_faster_than_the_vendor_asks_for_is_for_an_emulator() {
             "{mistakes:?}"
         );
     }
+}
+
+#[test]
+fn the_way_to_the_upstream_is_judged_whole_and_shows_no_password() {
+    let with = |more: &str| GOOD.replace("[projects.default]", &format!("{more}\n[projects.default]"));
+    let ca = Ca::new("one");
+    let ca_file = ca.path("ca.crt").display().to_string();
+    let good = with(&format!(
+        "proxy = 'http://user:SECRET@proxy:3128'\nca_file = '{ca_file}'\n\
+         base_urls = {{ 'eu' = 'https://eu.example/', \"in-mum\" = 'http://127.0.0.1:1' }}"
+    ));
+    let good = good.replace("region = \"us-sv\"", "region = \"us-sv\"\nconversion_region = \"sg\"");
+    let config = Files::new(&good).load_with(&[]).unwrap();
+    assert!(format!("{config:?}").contains("http://proxy:3128") && !format!("{config:?}").contains("SECRET"));
+    let urls: Vec<_> =
+        config.whiteboard.base_urls.iter().map(|(region, url)| (*region, url.as_str())).collect();
+    assert_eq!(urls, [(Region::InMum, "http://127.0.0.1:1/"), (Region::Eu, "https://eu.example/")]);
+    assert_eq!(config.projects[0].conversion_region, Some(Region::Sg));
+
+    let files = Files::new(&with(
+        "proxy = 'socks5://SECRET-1'\nca_file = 'DIR/empty.crt'\n[whiteboard.base_urls]\n\
+         eu = 'http://SECRET-2'\nsg = 'https://user:SECRET-3@h'\nmars = 'https://h'\ncn-hz = 'SECRET-4'",
+    ));
+    files.write("empty.crt", "", 0o644);
+    let mistakes = files.mistakes();
+    let expected = [
+        "inkpass.toml:4:9: whiteboard.proxy: must be an http or https URL without a path, such as \"http://proxy:3128\"",
+        "inkpass.toml:7:6: whiteboard.base_urls.eu: http:// would send tokens in the clear; use https://, or set \
+         whiteboard.allow_plaintext = true",
+        "inkpass.toml:8:6: whiteboard.base_urls.sg: must have no user, query or fragment",
+        "inkpass.toml:9:8: whiteboard.base_urls.mars: the region must be one of us-sv, sg, in-mum, eu, gb-lon, cn-hz",
+        "inkpass.toml:10:9: whiteboard.base_urls.cn-hz: must be an http or https URL, such as \
+         \"https://api.netless.link\"",
+        "empty.crt: holds no certificate in PEM form",
+    ];
+    assert_eq!(mistakes, expected);
+    let variable = [("INKPASS_WHITEBOARD__PROXY", "SECRET")];
+    let mistakes = Files::new(GOOD).load_with(&variable).unwrap_err();
+    assert!(mistakes[0].starts_with("INKPASS_WHITEBOARD__PROXY: whiteboard.proxy: must be"), "{mistakes:?}");
+    assert!(!mistakes[0].contains("SECRET"), "{mistakes:?}");
 }

@@ -5,16 +5,16 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use inkpass::tls::TlsSettings;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
-use crate::helpers::place::Place;
+use super::place::Place;
 
 /// A CA with a directory for PEM files.
-pub(super) struct Ca {
+pub(crate) struct Ca {
     directory: Place,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Ca {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -26,12 +26,12 @@ impl Ca {
         ca
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Written beside and moved over, so that no reader sees half of it.
-    pub(super) fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let beside = self.path(&format!(".{name}"));
         fs::write(&beside, text).unwrap();
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o440)).unwrap();
@@ -39,7 +39,7 @@ impl Ca {
     }
 
     /// Signs a certificate for these names, and puts it and its key into NAME.crt and NAME.key.
-    pub(super) fn sign(&self, name: &str, names: Vec<SanType>) -> (PathBuf, PathBuf) {
+    pub(crate) fn sign(&self, name: &str, names: Vec<SanType>) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
         let key = KeyPair::generate().unwrap();
@@ -50,18 +50,18 @@ impl Ca {
     }
 
     /// A server's certificate for 127.0.0.1 and localhost.
-    pub(super) fn sign_server(&self) -> (PathBuf, PathBuf) {
+    pub(crate) fn sign_server(&self) -> (PathBuf, PathBuf) {
         let loopback = SanType::IpAddress([127, 0, 0, 1].into());
         self.sign("tls", vec![loopback, SanType::DnsName("localhost".try_into().unwrap())])
     }
 
     /// A caller's, with a SPIFFE ID.
-    pub(super) fn sign_caller(&self, id: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn sign_caller(&self, id: &str) -> (PathBuf, PathBuf) {
         self.sign("caller", vec![SanType::URI(id.try_into().unwrap())])
     }
 
     /// TLS with this CA's certificates, asking callers for theirs.
-    pub(super) fn settings(&self) -> TlsSettings {
+    pub(crate) fn settings(&self) -> TlsSettings {
         let (cert_file, key_file) = self.sign_server();
         TlsSettings { cert_file, key_file, client_ca_file: Some(self.path("ca.crt")), names: Vec::new() }
     }
