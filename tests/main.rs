@@ -28,5 +28,6 @@ mod telemetry;
 mod time_limits;
 mod token;
 mod upstream_answers;
+mod upstream;
 mod upstream_calls;
 mod wire;

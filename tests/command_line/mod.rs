@@ -18,6 +18,7 @@ mod hostile;
 mod policy;
 mod serving;
 mod stuck;
+mod way_out;
 
 /// The program: `INKPASS_PROGRAM`, such as the image's, or else the one that was built for the tests.
 pub(crate) fn program() -> PathBuf {
@@ -70,19 +71,19 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::run(inkpass(arguments))
+    }
+
+    /// What starts the program.
+    pub(crate) fn run(mut command: Command) -> Self {
         let log = tempfile::tempfile().unwrap();
         let kept = log.try_clone().unwrap();
-        let mut served = Self::logging(arguments, log);
+        let mut served = Self::spawned(&mut command, log);
         served.log = Some(kept);
         served
     }
 
-    /// Its log goes to a file of the test.
-    pub(crate) fn logging(arguments: &[&str], log: impl Into<Stdio>) -> Self {
-        Self::spawned(&mut inkpass(arguments), log)
-    }
-
-    /// As a command that begins it in some way.
+    /// As a command that begins it in some way. Its log goes to a file of the test.
     pub(crate) fn spawned(command: &mut Command, log: impl Into<Stdio>) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());

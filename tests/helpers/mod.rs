@@ -165,7 +165,6 @@ impl Setup {
             None => Arc::new(CountingEntropy::default()),
         };
         let settings = self.whiteboard.map_or(settings.clone(), |adjust| adjust(settings));
-        let entropy = Arc::new(CountingEntropy::default());
         let environment = Environment { clock: clock.clone(), entropy };
         let open = Components::open((self.keyring)(), &settings, self.watch, environment).unwrap();
         let audit = self.audit.map(|settings| Audit::start(&settings, open.metrics.audit().clone()).unwrap());

@@ -1,0 +1,104 @@
+//! How much more than its callers ask for reaches an upstream that fails, and how it comes back.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, Uri},
+};
+use inkpass::proto::GetRoomRequest;
+use tokio::net::TcpListener;
+use tonic::Code;
+
+use super::{ROOM, create, world};
+use crate::helpers::{ANY_PORT, World, assert_refused, until};
+
+/// Answers 503 to a share of what comes, and counts it.
+#[derive(Clone, Default)]
+struct Failing {
+    received: Arc<AtomicUsize>,
+    /// Of ten calls.
+    failing: Arc<AtomicUsize>,
+}
+
+impl Failing {
+    async fn start(failing: usize) -> (Self, World) {
+        let upstream = Self::default();
+        upstream.failing.store(failing, SeqCst);
+        let answer = async |State(upstream): State<Self>, uri: Uri| {
+            let number = upstream.received.fetch_add(1, SeqCst);
+            let uuid = uri.path().rsplit('/').next().unwrap().to_owned();
+            if number * 7 % 10 < upstream.failing.load(SeqCst) {
+                (StatusCode::SERVICE_UNAVAILABLE, String::new())
+            } else {
+                (StatusCode::OK, ROOM.replace("r1", &uuid))
+            }
+        };
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(answer).with_state(upstream.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (upstream, world(address, |settings| settings).await)
+    }
+
+    fn received(&self) -> usize {
+        self.received.load(SeqCst)
+    }
+}
+
+/// A read as docs/deploy.md asks for: UNAVAILABLE is repeated once, unless the answer says not to.
+async fn read_as_documented(world: &World, number: usize) {
+    for _ in 0..2 {
+        let request = GetRoomRequest { uuid: format!("r{number}"), ..Default::default() };
+        let Err(refused) = world.client.rooms().get_room(request).await else { return };
+        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        if refused.metadata().get("grpc-retry-pushback-ms").is_some_and(|pause| pause == "-1") {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_fails_gets_a_tenth_more_than_callers_ask_for() {
+    const READS: usize = 1000;
+    // As many as can fail without its circuit being opened.
+    let (upstream, world) = Failing::start(4).await;
+    for number in 0..READS {
+        read_as_documented(&world, number).await;
+    }
+    let extra = upstream.received().saturating_sub(READS);
+    // The budget begins with ten.
+    assert!(extra <= READS / 10 + 10, "{extra} more than {READS}");
+    assert!(extra > READS / 20, "{extra}: calls are repeated");
+}
+
+#[tokio::test]
+async fn an_upstream_that_always_fails_gets_no_more_than_opens_its_circuit() {
+    let (upstream, world) = Failing::start(10).await;
+    for number in 0..500 {
+        read_as_documented(&world, number).await;
+    }
+    // Twenty, and one that tries for each pause of a second or more.
+    assert!(upstream.received() < 35, "{}", upstream.received());
+}
+
+#[tokio::test]
+async fn the_first_call_that_an_upstream_answers_again_opens_the_way_to_all() {
+    let (upstream, world) = Failing::start(10).await;
+    for _ in 0..20 {
+        create(&world).await.unwrap_err();
+    }
+    assert_eq!(upstream.received(), 20);
+    let refused = create(&world).await.unwrap_err();
+    assert_refused(&refused, Code::Unavailable, "UPSTREAM_CIRCUIT_OPEN", &[]);
+    upstream.failing.store(0, SeqCst);
+    until(async || create(&world).await.is_ok()).await;
+    assert_eq!(upstream.received(), 21, "one call tried");
+    for _ in 0..20 {
+        create(&world).await.unwrap();
+    }
+}
