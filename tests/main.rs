@@ -27,7 +27,7 @@ mod store;
 mod telemetry;
 mod time_limits;
 mod token;
-mod upstream_answers;
 mod upstream;
+mod upstream_answers;
 mod upstream_calls;
 mod wire;

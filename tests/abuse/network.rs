@@ -117,7 +117,7 @@ impl Loss {
             write!(rules, "ip {address} {} tcp {at} {port} numgen random mod 10 < 3 drop;", Self::ADDRESS)
                 .unwrap();
         }
-        rules += "} }";
+        rules += "}; };";
         succeeds("nft", &[&rules]).then_some(Self(table))
     }
 }

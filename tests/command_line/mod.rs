@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
-use crate::helpers::canary;
+use crate::helpers::{canary, cgroup::Cgroup};
 
 mod api_key;
 mod calls;
@@ -83,8 +83,16 @@ impl Served {
         served
     }
 
-    /// As a command that begins it in some way. Its log goes to a file of the test.
-    pub(crate) fn spawned(command: &mut Command, log: impl Into<Stdio>) -> Self {
+    /// With a limit of the kernel on it. Its log goes to a file of the test.
+    pub(crate) fn limited(arguments: &[&str], log: impl Into<Stdio>, limit: Option<&Cgroup>) -> Self {
+        let mut command = inkpass(arguments);
+        if let Some(limit) = limit {
+            command = limit.start(&command);
+        }
+        Self::spawned(&mut command, log)
+    }
+
+    fn spawned(command: &mut Command, log: impl Into<Stdio>) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();

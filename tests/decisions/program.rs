@@ -24,7 +24,7 @@ use tonic::transport::Channel;
 
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
-    command_line::{Served, inkpass},
+    command_line::Served,
     helpers::{ANY_PORT, canary, cgroup::Cgroup, key, place::Place, upstream::Upstream},
 };
 
@@ -111,11 +111,8 @@ impl Program {
 
         let (config, log) = (path("inkpass.toml"), fs::File::create(path("log")).unwrap());
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config"];
-        let mut command = inkpass(&[&arguments[..], &[config.to_str().unwrap()]].concat());
-        if let Some(limit) = limit {
-            command = limit.start(&command);
-        }
-        let served = Served::spawned(&mut command, log);
+        let arguments = [&arguments[..], &[config.to_str().unwrap()]].concat();
+        let served = Served::limited(&arguments, log, limit);
         Self { directory, served }
     }
 

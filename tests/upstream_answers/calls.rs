@@ -22,7 +22,7 @@ pub(super) struct Row {
     pub(super) body: Value,
     /// The texts that are never lost while they stand in the answer: those of this field, or all of a list.
     pub(super) kept: Kept,
-    /// A field that may speak against the success of the call, and the reason then.
+    /// A field whose change may speak against the success of the call, and the reason then.
     pub(super) objection: Option<(&'static str, &'static str)>,
     /// Makes the call on a room or conversion, and gives the texts that it found.
     pub(super) send: fn(Client, String) -> Found,
@@ -167,7 +167,8 @@ pub(super) fn conversions() -> Vec<Row> {
         }),
         get("/v5/projector/tasks/{dynamic}"),
         get("/v5/projector/tasks/{static}"),
-        get("/v5/projector/tasks/{failed}"),
+        // Without a uuid its error code is the call's.
+        Row { objection: Some(("/uuid", "UPSTREAM_REFUSED")), ..get("/v5/projector/tasks/{failed}") },
         row("GET", "/v5/projector/tasks", Value::Null, Kept::Field("taskId"), |client, _| {
             let request = ListPendingConversionsRequest::default();
             async move {
