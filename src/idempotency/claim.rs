@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Arguments;
+use super::types::Arguments;
 
 /// How old a claim may be before another call takes it over: its owner broke off, or is told so by its next swap.
 const CLAIM_ENDS: Duration = Duration::from_secs(5);

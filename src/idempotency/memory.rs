@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tonic::async_trait;
 use tracing::Instrument;
 
-use super::{
+use super::types::{
     Arguments, BOOKKEEPING, CAPACITY, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore,
     KeyDigest, MOST_DROPPED, RETENTION, Replay, UNDER_WAY, may_have_acted,
 };

@@ -1,8 +1,8 @@
 //! Entries as the store holds them: bytes and their MAC. Who can write to the store cannot choose what they say.
 
 use super::{
-    KeyDigest,
     claim::{Entry, Outcome, State},
+    types::KeyDigest,
 };
 use crate::token::Sealer;
 

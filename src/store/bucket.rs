@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::cmd;
 use tokio::time::Instant;
 
-use super::{Store, Unavailable};
+use super::client::{Store, Unavailable};
 use crate::telemetry::StoreCall;
 
 /// Takes `want` tokens, or as many as there are if those are `need`. What is kept is when the bucket is full again, in

@@ -1,0 +1,222 @@
+//! A call of the store: sent, timed, counted.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{RedisError, cmd};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, Span, field::Empty};
+
+use super::{
+    address::Address,
+    link::{Connected, Link, is_lost},
+};
+use crate::telemetry::{StoreCall, StoreMetrics};
+
+/// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
+/// there within 250 ms.
+pub const LIMIT: Duration = Duration::from_millis(200);
+
+/// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter.
+const SWAP: &str = r"
+local held = redis.call('GET', KEYS[1]) or ''
+if held ~= ARGV[1] and held ~= ARGV[2] then
+  return {0, string.sub(held, 1, 8192), redis.call('PTTL', KEYS[1])}
+end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+local _, replicas = string.gsub(redis.call('INFO', 'replication'), 'state=online', '')
+return {1, '', replicas}
+";
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it is.
+    pub address: Address,
+    /// Whether quotas hold across replicas too.
+    pub share_quotas: bool,
+}
+
+/// The store. Cloning it is cheap.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    metrics: StoreMetrics,
+}
+
+/// What a compare and swap came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swapped {
+    /// The value is there now.
+    Yes,
+    /// There was another one, or none where it is empty; and how long it is still kept. Nothing was changed.
+    No {
+        /// The value.
+        held: Vec<u8>,
+        /// How long it is kept from now on; `None`: for ever.
+        ends_in: Option<Duration>,
+    },
+}
+
+/// One compare and swap. An empty value stands for none.
+#[derive(Clone, Copy, Debug)]
+pub struct Swap<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// What must be there.
+    pub from: &'a [u8],
+    /// What is to be there.
+    pub to: &'a [u8],
+    /// For how long.
+    pub keep: Duration,
+    /// Whether it counts only once a replica of the store has it, where there is one.
+    pub replicated: bool,
+}
+
+/// The store did not answer in time, or refused. What was asked may have been done all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store does not answer in time, or refuses")]
+pub struct Unavailable {
+    /// Whether anything was sent.
+    pub was_sent: bool,
+}
+
+impl Store {
+    /// `tasks` owns what connects, until `stopping`.
+    #[must_use]
+    pub fn new(
+        address: Address,
+        metrics: StoreMetrics,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
+        let link = Link::new(address, metrics.clone(), tasks, stopping);
+        Self(Arc::new(Inner { link, metrics }))
+    }
+
+    /// Connects already, before the first call.
+    pub fn connect(&self) {
+        self.0.link.connect();
+    }
+
+    /// Its metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.0.metrics
+    }
+
+    /// Compares and swaps. Doing so twice is doing so once.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn swap(&self, swap: Swap<'_>, until: Instant) -> Result<Swapped, Unavailable> {
+        let Swap { key, from, to, keep, replicated } = swap;
+        let mut command = cmd("EVAL");
+        command.arg(SWAP).arg(1).arg(key).arg(from).arg(to).arg(millis(keep));
+        let connected = self.connection(StoreCall::Swap, until).await?;
+        let mut connection = connected.connection.clone();
+        let sent = async { connection.send(&command).await };
+        let (is_swapped, held, number): (bool, Vec<u8>, i64) =
+            self.observe(StoreCall::Swap, &connected, sent, until).await?;
+        if !is_swapped {
+            return Ok(Swapped::No { held, ends_in: u64::try_from(number).ok().map(Duration::from_millis) });
+        }
+        if replicated && number > 0 {
+            self.wait_for_a_replica(&connected, key, until).await?;
+        }
+        Ok(Swapped::Yes)
+    }
+
+    /// Waits until a replica has what this connection wrote.
+    async fn wait_for_a_replica(
+        &self,
+        connected: &Connected,
+        key: &str,
+        until: Instant,
+    ) -> Result<(), Unavailable> {
+        let left = until.saturating_duration_since(Instant::now());
+        let mut command = cmd("WAIT");
+        // It holds up what others send on the connection: a part of their time must be left.
+        command.arg(1).arg(millis(left / 2).max(1));
+        let mut connection = connected.connection.clone();
+        let sent = async { connection.send_to(key, command).await };
+        let replicas: i64 = self.observe(StoreCall::Wait, connected, sent, until).await?;
+        if replicas > 0 { Ok(()) } else { Err(Unavailable { was_sent: true }) }
+    }
+
+    pub(super) async fn connection(&self, call: StoreCall, until: Instant) -> Result<Connected, Unavailable> {
+        self.0.link.connection(until).await.ok_or_else(|| {
+            self.0.metrics.failed(call, "not_connected");
+            Unavailable { was_sent: false }
+        })
+    }
+
+    pub(super) async fn observe<T>(
+        &self,
+        call: StoreCall,
+        connected: &Connected,
+        sent: impl Future<Output = Result<T, RedisError>>,
+        until: Instant,
+    ) -> Result<T, Unavailable> {
+        let span = span_of(call);
+        let began = Instant::now();
+        let answer = timeout_at(until, sent).instrument(span.clone()).await;
+        let (kind, error) = match answer {
+            Ok(Ok(answer)) => {
+                self.0.metrics.answered(call, began.elapsed());
+                return Ok(answer);
+            }
+            Ok(Err(error)) => (kind_of(&error), Some(error)),
+            Err(_) => ("timeout", None),
+        };
+        span.record("error.type", kind);
+        span.record("otel.status_code", "ERROR");
+        self.0.metrics.failed(call, kind);
+        match error {
+            None => self.0.link.replace(connected, "it does not answer in time"),
+            Some(error) if is_lost(&error) => self.0.link.replace(connected, &error.to_string()),
+            Some(error) => tracing::warn!(%error, call = call.as_str(), "the store refuses"),
+        }
+        Err(Unavailable { was_sent: true })
+    }
+}
+
+/// A span of its own, in that of its call. Where there is none it must not become the root of a trace.
+fn span_of(call: StoreCall) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    tracing::info_span!(
+        "store",
+        otel.name = call.as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        db.system.name = "redis",
+        db.operation.name = call.as_str(),
+        error.r#type = Empty,
+    )
+}
+
+/// An error's kind, of a closed set.
+fn kind_of(error: &RedisError) -> &'static str {
+    match error.code() {
+        Some("READONLY") => "read_only",
+        Some("OOM") => "full",
+        Some("LOADING") => "loading",
+        Some("NOREPLICAS") => "no_replicas",
+        Some("NOPERM") => "no_permission",
+        Some("MISCONF") => "not_persisting",
+        _ if error.is_io_error() => "connection",
+        _ => "other",
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
