@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::{
     command_line::program,
-    helpers::{ANY_PORT, World, canary, place::Place},
+    helpers::{ANY_PORT, World, canary, place::Place, redis::Redis},
 };
 
 /// Keeps every span that it is sent.
@@ -218,6 +218,30 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
     let exported = String::from_utf8_lossy(&receiver.bytes()).into_owned();
     for secret in ["NETLESS", &*run.token] {
         assert!(!exported.contains(secret) && !run.stderr.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_asks_of_the_store_is_in_its_trace() {
+    let Some(redis) = Redis::plain().await else { return };
+    let (world, receiver, place) = (World::on_the_system_s_clock().await, Receiver::default(), Place::new());
+    let write = |name: &str, content: &str| {
+        fs::write(place.join(name), content).unwrap();
+        fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        place.join(name).to_str().unwrap().to_owned()
+    };
+    let (url, salt) = (write("url", &redis.url()), write("salt", "a salt of all replicas"));
+    let settings = format!("otlp_endpoint = '{}'\n[store]\nurl_file = '{url}'", receiver.start().await);
+    create_a_room(&world, &[("INKPASS_AUDIT__SALT_FILE", &salt)], &settings).await;
+
+    let spans = receiver.spans();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let (calls, swaps) = (named("inkpass.v1.RoomService/CreateRoom"), named("swap"));
+    // Each claims, says that it sends, and leaves its outcome.
+    assert_eq!((calls.len(), swaps.len()), (2, 6), "{spans:#?}");
+    for swap in swaps {
+        assert!(calls.iter().any(|call| call.span_id == swap.parent_span_id));
+        assert_eq!((swap.kind, attribute(swap, "db.system.name")), (3, "redis".to_owned()));
     }
 }
 
