@@ -13,7 +13,7 @@ use crate::{
     config::{Config, known},
     creation::Creator,
     entropy::{Entropy, SystemEntropy},
-    idempotency::{IdempotencyStore, InMemory, InStore},
+    idempotency::{self, IdempotencyStore, InMemory, InStore},
     issuing::{Authorizer, Trail},
     keyring::{KeyFiles, Keyring, Probe, Project, Trial},
     methods::all_methods,
@@ -88,6 +88,8 @@ pub struct Components {
     pub timeouts: Timeouts,
     /// The most connections from one IP address; 0: no limit.
     pub connections_per_peer: usize,
+    /// How many bytes of the results of `request_id`s are kept.
+    pub request_id_bytes: usize,
     /// Whether a replica that can only refuse is not ready.
     pub unready_when_refusing: bool,
 }
@@ -142,6 +144,7 @@ impl Components {
             files,
             reflection: config.server.reflection,
             connections_per_peer: config.server.connections_per_peer,
+            request_id_bytes: config.server.request_id_bytes,
             unready_when_refusing: config.server.unready_when_refusing,
             ..open
         })
@@ -183,6 +186,7 @@ impl Components {
             reflection: true,
             timeouts: Timeouts::default(),
             connections_per_peer: 0,
+            request_id_bytes: idempotency::CAPACITY,
             unready_when_refusing: false,
         })
     }
@@ -202,7 +206,7 @@ impl Components {
         );
         let mut shared_quotas = None;
         let idempotency: Arc<dyn IdempotencyStore> = match self.store {
-            None => Arc::new(InMemory::new(clock, tasks.clone())),
+            None => Arc::new(InMemory::new(clock, tasks.clone(), self.request_id_bytes)),
             Some(settings) => {
                 let metrics = self.metrics.store().clone();
                 let store = Store::new(settings.address, metrics, tasks.clone(), stopping.clone());
@@ -211,7 +215,7 @@ impl Components {
                 shared_quotas = settings.share_quotas.then(quotas);
                 let sealer = self.fingerprinter.sealer("request_ids");
                 let (entropy, tasks, stopping) = (entropy.clone(), tasks.clone(), stopping.clone());
-                Arc::new(InStore::new(store, sealer, clock, entropy, tasks, stopping))
+                Arc::new(InStore::new(store, sealer, clock, entropy, tasks, stopping, self.request_id_bytes))
             }
         };
         let authorizer = Arc::new(Authorizer {

@@ -29,13 +29,18 @@ use crate::{
     caller::{self, Identity},
     clock::SystemClock,
     document::Mistake,
+    idempotency,
     keyring::{Keyring, ProjectSettings},
+    memory_limit::memory_limit,
     policy::Rules,
     telemetry,
     tls::Tls,
     token::Fingerprinter,
     watcher, whiteboard,
 };
+
+/// With fewer nobody could create with a `request_id`.
+const FEWEST_REQUEST_ID_BYTES: usize = 64 * 1024;
 
 /// Every setting of the service, validated, and what the files hold that they name.
 #[derive(Debug)]
@@ -79,6 +84,9 @@ pub struct ServerSettings {
     pub tls: Option<Tls>,
     /// The most connections from one IP address; 0: no limit, because a proxy is one address.
     pub connections_per_peer: usize,
+    /// How many bytes of the results of `request_id`s are kept: 16 MiB, or a sixteenth of the kernel's limit on this
+    /// process's memory where that is less.
+    pub request_id_bytes: usize,
     /// Whether a replica that can only refuse is not ready.
     pub unready_when_refusing: bool,
 }
@@ -120,6 +128,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     };
     let reflection = server.take("reflection").unwrap_or(false);
     let connections_per_peer = server.take("connections_per_peer").unwrap_or(0);
+    let request_id_bytes = read_request_id_bytes(&mut server, file);
     let unready_when_refusing = server.take("unready_when_refusing").unwrap_or(false);
     let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
     let telemetry = upstream::read_telemetry(&mut telemetry, file);
@@ -168,6 +177,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
             reflection,
             tls: tls?,
             connections_per_peer,
+            request_id_bytes,
             unready_when_refusing,
         },
         admin_listen: sources.admin_listen.unwrap_or(admin_listen),
@@ -183,4 +193,14 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         keyring: keyring?,
         telemetry,
     })
+}
+
+fn read_request_id_bytes(server: &mut Section<'_>, file: &SettingsFile) -> usize {
+    let limit = memory_limit().and_then(|limit| usize::try_from(limit / 16).ok());
+    let bytes =
+        server.take("request_id_bytes").unwrap_or(idempotency::CAPACITY.min(limit.unwrap_or(usize::MAX)));
+    if bytes < FEWEST_REQUEST_ID_BYTES {
+        file.wrong("server.request_id_bytes", format_args!("must be at least {FEWEST_REQUEST_ID_BYTES}"));
+    }
+    bytes
 }

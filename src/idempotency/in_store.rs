@@ -67,8 +67,9 @@ impl InStore {
         entropy: Arc<dyn Entropy>,
         tasks: TaskTracker,
         stopping: CancellationToken,
+        capacity: usize,
     ) -> Self {
-        let (exchange, room) = (Exchange { store, sealer, stopping }, Room::new(clock));
+        let (exchange, room) = (Exchange { store, sealer, stopping }, Room::new(clock, capacity));
         Self { inner: Arc::new(Inner { exchange, entropy, room }), tasks, under_way: Arc::default() }
     }
 }

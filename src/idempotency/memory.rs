@@ -19,8 +19,8 @@ use tonic::async_trait;
 use tracing::Instrument;
 
 use super::types::{
-    Arguments, BOOKKEEPING, CAPACITY, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore,
-    KeyDigest, MOST_DROPPED, RETENTION, Replay, UNDER_WAY, may_have_acted,
+    Arguments, BOOKKEEPING, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, KeyDigest,
+    MOST_DROPPED, RETENTION, Replay, UNDER_WAY, may_have_acted,
 };
 use crate::{
     clock::Clock,
@@ -65,10 +65,10 @@ enum KnownResult {
 type PendingResult = Shared<BoxFuture<'static, Option<FirstResult>>>;
 
 impl InMemory {
-    /// `tasks`: owns the acts.
+    /// `tasks`: owns the acts. `capacity`: how many bytes of results are kept; what a created room takes is some 400.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, tasks: TaskTracker) -> Self {
-        Self { clock, tasks, room: Shares::new("request_ids", CAPACITY), calls: Arc::default() }
+    pub fn new(clock: Arc<dyn Clock>, tasks: TaskTracker, capacity: usize) -> Self {
+        Self { clock, tasks, room: Shares::new("request_ids", capacity), calls: Arc::default() }
     }
 }
 
@@ -179,7 +179,7 @@ impl FirstCall {
 mod tests {
     use futures_util::poll;
 
-    use super::*;
+    use super::{super::types::CAPACITY, *};
     use crate::{
         clock::{ManualClock, UnixMillis},
         methods::Rpc,
@@ -194,8 +194,7 @@ mod tests {
     }
 
     fn store(clock: &Arc<ManualClock>, capacity: usize) -> InMemory {
-        let room = Shares::new("request_ids", capacity);
-        InMemory { room, ..InMemory::new(clock.clone(), TaskTracker::new()) }
+        InMemory::new(clock.clone(), TaskTracker::new(), capacity)
     }
 
     fn clock() -> Arc<ManualClock> {

@@ -16,5 +16,8 @@ mod types;
 pub use self::{
     in_store::InStore,
     memory::InMemory,
-    types::{Arguments, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, RETENTION, Replay},
+    types::{
+        Arguments, CAPACITY, FirstResult, IdempotencyError, IdempotencyKey, IdempotencyStore, RETENTION,
+        Replay,
+    },
 };

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::types::{CAPACITY, MOST_DROPPED, RETENTION, UNDER_WAY};
+use super::types::{MOST_DROPPED, RETENTION, UNDER_WAY};
 use crate::{
     clock::Clock,
     shares::{Holder, Refused, Share, Shares},
@@ -21,8 +21,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, shares: Shares::new("request_ids", CAPACITY), kept: Mutex::default() }
+    pub(super) fn new(clock: Arc<dyn Clock>, capacity: usize) -> Self {
+        Self { clock, shares: Shares::new("request_ids", capacity), kept: Mutex::default() }
     }
 
     /// Takes room for a call that is under way.
@@ -66,7 +66,7 @@ mod tests {
     fn one_caller_has_the_store_keep_half_of_a_replica_s_part_for_ten_minutes() {
         let clock = Arc::new(ManualClock::new(UnixMillis::EPOCH));
         let what = "request_ids";
-        let room = Room { shares: Shares::new(what, 16 * UNDER_WAY), ..Room::new(clock.clone()) };
+        let room = Room::new(clock.clone(), 16 * UNDER_WAY);
         assert_eq!(fill(&room, "key:greedy"), (8, Refused::OwnShare { what }));
         assert!(fill(&room, "key:other").0 > 0);
         clock.advance(Duration::from_secs(599));

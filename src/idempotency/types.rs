@@ -11,11 +11,10 @@ use crate::{methods::Rpc, principal::Principal, shares::Refused, whiteboard::Err
 /// How long a result is kept.
 pub const RETENTION: Duration = Duration::from_mins(10);
 
-/// How many bytes of results one replica keeps, or has the store keep for it. What a created room takes is some 400 of
-/// them.
-pub(super) const CAPACITY: usize = 16 * 1024 * 1024;
+/// How many bytes of results a replica keeps, or has the store keep for it, unless settings say otherwise.
+pub const CAPACITY: usize = 16 * 1024 * 1024;
 
-/// What a call takes that is under way.
+/// What a call takes that is under way, in bytes.
 pub(super) const UNDER_WAY: usize = 1024;
 
 /// What a call takes beside its result: its place in maps or in the store, and what its allocations cost.

@@ -197,6 +197,7 @@ async fn an_hour_of_calls_and_faults_loses_no_call_and_leaves_nothing_behind() {
 
     let (began, mut samples) = (Instant::now(), Vec::new());
     for number in 0..minutes {
+        upstream.clear_faults().await;
         let what = fault(number, &program, &upstream).await;
         while began.elapsed() < PERIOD * (number + 1) {
             sleep(Duration::from_secs(1)).await;

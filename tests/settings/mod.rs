@@ -91,6 +91,18 @@ fn flags_take_precedence_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
+fn the_room_for_request_ids_can_be_set_but_not_to_nothing() {
+    let bytes = |server: &str| {
+        let files = Files::new(&format!("[server]\n{server}\n{GOOD}"));
+        files.load_with(&[]).map(|config| config.server.request_id_bytes)
+    };
+    assert!(bytes("").unwrap() <= 16 << 20);
+    assert_eq!(bytes("request_id_bytes = 100_000_000").unwrap(), 100_000_000);
+    let mistakes = bytes("request_id_bytes = 65_535").unwrap_err();
+    assert!(mistakes[0].contains("server.request_id_bytes: must be at least 65536"), "{mistakes:?}");
+}
+
+#[test]
 fn every_mistake_is_listed_by_name_and_without_its_value() {
     let settings = r#"
 typo = 1
