@@ -117,8 +117,9 @@ fn retried(reason: Reason, message: impl Into<Cow<'static, str>>, retry: Retry) 
 
 /// The first few violations in words; the details have all of them.
 fn invalid(violations: &[FieldViolation]) -> Explanation {
-    let described: Vec<_> =
-        violations.iter().take(3).map(|v| format!("{} {}", v.field, v.description)).collect();
+    // What is wrong with a message as a whole names no field.
+    let describe = |v: &FieldViolation| format!("{} {}", v.field, v.description).trim_start().to_owned();
+    let described: Vec<_> = violations.iter().take(3).map(describe).collect();
     let more = match violations.len().saturating_sub(described.len()) {
         0 => String::new(),
         more => format!("; and {more} more"),

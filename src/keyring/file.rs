@@ -33,8 +33,8 @@ pub enum KeyFileError {
     /// The key is too short to be safe.
     #[error("holds less than {SHORTEST_SECRET} bytes, which is too short for a secret")]
     TooShort,
-    /// It begins with a byte order mark, which would be a part of the key.
-    #[error("begins with a byte order mark: save it as plain UTF-8, without one")]
+    /// There is a byte order mark in it, which would be a part of the key.
+    #[error("holds a byte order mark: save it as plain UTF-8, without one")]
     ByteOrderMark,
     /// It is not UTF-8, or has white space around the key or control characters in it.
     #[error("must hold one line of UTF-8 text alone, with one newline at its end at most")]
@@ -66,6 +66,9 @@ fn parse_key(content: &[u8], strictness: Strictness) -> Result<Zeroizing<String>
     let key = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text);
     if key.is_empty() {
         return Err(KeyFileError::Empty);
+    }
+    if key.contains('\u{feff}') {
+        return Err(KeyFileError::ByteOrderMark);
     }
     if key.trim() != key || key.chars().any(char::is_control) {
         return Err(KeyFileError::NotAKey);

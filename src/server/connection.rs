@@ -21,8 +21,10 @@ pub(super) struct Connection {
     /// Who has made a call first, and its share of the connections.
     pub(super) first_client: OnceLock<(Principal, Share)>,
     calls: AtomicU32,
-    /// Of these, calls of health and reflection.
-    open_calls: AtomicU32,
+    /// Of these, calls of health and reflection, and streams of theirs.
+    open_calls: [AtomicU32; 2],
+    /// Its client has its share of the connections already.
+    is_surplus: AtomicBool,
     /// Of messages that are being received.
     bytes: AtomicUsize,
     pub(super) must_leave: CancellationToken,
@@ -37,7 +39,8 @@ impl Connection {
             has_called: AtomicBool::new(false),
             first_client: OnceLock::new(),
             calls: AtomicU32::new(0),
-            open_calls: AtomicU32::new(0),
+            open_calls: Default::default(),
+            is_surplus: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             must_leave: CancellationToken::new(),
         }
@@ -60,7 +63,8 @@ impl Connection {
 
     /// Whether no call is under way, but those that stay open for as long as their caller likes.
     pub(super) fn is_idle(&self) -> bool {
-        self.calls.load(Relaxed) <= self.open_calls.load(Relaxed)
+        let open_calls: u32 = self.open_calls.iter().map(|calls| calls.load(Relaxed)).sum();
+        self.calls.load(Relaxed) <= open_calls
     }
 
     /// Who has made a call by it first.
@@ -69,13 +73,22 @@ impl Connection {
     }
 
     /// Begins a call of health or reflection, unless so many are under way; whether it has begun.
-    pub(super) fn begin_open_call(&self, most: u32) -> bool {
+    pub(super) fn begin_open_call(&self, is_stream: bool, most: u32) -> bool {
         let one_more = |calls: u32| (calls < most).then_some(calls + 1);
-        self.open_calls.try_update(Relaxed, Relaxed, one_more).is_ok()
+        self.open_calls[usize::from(is_stream)].try_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
-    pub(super) fn end_open_call(&self) {
-        self.open_calls.fetch_sub(1, Relaxed);
+    pub(super) fn end_open_call(&self, is_stream: bool) {
+        self.open_calls[usize::from(is_stream)].fetch_sub(1, Relaxed);
+    }
+
+    /// Whether its client has called, and has its share of the connections by others.
+    pub(super) fn is_surplus(&self) -> bool {
+        self.is_surplus.load(Relaxed)
+    }
+
+    pub(super) fn note_surplus(&self) {
+        self.is_surplus.store(true, Relaxed);
     }
 
     /// Takes room for a message; whether there was so much.

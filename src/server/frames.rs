@@ -14,8 +14,8 @@ const HEADER: usize = 9;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 
-/// A reset is premature if its call began so shortly before: a caller whose deadline has passed is later.
-const PREMATURE_MILLIS: u32 = 100;
+/// A reset is premature if its call began so shortly before: a caller that has lost its patience is later.
+const PREMATURE_MILLIS: u32 = 1000;
 
 /// More premature resets than this in a [`WINDOW`] are too many, if they are more than half of the calls begun in it.
 const MANY_RESETS: u32 = 200;
@@ -69,6 +69,11 @@ impl Frames {
     /// Whether the preface has come.
     pub(super) const fn has_preface(&self) -> bool {
         self.has_preface
+    }
+
+    /// How many calls have begun, or more: a client may leave numbers out.
+    pub(super) const fn calls(&self) -> u32 {
+        self.newest.div_ceil(2)
     }
 
     /// Whether a call has begun.
@@ -179,8 +184,8 @@ mod tests {
 
     #[test]
     fn who_resets_half_of_its_calls_at_once_is_ended_and_who_does_now_and_then_or_late_is_not() {
-        assert_eq!((ends_after(1, 0), ends_after(1, 99)), (MANY_RESETS, MANY_RESETS));
-        assert_eq!((ends_after(2, 0), ends_after(3, 0), ends_after(1, 100)), (400, 0, 0));
+        assert_eq!((ends_after(1, 0), ends_after(1, 999)), (MANY_RESETS, MANY_RESETS));
+        assert_eq!((ends_after(2, 0), ends_after(3, 0), ends_after(1, 1000)), (400, 0, 0));
     }
 
     #[test]

@@ -11,16 +11,44 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{connection::Connection, frames::Frames};
 
+/// Of an unauthenticated connection so many calls begin before those that have begun have run. Else one packet would begin
+/// a hundred, each of which takes a few KiB until it is refused. More than h2 lets be reset before they begin.
+const CALLS_OF_TURN: u32 = 24;
+
+/// As much is read of it at once, in bytes: some eight calls at most.
+const PIECE: usize = 128;
+
 /// A connection whose incoming frames are counted.
 pub(super) struct Guarded<T> {
     io: T,
     frames: Frames,
     connection: Arc<Connection>,
+    /// Streams that have begun since calls could run.
+    begun: u32,
 }
 
 impl<T> Guarded<T> {
     pub(super) fn new(io: T, connection: Arc<Connection>) -> Self {
-        Self { io, frames: Frames::new(), connection }
+        Self { io, frames: Frames::new(), connection, begun: 0 }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Guarded<T> {
+    fn poll_piece(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.begun >= CALLS_OF_TURN {
+            self.begun = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let mut bytes = [0; PIECE];
+        let mut piece = ReadBuf::new(&mut bytes[..PIECE.min(buffer.remaining())]);
+        let read = Pin::new(&mut self.io).poll_read(context, &mut piece);
+        if read.is_pending() {
+            self.begun = 0;
+        }
+        ready!(read)?;
+        buffer.put_slice(piece.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -31,9 +59,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(context, buffer))?;
-        let Self { frames, connection, .. } = &mut *self;
+        match self.connection.client() {
+            Some(_) => ready!(Pin::new(&mut self.io).poll_read(context, buffer))?,
+            None => ready!(self.poll_piece(context, buffer))?,
+        }
+        let Self { frames, connection, begun, .. } = &mut *self;
+        let calls = frames.calls();
         frames.read(&buffer.filled()[before..])?;
+        *begun += frames.calls() - calls;
         if !connection.has_called() {
             connection.note(frames.has_preface(), frames.has_called());
         }

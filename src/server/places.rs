@@ -30,6 +30,9 @@ const MOST: usize = 4096;
 /// Descriptors that are not for connections: as many as calls upstream may take, and some files.
 const OTHER_DESCRIPTORS: usize = 512 + 64 + 64;
 
+/// What an unauthenticated connection can make the process hold, in bytes: half a TLS handshake, and half calls.
+const MEMORY_OF_UNAUTHENTICATED: u64 = 512 * 1024;
+
 /// After so long an unauthenticated connection has to make room though its calls are under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -101,12 +104,11 @@ impl Places {
                 self.metrics.refused(if is_full { "full" } else { "unauthenticated" });
                 return Admission::Refused;
             };
-            if now < leaves.accepted + grace {
+            if now < leaves.accepted + grace && !leaves.is_surplus() {
                 return Admission::NotBefore(leaves.accepted + grace);
             }
             state.unauthenticated.remove(&leaves.number);
             leaves.must_leave.cancel();
-            self.metrics.cut("made_room");
         }
         let number = state.next;
         let connection = Arc::new(Connection::new(number, now));
@@ -130,24 +132,28 @@ impl Places {
 }
 
 impl State {
-    /// The connection that makes room: the oldest that is idle, or else the oldest that had time for its calls.
+    /// The connection that makes room: one whose client has its share by others, the oldest that is idle, or else the oldest
+    /// that had time for its calls.
     fn who_leaves(&self, now: Instant) -> Option<Arc<Connection>> {
         let mut unauthenticated = self.unauthenticated.values();
-        let idle = self.unauthenticated.values().find(|connection| connection.is_idle());
+        let find = |which: fn(&Connection) -> bool| self.unauthenticated.values().find(|one| which(one));
+        let idle = find(Connection::is_surplus).or_else(|| find(Connection::is_idle));
         idle.or_else(|| unauthenticated.next().filter(|oldest| now >= oldest.accepted + PATIENCE)).cloned()
     }
 }
 
 impl Capacity {
-    /// Of gRPC's listener, as far as this process has descriptors for it: unauthenticated connections have a quarter.
-    pub(super) fn of_grpc(most_of_peer: usize) -> Self {
+    /// Of gRPC's listener, as far as this process has descriptors for it: unauthenticated connections have a quarter, and one
+    /// for 512 KiB at most of this process's memory limit. `memory`: that limit, in bytes, if there is one.
+    pub(super) fn of_grpc(most_of_peer: usize, memory: Option<u64>) -> Self {
         let descriptors = getrlimit(Resource::Nofile).current;
         let descriptors =
             descriptors.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let fit = memory.map_or(u64::MAX, |bytes| bytes / MEMORY_OF_UNAUTHENTICATED);
         let most = MOST.min(descriptors.saturating_sub(OTHER_DESCRIPTORS).max(descriptors / 4));
         Self {
             most,
-            most_unauthenticated: (most / 4).max(1),
+            most_unauthenticated: (most / 4).min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1),
             most_of_peer,
             grace: Duration::from_millis(250),
         }
@@ -168,10 +174,13 @@ impl Place {
     /// connections already.
     pub(super) fn set_client(&self, client: &Principal) {
         let first = &self.connection.first_client;
-        if first.get().is_none()
-            && let Ok(share) = self.places.shares.take(Holder::Principal(client.as_str()), 1)
-            && first.set((client.clone(), share)).is_ok()
-        {
+        if first.get().is_some() {
+            return;
+        }
+        let Ok(share) = self.places.shares.take(Holder::Principal(client.as_str()), 1) else {
+            return self.connection.note_surplus();
+        };
+        if first.set((client.clone(), share)).is_ok() {
             self.places.state().unauthenticated.remove(&self.connection.number);
             self.places.freed.notify_one();
         }
@@ -266,6 +275,24 @@ mod tests {
         assert!(matches!(places.admit(PEER, start + PATIENCE / 2), Admission::Refused));
         assert!(admit(&places, start + PATIENCE).is_some());
         assert!(busy[0].connection.must_leave.is_cancelled());
+    }
+
+    #[test]
+    fn a_connection_beyond_its_client_s_share_makes_room_first_and_at_once() {
+        let (places, start) = (places(16, 0), Instant::now());
+        let client: Principal = "key:a".parse().unwrap();
+        let own: Vec<_> = (0..8).map(|index| admit(&places, start + GRACE * (index + 1)).unwrap()).collect();
+        for place in &own {
+            place.set_client(&client);
+        }
+        let now = start + GRACE * 20;
+        let more: Vec<_> = (0..4).map(|_| admit(&places, now).unwrap()).collect();
+        for place in &more {
+            place.connection.begin_call();
+            place.set_client(&client);
+        }
+        let newcomer = admit(&places, now).expect("it does not wait");
+        assert!(more[0].connection.must_leave.is_cancelled() && newcomer.connection.client().is_none());
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn serve_grpc(
     };
     let (tls, entropy) = (parts.tls.clone(), parts.entropy.clone());
     let keeper = Keeper::new(tls, layers, entropy, connection_age, drain.clone());
-    let capacity = Capacity::of_grpc(parts.connections_per_peer);
+    let capacity = Capacity::of_grpc(parts.connections_per_peer, memory_limit());
     let places = Places::new(capacity, parts.metrics.connections("grpc"));
     Ok(async move {
         let keep = |stream, place| keeper.clone().keep(stream, place);

@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use inkpass::proto::{Role, VerifyTokenRequest};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     decisions::{POLICY, issue, program::Program, room},
@@ -86,4 +87,56 @@ async fn a_message_of_many_empty_elements_is_not_decoded() {
     }
     let grown = resident(&program).saturating_sub(before);
     assert!(grown < 16 * KIB * KIB, "{grown}");
+}
+
+#[tokio::test]
+async fn a_packet_of_many_calls_that_nobody_authenticates_holds_next_to_nothing() {
+    let program = Program::start(POLICY, "").await;
+    let before = resident(&program);
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        let mut raw = Raw::connect(address(&program)).await;
+        let junk = [("x-api-key", "ik_junk")];
+        let calls: Vec<u8> =
+            (0..128).flat_map(|_| raw.headers("/inkpass.v1.TokenService/IssueToken", &junk).1).collect();
+        raw.send(&calls).await;
+        connections.push(raw);
+    }
+    for raw in &mut connections {
+        raw.until_ended(128).await;
+    }
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 32 * KIB * KIB, "{grown}");
+}
+
+#[tokio::test]
+async fn headers_of_half_sent_health_checks_are_not_kept() {
+    let program = Program::start(POLICY, "").await;
+    let before = resident(&program);
+    let names: Vec<_> = (0..200).map(|index| format!("x{index}")).collect();
+    let many: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
+    let mut connections = Vec::new();
+    for _ in 0..100 {
+        let mut raw = Raw::connect(address(&program)).await;
+        for _ in 0..8 {
+            raw.call("/grpc.health.v1.Health/Check", &many, &message(100, 10)).await;
+        }
+        assert!(raw.ping().await);
+        connections.push(raw);
+    }
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 28 * KIB * KIB, "{grown}");
+}
+
+#[tokio::test]
+async fn a_connection_of_watches_still_has_its_checks() {
+    let program = Program::start(POLICY, "").await;
+    let http = HealthClient::new(program.channel().await);
+    let mut watches = Vec::new();
+    for _ in 0..8 {
+        watches.push(http.clone().watch(HealthCheckRequest::default()).await.unwrap());
+    }
+    let refused = http.clone().watch(HealthCheckRequest::default()).await.unwrap_err();
+    assert!(refused.message().contains("health and reflection on a connection"), "{refused:?}");
+    http.clone().check(HealthCheckRequest::default()).await.unwrap();
 }

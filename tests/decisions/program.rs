@@ -137,7 +137,7 @@ impl Program {
     }
 
     /// A connection without a credential.
-    pub(super) async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         Channel::from_shared(self.served.server()).unwrap().connect().await.unwrap()
     }
 

@@ -24,8 +24,8 @@ fn a_key_file_that_could_betray_or_weaken_a_key_is_refused() {
         (indented.as_bytes(), 0o400, "must hold one line of UTF-8 text alone"),
         (&no_text, 0o400, "must hold one line of UTF-8 text alone"),
         (&[b'x'; 5000], 0o400, "longer than 4096 bytes"),
-        (&marked, 0o400, "begins with a byte order mark"),
-        (&wide, 0o400, "begins with a byte order mark"),
+        (&marked, 0o400, "holds a byte order mark"),
+        (&wide, 0o400, "holds a byte order mark"),
     ];
     for (content, mode, expected) in cases {
         let files = Files::new(GOOD);

@@ -12,7 +12,7 @@ use crate::{
     methods::{Action, Method, OpenStream, Reach, Rpc},
     principal::Principal,
     server::{peer::Peer, places::Place},
-    shares::{Holder, Share, Shares},
+    shares::{Holder, Refused, Share, Shares},
 };
 
 /// Calls that this process answers alone.
@@ -24,6 +24,9 @@ const MOST_UPSTREAM: usize = 4096;
 
 /// Batches: their answers are long, and a caller may read them slowly.
 const MOST_BATCHES: usize = 64;
+
+/// Of a process's memory limit there is one batch for so many bytes.
+const MEMORY_OF_BATCH: usize = 4 * 1024 * 1024;
 
 /// Streams that stay open: of conversions and of health, and of reflection.
 const MOST_WATCHES: usize = 1024;
@@ -38,8 +41,9 @@ const MEMORY_OF_CALL: usize = 128 * 1024;
 /// So much of a process's memory limit may be messages that are being received.
 const MEMORY_SHARE_OF_BYTES: usize = 8;
 
-/// Calls of health and reflection on one connection.
+/// Calls of health and reflection on one connection, and streams of theirs.
 const MOST_OPEN_OF_CONNECTION: u32 = 8;
+const MOST_STREAMS_OF_CONNECTION: u32 = 8;
 
 /// The places for calls, and for their messages.
 pub(crate) struct Limits {
@@ -59,11 +63,14 @@ pub(super) struct Admitted {
 }
 
 /// A call of health or reflection on its connection.
-struct OpenCall(Arc<Place>);
+struct OpenCall {
+    place: Arc<Place>,
+    is_stream: bool,
+}
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.0.connection.end_open_call();
+        self.place.connection.end_open_call(self.is_stream);
     }
 }
 
@@ -74,7 +81,7 @@ impl Limits {
         let calls = memory / MEMORY_OF_CALL;
         Self {
             local: Shares::new("calls", MOST_LOCAL.min(calls)),
-            batches: Shares::new("batches", MOST_BATCHES),
+            batches: Shares::new("batches", MOST_BATCHES.min(memory / MEMORY_OF_BATCH)),
             upstream: Shares::new("upstream calls", MOST_UPSTREAM.min(calls)),
             watches: Shares::new("watches", MOST_WATCHES.min(calls)),
             reflections: Shares::new("reflection streams", MOST_REFLECTIONS),
@@ -103,20 +110,22 @@ impl Limits {
         Ok(Admitted { _share: Some(share), _open: None })
     }
 
-    /// Of health and reflection a stream has a place too: of whoever has made another call by its connection.
+    /// Of health and reflection a stream has a place: of whoever has made another call by its connection. Other calls of
+    /// theirs are bounded on each connection alone.
     fn admit_open(&self, method: Method, peer: &Peer) -> Result<Admitted, Error> {
         let connection = &peer.place.connection;
-        if !connection.begin_open_call(MOST_OPEN_OF_CONNECTION) {
-            return Err(Error::NoShare(self.reflections.own()));
-        }
-        let open = Some(OpenCall(peer.place.clone()));
-        let shares = match method.open_stream() {
-            None => return Ok(Admitted { _share: None, _open: open }),
-            Some(OpenStream::Health) => &self.watches,
-            Some(OpenStream::Reflection) => &self.reflections,
+        let (shares, most) = match method.open_stream() {
+            None => (None, MOST_OPEN_OF_CONNECTION),
+            Some(OpenStream::Health) => (Some(&self.watches), MOST_STREAMS_OF_CONNECTION),
+            Some(OpenStream::Reflection) => (Some(&self.reflections), MOST_STREAMS_OF_CONNECTION),
         };
-        let share = shares.take(Holder::of(connection.client()), 1).map_err(Error::NoShare)?;
-        Ok(Admitted { _share: Some(share), _open: open })
+        let is_stream = shares.is_some();
+        if !connection.begin_open_call(is_stream, most) {
+            return Err(Error::NoShare(Refused::OwnShare { what: "health and reflection on a connection" }));
+        }
+        let open = OpenCall { place: peer.place.clone(), is_stream };
+        let share = shares.map(|shares| shares.take(Holder::of(connection.client()), 1)).transpose();
+        Ok(Admitted { _share: share.map_err(Error::NoShare)?, _open: Some(open) })
     }
 
     /// A request's body, whose messages of up to so many bytes take room.

@@ -9,7 +9,10 @@ mod observe;
 
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{
+    HeaderMap, HeaderName, Request, Response,
+    header::{CONTENT_TYPE, TE},
+};
 use hyper::body::Incoming;
 use tonic::{
     Status,
@@ -95,6 +98,7 @@ impl Layers {
                 let (longest, effect) = (longest_request(method), EffectSoFar::of(effect_of(method)));
                 let mut request = request
                     .map(|body| self.limits.body(body, caller.clone(), &call, longest, effect.clone()));
+                keep_needed(request.headers_mut());
                 // A handler of `inkpass.v1` sees authenticated callers only.
                 request.extensions_mut().insert(CallContext {
                     principal: caller.unwrap_or_else(Principal::anonymous),
@@ -153,6 +157,26 @@ impl Layers {
         };
         let Ok(answer) = handled.await;
         answer
+    }
+}
+
+/// Headers that something behind the layers reads.
+static NEEDED: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    TE,
+    HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("grpc-accept-encoding"),
+];
+
+/// As many headers as most calls have.
+const FEW: usize = 16;
+
+/// Drops what nobody reads any more. A call's headers may take four times their length for as long as its message does
+/// not come.
+fn keep_needed(headers: &mut HeaderMap) {
+    if headers.len() > FEW {
+        let needed = NEEDED.iter().filter_map(|name| headers.remove(name).map(|value| (name.clone(), value)));
+        *headers = needed.collect();
     }
 }
 
