@@ -1,10 +1,14 @@
 //! What is known of an open connection: shared by the task that keeps it, its calls, and the places.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Waker,
 };
 
+use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +25,9 @@ pub(super) struct Connection {
     /// Who has made a call first, and its share of the connections.
     pub(super) first_client: OnceLock<(Principal, Share)>,
     calls: AtomicU32,
+    /// How many have ended while it was unauthenticated, and who waits for more to end.
+    ended_calls: AtomicU32,
+    reader: AtomicWaker,
     /// Of these, calls of health and reflection, and streams of theirs.
     open_calls: [AtomicU32; 2],
     /// Its client has its share of the connections already.
@@ -39,6 +46,8 @@ impl Connection {
             has_called: AtomicBool::new(false),
             first_client: OnceLock::new(),
             calls: AtomicU32::new(0),
+            ended_calls: AtomicU32::new(0),
+            reader: AtomicWaker::new(),
             open_calls: Default::default(),
             is_surplus: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
@@ -107,6 +116,23 @@ impl Connection {
 
     pub(super) fn end_call(&self) {
         self.calls.fetch_sub(1, Relaxed);
+        if self.client().is_none() {
+            self.ended_calls.fetch_add(1, Relaxed);
+            self.wake_reader();
+        }
+    }
+
+    pub(super) fn ended_calls(&self) -> u32 {
+        self.ended_calls.load(Relaxed)
+    }
+
+    /// Whoever reads it is woken when a call ends, and when a call has authenticated it.
+    pub(super) fn wake_reader_later(&self, waker: &Waker) {
+        self.reader.register(waker);
+    }
+
+    pub(super) fn wake_reader(&self) {
+        self.reader.wake();
     }
 
     /// Done when it is to make room for another.

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{connection::Connection, frames::Frames};
 
-/// Of an unauthenticated connection so many calls begin before those that have begun have run. Else one packet would begin
-/// a hundred, each of which takes a few KiB until it is refused. More than h2 lets be reset before they begin.
-const CALLS_OF_TURN: u32 = 24;
+/// So many calls of an unauthenticated connection may have begun and not ended: else one packet would begin a hundred, each
+/// of which takes a few KiB until it is refused. More than h2 lets be reset before they begin.
+const MOST_CALLS: u32 = 24;
 
 /// As much is read of it at once, in bytes: some eight calls at most.
 const PIECE: usize = 128;
@@ -23,30 +23,25 @@ pub(super) struct Guarded<T> {
     io: T,
     frames: Frames,
     connection: Arc<Connection>,
-    /// Streams that have begun since calls could run.
-    begun: u32,
 }
 
 impl<T> Guarded<T> {
     pub(super) fn new(io: T, connection: Arc<Connection>) -> Self {
-        Self { io, frames: Frames::new(), connection, begun: 0 }
+        Self { io, frames: Frames::new(), connection }
     }
 }
 
 impl<T: AsyncRead + Unpin> Guarded<T> {
+    /// Reads a piece, once few enough calls are under way.
     fn poll_piece(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.begun >= CALLS_OF_TURN {
-            self.begun = 0;
-            context.waker().wake_by_ref();
+        self.connection.wake_reader_later(context.waker());
+        let under_way = self.frames.calls().saturating_sub(self.connection.ended_calls());
+        if under_way >= MOST_CALLS && self.connection.client().is_none() {
             return Poll::Pending;
         }
         let mut bytes = [0; PIECE];
         let mut piece = ReadBuf::new(&mut bytes[..PIECE.min(buffer.remaining())]);
-        let read = Pin::new(&mut self.io).poll_read(context, &mut piece);
-        if read.is_pending() {
-            self.begun = 0;
-        }
-        ready!(read)?;
+        ready!(Pin::new(&mut self.io).poll_read(context, &mut piece))?;
         buffer.put_slice(piece.filled());
         Poll::Ready(Ok(()))
     }
@@ -63,10 +58,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
             Some(_) => ready!(Pin::new(&mut self.io).poll_read(context, buffer))?,
             None => ready!(self.poll_piece(context, buffer))?,
         }
-        let Self { frames, connection, begun, .. } = &mut *self;
-        let calls = frames.calls();
+        let Self { frames, connection, .. } = &mut *self;
         frames.read(&buffer.filled()[before..])?;
-        *begun += frames.calls() - calls;
         if !connection.has_called() {
             connection.note(frames.has_preface(), frames.has_called());
         }

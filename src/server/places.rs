@@ -183,6 +183,7 @@ impl Place {
         if first.set((client.clone(), share)).is_ok() {
             self.places.state().unauthenticated.remove(&self.connection.number);
             self.places.freed.notify_one();
+            self.connection.wake_reader();
         }
     }
 }
