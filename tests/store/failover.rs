@@ -79,7 +79,12 @@ async fn a_fail_over_by_sentinel_forgets_nothing_that_a_replica_of_the_store_has
 
     // The former primary comes back, and is told to follow.
     primary.restart().await;
-    until(async || primary.ask::<String>(&["INFO", "replication"]).await.contains("role:slave")).await;
+    // It closes its clients' connections then.
+    until(async || {
+        let info = primary.try_ask::<String>(&["INFO", "replication"]).await;
+        info.is_ok_and(|info| info.contains("role:slave"))
+    })
+    .await;
     assert_holds(&worlds, &before, 80).await;
 }
 
