@@ -95,10 +95,6 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     let exceeded = |what, retry_after| {
         Error::QuotaExceeded(QuotaExceeded { grant: "g".into(), what, allowed: 1, retry_after })
     };
-    let withheld = |why, is_found| {
-        let found_by = if is_found { FoundBy::RequestIdAnywhere } else { FoundBy::Nothing };
-        Error::TokenWithheld { why, found_by }
-    };
     let safely = |error| Error::RepeatedSafely(Box::new(error));
     let upstream = |error| Error::Upstream(error, Resource::Room);
     let missing = |resource| Error::Upstream(whiteboard::Error::NotFound, resource);
@@ -123,11 +119,6 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (Error::ClockUnstable, Reason::ClockUnstable, second),
         (in_batch(Error::ClockUnstable), Reason::ClockUnstable, second),
         (Error::AuditUnavailable, Reason::AuditUnavailable, second),
-        (withheld(Withheld::AuditUnavailable, true), Reason::AuditUnavailable, second),
-        (withheld(Withheld::AuditUnavailable, false), Reason::AuditUnavailable, Retry::Never),
-        (withheld(Withheld::ClockUnstable, true), Reason::ClockUnstable, second),
-        (withheld(Withheld::ClockUnstable, false), Reason::ClockUnstable, Retry::Never),
-        (withheld(Withheld::KeyGone, true), Reason::AccessKeyUnknown, Retry::Unsaid),
         (Error::NoShare(all_taken), Reason::Overloaded, second),
         (Error::NoShare(own_share), Reason::CallerQuotaExceeded, second),
         (Error::Idempotency(IdempotencyError::OtherArguments), Reason::InvalidRequest, Retry::Unsaid),
@@ -186,6 +177,25 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         let is_unknown = explained.metadata.contains(&("outcome", "unknown".to_owned()));
         let may_have_acted = matches!(&error, Error::DeadlineExceeded(Effect::Possible));
         assert_eq!(is_unknown, may_have_acted);
+    }
+}
+
+#[test]
+fn a_create_without_its_token_is_repeated_only_where_every_replica_knows_of_it() {
+    let second = Retry::After(Duration::from_secs(1));
+    for (why, reason, known) in [
+        (Withheld::AuditUnavailable, Reason::AuditUnavailable, second),
+        (Withheld::ClockUnstable, Reason::ClockUnstable, second),
+        (Withheld::KeyGone, Reason::AccessKeyUnknown, Retry::Unsaid),
+    ] {
+        for (found_by, retry) in [
+            (FoundBy::RequestIdAnywhere, known),
+            (FoundBy::RequestIdHere, Retry::Never),
+            (FoundBy::Nothing, Retry::Never),
+        ] {
+            let explained = Error::TokenWithheld { why, found_by }.explain();
+            assert_eq!((explained.reason, explained.retry), (reason, retry), "{why:?} {found_by:?}");
+        }
     }
 }
 

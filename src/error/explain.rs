@@ -196,7 +196,7 @@ fn explain_deadline(effect: Effect) -> Explanation {
     }
 }
 
-/// A repeated call without a `request_id` would create a second one.
+/// What was created must not be created again, by a repeated call that reaches a replica which does not know of it.
 fn explain_withheld(why: Withheld, found_by: FoundBy) -> Explanation {
     let (reason, cause) = match why {
         Withheld::AuditUnavailable => (Reason::AuditUnavailable, "the audit trail cannot be written"),
@@ -204,14 +204,14 @@ fn explain_withheld(why: Withheld, found_by: FoundBy) -> Explanation {
         Withheld::KeyGone => {
             let message = "what was asked for exists, but the access key that created it signs no more, so there \
                            is no token for it";
-            let retry = if found_by == FoundBy::Nothing { Retry::Never } else { Retry::Unsaid };
+            let retry = if found_by == FoundBy::RequestIdAnywhere { Retry::Unsaid } else { Retry::Never };
             return retried(Reason::AccessKeyUnknown, message, retry);
         }
     };
     let (advice, retry) = match found_by {
         FoundBy::RequestIdAnywhere => ("what it was for exists, and the same request_id finds it", SOON),
         FoundBy::RequestIdHere => {
-            ("what it was for exists, and the same request_id finds it in this replica", SOON)
+            ("what it was for exists, and the same request_id finds it in this replica alone", Retry::Never)
         }
         FoundBy::Nothing => (
             "what it was for exists: look for it before you ask again, and send a request_id next time",

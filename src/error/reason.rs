@@ -153,10 +153,10 @@ reasons! {
         "Watch again.";
     AuditUnavailable = "AUDIT_UNAVAILABLE", Unavailable, Anywhere, Operator,
         "The audit line cannot be written, so nothing is minted or changed. After a create that took effect the token alone is withheld; the message says so.",
-        "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after the audit output.";
+        "Repeat the call. Where `grpc-retry-pushback-ms` is -1 a create took effect: look for what was created first. The same `request_id` finds it in the same replica, or anywhere with a store. The operator looks after the audit output.";
     ClockUnstable = "CLOCK_UNSTABLE", Unavailable, Anywhere, Operator,
         "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
-        "Repeat the call. After a create without a `request_id`, look for what was created first: `grpc-retry-pushback-ms` is -1 then. The operator looks after time synchronisation.";
+        "Repeat the call. Where `grpc-retry-pushback-ms` is -1 a create took effect: look for what was created first. The same `request_id` finds it in the same replica, or anywhere with a store. The operator looks after time synchronisation.";
     StoreUnavailable = "STORE_UNAVAILABLE", Unavailable, Anywhere, Operator,
         "The store that replicas share does not answer in time, refuses, or holds what does not verify. Nothing was sent. Calls without a `request_id` are served.",
         "Repeat the call as `RetryInfo` says, with the same `request_id`. The operator looks after the store; the log has the cause.";

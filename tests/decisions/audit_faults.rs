@@ -162,8 +162,10 @@ async fn a_token_whose_outcome_cannot_be_written_is_withheld_and_its_room_is_rep
     let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
     let request = CreateRoomRequest { request_id, ..with_token() };
     let withheld = create_and_fill(request.clone()).await.unwrap_err();
-    assert_unavailable(&withheld);
+    assert_refused(&withheld, Code::Unavailable, "AUDIT_UNAVAILABLE", &[]);
     assert!(withheld.message().contains("the same request_id finds it"), "{}", withheld.message());
+    assert!(withheld.get_error_details().retry_info().is_none(), "another replica would create a second one");
+    assert_eq!(withheld.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
     pipe.drain();
     until("lines are written again", async || issue(&teacher, room(ROOM, Role::Reader)).await.is_ok()).await;
     let found = create(&teacher, request).await.unwrap();
