@@ -127,10 +127,11 @@ impl Subscription {
 
 /// Whether it is an upstream error that does not end a watch that has begun.
 fn is_transient(error: &WatchError) -> bool {
-    use Error::{NoShare, RateLimited, UnexpectedAnswer, Unreachable};
+    use Error::{CircuitOpen, NoShare, RateLimited, UnexpectedAnswer, Unreachable};
+    let WatchError::Upstream(error) = error else { return false };
     matches!(
         error,
-        WatchError::Upstream(Unreachable { .. } | RateLimited { .. } | UnexpectedAnswer { .. } | NoShare(_))
+        Unreachable { .. } | CircuitOpen { .. } | RateLimited { .. } | UnexpectedAnswer { .. } | NoShare(_)
     )
 }
 

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, time::Duration};
 use futures_util::FutureExt;
 use inkpass::{
     client::Client,
-    proto::{Conversion, ConversionStatus, WatchConversionRequest, WatchConversionResponse},
+    proto::{
+        Conversion, ConversionStatus, ListRoomsRequest, WatchConversionRequest, WatchConversionResponse,
+    },
     watcher,
 };
 use serde_json::json;
@@ -16,9 +18,10 @@ use tokio::{
     time::timeout,
 };
 use tonic::{Code, Request, Status, Streaming};
+use tonic_types::StatusExt;
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{ANY_PORT, Setup, WATCH, World, assert_refused};
+use crate::helpers::{ANY_PORT, Setup, WATCH, World, assert_refused, until};
 
 const PPTX: &str = "https://example.com/a.pptx";
 
@@ -100,6 +103,8 @@ async fn all_watches_of_a_conversion_share_one_poller_which_ends_with_the_last()
             break;
         }
         before = now;
+        // Watches that are left faster than this end their connection, as an attack would.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -118,6 +123,24 @@ async fn a_watch_survives_a_hiccup_of_the_upstream() {
     }
     let before = polls(&world).await;
     until_polls_exceed(&world, before + 5).await;
+    world.clock.advance(Duration::from_mins(1));
+    assert_eq!(next(&mut stream).await.unwrap().unwrap().status(), ConversionStatus::Finished);
+}
+
+#[tokio::test]
+async fn a_watch_survives_an_open_circuit() {
+    let world = World::start().await;
+    let uuid = world.conversion(PPTX).await;
+    let mut stream = watch(&world, &uuid).await;
+    assert_eq!(next(&mut stream).await.unwrap().unwrap().status(), ConversionStatus::Waiting);
+    let down = json!({ "method": "GET", "path": "/v5", "count": 1000, "kind": "status", "status": 500 });
+    world.upstream.fault(down).await;
+    // The watch's own reads open it, and go on.
+    let read = async || world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
+    until(async || read().await.get_error_details().error_info().unwrap().reason == "UPSTREAM_CIRCUIT_OPEN")
+        .await;
+    assert!(timeout(Duration::from_millis(300), stream.message()).await.is_err(), "it goes on");
+    world.upstream.clear_faults().await;
     world.clock.advance(Duration::from_mins(1));
     assert_eq!(next(&mut stream).await.unwrap().unwrap().status(), ConversionStatus::Finished);
 }
