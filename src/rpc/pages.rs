@@ -8,9 +8,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use super::parse::Violations;
 use crate::{
-    error::Error,
+    error::{Error, Reason},
+    methods::Rpc,
     region::Region,
-    whiteboard::{Access, Error as Upstream, PathUuid, Room, Whiteboard},
+    whiteboard::{Access, Error as Upstream, PathUuid, Room, RoomList, Whiteboard},
 };
 
 /// The most that the upstream gives at once.
@@ -73,10 +74,11 @@ impl List<'_> {
     ) -> Result<(Vec<Room>, String), Upstream> {
         let begin = after.and_then(PathUuid::new);
         let asked = (size + 1 + usize::from(begin.is_some())).min(LARGEST_PAGE);
-        let mut rooms = whiteboard.rooms(access, begin, asked).await?;
-        let is_full = rooms.len() >= asked;
+        let RoomList { mut rooms, received } = whiteboard.rooms(access, begin, asked).await?;
+        // One that cannot be read counts: there may be more after it.
+        let is_full = received >= asked;
         if begin.is_some() && rooms.len() > 1 && rooms.last().is_some_and(|room| Some(&*room.uuid) == after) {
-            return Err(strange("a list that ends where it should begin"));
+            return Err(strange(access, "a list that ends where it should begin"));
         }
         if rooms.first().is_some_and(|room| Some(&*room.uuid) == after) {
             rooms.remove(0);
@@ -84,19 +86,25 @@ impl List<'_> {
         let more = rooms.len() > size || is_full;
         rooms.truncate(size);
         let next = match rooms.last() {
-            Some(last) if more => self.seal(next_begin(last)?),
+            Some(last) if more => self.seal(&last.uuid),
+            // Where none of so many can be read, there is no mark to go on from.
+            None if is_full => return Err(strange(access, "a page without a room that can be read")),
             _ => String::new(),
         };
         Ok((rooms, next))
     }
 }
 
-/// What cannot stand in a query could not be asked for.
-fn next_begin(last: &Room) -> Result<&str, Upstream> {
-    PathUuid::new(&last.uuid).map(PathUuid::as_str).ok_or_else(|| strange("a room whose uuid is none"))
-}
-
-fn strange(detail: &str) -> Upstream {
-    tracing::warn!(upstream.detail = detail, "an upstream call failed");
+/// An answer that is read, and whose pages are none.
+fn strange(access: &Access, detail: &str) -> Upstream {
+    tracing::warn!(
+        reason = Reason::UpstreamUnexpectedAnswer.name(),
+        rpc = Rpc::ListRooms.name(),
+        project = &*access.project,
+        region = access.region.as_str(),
+        access_key = access.key.access_key(),
+        upstream.detail = detail,
+        "an upstream call failed"
+    );
     Upstream::UnexpectedAnswer { detail: detail.to_owned() }
 }

@@ -34,7 +34,7 @@ pub use self::{
         Conversion, Format, NewConversion, OutputFormat, Page, PendingConversion, Priority, Status,
     },
     error::{Effect, Error},
-    rooms::Room,
+    rooms::{Room, RoomList},
     scenes::{Background, NewScene, Screenshot},
     settings::Settings,
 };

@@ -37,6 +37,22 @@ pub struct Room {
     pub limit: Option<i32>,
 }
 
+/// A part of the list of rooms.
+#[derive(Clone, Debug)]
+pub struct RoomList {
+    /// Those that can be read.
+    pub rooms: Vec<Room>,
+    /// How many the upstream gave.
+    pub received: usize,
+}
+
+impl FromAnswer for RoomList {
+    fn from_answer(answer: Value) -> Option<Self> {
+        let received = answer.as_array()?.len();
+        Some(Self { rooms: Vec::from_answer(answer)?, received })
+    }
+}
+
 impl FromAnswer for Room {
     fn from_answer(answer: Value) -> Option<Self> {
         let mut fields = Fields::of(answer)?;
@@ -89,7 +105,7 @@ impl Whiteboard {
         access: &Access,
         begin: Option<PathUuid<'_>>,
         limit: usize,
-    ) -> Result<Vec<Room>, Error> {
+    ) -> Result<RoomList, Error> {
         let call = Call::new(Rpc::ListRooms, Method::GET, ROOMS, LIST);
         let call = match begin {
             // A path uuid needs no escaping.

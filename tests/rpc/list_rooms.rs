@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, assert_sent};
-use crate::helpers::{World, assert_refused, scripted::Scripted};
+use crate::helpers::{World, assert_refused, log::Log, scripted::Scripted};
 
 async fn list(world: &World, request: ListRoomsRequest) -> Result<ListRoomsResponse, Status> {
     world.client.rooms().list_rooms(request).await.map(tonic::Response::into_inner)
@@ -103,6 +103,27 @@ async fn no_room_is_lost_where_the_upstream_s_list_begins_after_its_mark() {
     let second = list(&world, page(1, &token)).await.unwrap();
     assert_eq!(second.rooms[0].uuid, "r1");
     assert!(!second.next_page_token.is_empty());
+}
+
+#[tokio::test]
+async fn a_room_that_cannot_be_read_does_not_end_the_list() {
+    let room = |number| json!({ "uuid": format!("r{number}"), "teamUUID": "t", "appUUID": "a" });
+    let upstream = Scripted::new(200, json!([room(0), null, room(2)]).to_string());
+    let world = upstream.start().await;
+    let first = list(&world, page(2, "")).await.unwrap();
+    assert_eq!(first.rooms.iter().map(|room| &*room.uuid).collect::<Vec<_>>(), ["r0", "r2"]);
+    *upstream.body.lock().unwrap() = json!([room(2), room(3)]).to_string().into();
+    let second = list(&world, page(2, &first.next_page_token)).await.unwrap();
+    assert_eq!((&*second.rooms[0].uuid, &*second.next_page_token), ("r3", ""));
+
+    // Nothing to go on from: that is told, and is no end.
+    let log = Log::start();
+    *upstream.body.lock().unwrap() = json!([null, 1, {}]).to_string().into();
+    let refused = list(&world, page(2, "")).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    let told =
+        "reason=\"UPSTREAM_UNEXPECTED_ANSWER\" rpc=\"inkpass.v1.RoomService/ListRooms\" project=\"default\"";
+    assert_eq!(log.count(told), 1, "{}", log.text());
 }
 
 #[tokio::test]
