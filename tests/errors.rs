@@ -131,6 +131,11 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (Error::Idempotency(IdempotencyError::Lost), Reason::UpstreamOutcomeUnknown, Retry::Never),
         (upstream(whiteboard::Error::Unreachable { detail: detail() }), Reason::UpstreamUnreachable, itself),
         (
+            upstream(whiteboard::Error::Paused { detail: detail(), retry_after: three }),
+            Reason::UpstreamUnreachable,
+            Retry::ByTheApplication(three),
+        ),
+        (
             upstream(whiteboard::Error::CircuitOpen { retry_after: three }),
             Reason::UpstreamCircuitOpen,
             Retry::ByTheApplication(three),

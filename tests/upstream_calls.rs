@@ -7,7 +7,7 @@ use inkpass::{
     token::{Kind, Presented, Role as TokenRole},
 };
 use serde_json::json;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::helpers::{NOW, World, assert_refused, key, scripted::Scripted, until};
@@ -216,9 +216,49 @@ async fn while_the_vendor_asks_for_a_pause_nothing_of_the_project_goes_out_in_th
         assert!((25..=30).contains(&delay.as_secs()), "{delay:?}");
     }
     assert_eq!(upstream.count(), 1);
+    let access_key = "retiring-key".to_owned();
+    let by_another_key = GetRoomRequest { uuid: "r1".to_owned(), access_key, ..Default::default() };
+    let refused = world.client.rooms().get_room(by_another_key).await.unwrap_err();
+    assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", &[]);
+    assert_eq!(upstream.count(), 1, "a pause is the project's, whichever key signs");
     let elsewhere = ListRoomsRequest { region: Region::Eu.into(), ..Default::default() };
     world.client.rooms().list_rooms(elsewhere).await.unwrap_err();
     assert_eq!(upstream.count(), 2, "another region is another pause");
+}
+
+#[tokio::test]
+async fn a_read_waits_for_a_short_pause_and_says_a_long_one() {
+    // The last date is past.
+    for (status, pause) in [(429, "0"), (503, "0"), (429, "1"), (503, "Mon, 21 Sep 2026 14:13:00 GMT")] {
+        let mut upstream = Scripted::new(status, "");
+        upstream.headers.insert("retry-after", pause.parse().unwrap());
+        let world = upstream.start().await;
+        world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
+        assert_eq!(upstream.count(), 3, "{status} {pause}");
+        world.client.rooms().create_room(granting()).await.unwrap_err();
+        assert!(upstream.count() <= 4, "{status} {pause}: a POST is sent once");
+    }
+    for (status, code, reason) in [
+        (429, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED"),
+        (503, Code::Unavailable, "UPSTREAM_UNREACHABLE"),
+    ] {
+        let mut upstream = Scripted::new(status, "");
+        upstream.headers.insert("retry-after", "30".parse().unwrap());
+        let world = upstream.start().await;
+        let refused = world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+        let delay = refused.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+        assert!((25..=30).contains(&delay.as_secs()), "{delay:?}");
+        assert_eq!(upstream.count(), 1);
+    }
+    let mut upstream = Scripted::new(429, "");
+    upstream.headers.insert("retry-after", "2".parse().unwrap());
+    let world = upstream.start().await;
+    let mut hurried = Request::new(ListRoomsRequest::default());
+    hurried.metadata_mut().insert("grpc-timeout", "1900m".parse().unwrap());
+    let refused = world.client.rooms().list_rooms(hurried).await.unwrap_err();
+    assert_refused(&refused, Code::ResourceExhausted, "UPSTREAM_RATE_LIMITED", &[]);
+    assert_eq!(upstream.count(), 1, "there is no time to wait");
 }
 
 #[tokio::test]

@@ -240,11 +240,8 @@ fn explain_idempotency(error: IdempotencyError) -> Explanation {
 
 fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
     match error {
-        Upstream::Unreachable { .. } => retried(
-            Reason::UpstreamUnreachable,
-            "the whiteboard API cannot be reached, or fails; it is safe to try again",
-            Retry::ByTheApplication(DELAY),
-        ),
+        Upstream::Unreachable { .. } => explain_unreachable(DELAY),
+        Upstream::Paused { retry_after, .. } => explain_unreachable(*retry_after),
         Upstream::CircuitOpen { retry_after } => retried(
             Reason::UpstreamCircuitOpen,
             "the whiteboard API has failed often, so nothing is sent to it for a moment; try again later",
@@ -297,6 +294,14 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
         Upstream::TooLate => explain_deadline(Effect::None),
         Upstream::UnexpectedAnswer { .. } => unexpected_answer(),
     }
+}
+
+fn explain_unreachable(delay: Duration) -> Explanation {
+    retried(
+        Reason::UpstreamUnreachable,
+        "the whiteboard API cannot be reached, or fails; it is safe to try again",
+        Retry::ByTheApplication(delay),
+    )
 }
 
 /// What a 404 means.

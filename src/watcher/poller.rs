@@ -127,11 +127,16 @@ impl Subscription {
 
 /// Whether it is an upstream error that does not end a watch that has begun.
 fn is_transient(error: &WatchError) -> bool {
-    use Error::{CircuitOpen, NoShare, RateLimited, UnexpectedAnswer, Unreachable};
+    use Error::{CircuitOpen, NoShare, Paused, RateLimited, UnexpectedAnswer, Unreachable};
     let WatchError::Upstream(error) = error else { return false };
     matches!(
         error,
-        Unreachable { .. } | CircuitOpen { .. } | RateLimited { .. } | UnexpectedAnswer { .. } | NoShare(_)
+        Unreachable { .. }
+            | Paused { .. }
+            | CircuitOpen { .. }
+            | RateLimited { .. }
+            | UnexpectedAnswer { .. }
+            | NoShare(_)
     )
 }
 

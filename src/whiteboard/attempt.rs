@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::DATE};
 use reqwest::Response;
 use tokio::time::sleep_until;
@@ -87,7 +88,13 @@ impl Attempts {
                 let fault = Fault::of(received.status);
                 // 503 may ask for one too.
                 let pause = received.retry_after.filter(|_| matches!(received.status.as_u16(), 429 | 503));
-                Attempt { result: answer::check(received, effect, call.request.resource), fault, pause }
+                let result = match (answer::check(received, effect, call.request.resource), pause) {
+                    (Err(Error::Unreachable { detail }), Some(retry_after)) => {
+                        Err(Error::Paused { detail, retry_after })
+                    }
+                    (result, _) => result,
+                };
+                Attempt { result, fault, pause }
             }
             Err(Broken::Kept) => failed(Error::TooLate, None),
             Err(Broken::TooLong) => {
@@ -130,8 +137,8 @@ impl Attempts {
     }
 }
 
-/// Sends a request, and waits for its answer's headers. What has a body does not begin to leave once its caller has less
-/// than [`SHORTEST_WAIT`] left.
+/// Sends a request, and waits for its answer's headers. What changes something does not begin to leave once its caller has
+/// less than [`SHORTEST_WAIT`] left.
 async fn send(call: &Signed, host: &Host, limit: Duration) -> Result<Response, Broken> {
     let Request { method, path, body, .. } = &call.request;
     let request = host
@@ -140,11 +147,18 @@ async fn send(call: &Signed, host: &Host, limit: Duration) -> Result<Response, B
         .timeout(limit)
         .header("token", sensitive(&call.token))
         .header("region", call.region.as_str());
-    let Some(body) = body else { return Ok(request.send().await?) };
+    if call.is_read() {
+        return Ok(request.send().await?);
+    }
     let gate = Gate::default();
-    let request = request.header("content-type", "application/json").body(gate.body(body.to_string().into()));
+    let request = match body {
+        Some(body) => {
+            request.header("content-type", "application/json").body(gate.body(body.to_string().into()))
+        }
+        None => request.body(gate.body(Bytes::new())),
+    };
     let mut sent = pin!(request.send());
-    if let Some(deadline) = call.deadline {
+    if let Some(deadline) = call.deadline() {
         let last_moment = deadline.checked_sub(SHORTEST_WAIT).unwrap_or_else(Instant::now);
         tokio::select! {
             biased;

@@ -4,25 +4,33 @@
 //! that cannot be made; what the vendor refuses is none.
 
 use std::{
+    array,
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use crate::region::Region;
+
 /// How many calls are judged, and for how long each counts.
 const JUDGED: usize = 20;
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// A call that breaks off after so long, because its caller would not wait, has failed.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A call that breaks off after so long, because its caller would not wait, has failed: it timed out for its caller.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The pause before the first try, and the longest. It doubles from try to try.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Of one host, region and class of calls.
-#[derive(Debug, Default)]
-pub(super) struct Breaker(Mutex<State>);
+/// Of one host, region and class of calls, which are named in the log.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    host: String,
+    region: Region,
+    class: &'static str,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -52,6 +60,17 @@ pub(super) struct Pass<'a> {
 }
 
 impl Breaker {
+    /// Those of a region: of what changes something, and of reads.
+    pub(super) fn of(host: &str, region: Region) -> [Self; 2] {
+        let classes = ["writes", "reads"];
+        array::from_fn(|class| Self {
+            host: host.to_owned(),
+            region,
+            class: classes[class],
+            state: Mutex::default(),
+        })
+    }
+
     /// A pass for one call.
     ///
     /// # Errors
@@ -69,7 +88,7 @@ impl Breaker {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,21 +101,32 @@ impl Pass<'_> {
     /// `has_failed`: `None`: nobody knows.
     fn end(&mut self, has_failed: Option<bool>, now: Instant) {
         self.is_settled = true;
+        let Breaker { host, region, class, .. } = self.breaker;
+        let (host, region) = (host.as_str(), region.as_str());
         let mut state = self.breaker.state();
         if state.opened != self.opened {
             return;
         }
         match (&mut state.open, has_failed) {
-            (None, Some(has_failed)) => state.judge(has_failed, now),
+            (None, Some(has_failed)) => {
+                if let Some(failed) = state.judge(has_failed, now) {
+                    let what =
+                        "the whiteboard API fails; the circuit is open, and one call at a time tries it";
+                    tracing::warn!(host, region, class, failed, "{what}");
+                }
+            }
+            (Some(_), Some(false)) if self.is_try => {
+                state.open = None;
+                let what = "the whiteboard API answers again; the circuit is closed";
+                tracing::info!(host, region, class, "{what}");
+            }
             (Some(open), has_failed) if self.is_try => {
                 open.is_trying = false;
-                if has_failed == Some(true) {
+                if has_failed.is_some() {
                     open.pause = (open.pause * 2).min(LONGEST_PAUSE);
-                    open.next_try = now + open.pause;
-                } else if has_failed == Some(false) {
-                    tracing::info!("the whiteboard API answers again; the circuit is closed");
-                    state.open = None;
                 }
+                // One that broke off has tried too: the next waits as long.
+                open.next_try = now + open.pause;
             }
             (Some(_), _) | (None, None) => {}
         }
@@ -114,7 +144,8 @@ impl Drop for Pass<'_> {
 }
 
 impl State {
-    fn judge(&mut self, has_failed: bool, now: Instant) {
+    /// How many of the last calls failed, if that opens it.
+    fn judge(&mut self, has_failed: bool, now: Instant) -> Option<usize> {
         self.calls.push_back((now, has_failed));
         while self.calls.len() > JUDGED
             || self.calls.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW)
@@ -122,15 +153,13 @@ impl State {
             self.calls.pop_front();
         }
         let failed = self.calls.iter().filter(|(_, has_failed)| *has_failed).count();
-        if self.calls.len() == JUDGED && 2 * failed >= JUDGED {
-            tracing::warn!(
-                failed,
-                "the whiteboard API fails; the circuit is open, and one call at a time tries it"
-            );
-            self.calls.clear();
-            self.opened += 1;
-            self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, is_trying: false });
+        if self.calls.len() < JUDGED || 2 * failed < JUDGED {
+            return None;
         }
+        self.calls.clear();
+        self.opened += 1;
+        self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, is_trying: false });
+        Some(failed)
     }
 }
 
@@ -138,26 +167,31 @@ impl State {
 mod tests {
     use super::*;
 
+    fn new() -> Breaker {
+        let [writes, _] = Breaker::of("host", Region::Eu);
+        writes
+    }
+
     fn call(breaker: &Breaker, has_failed: bool, now: Instant) -> bool {
         breaker.pass(now).map(|pass| pass.settle(has_failed, now)).is_ok()
     }
 
     #[test]
     fn it_opens_when_half_of_twenty_failed_and_not_before() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (new(), Instant::now());
         assert!((0..JUDGED).all(|index| call(&breaker, index % 2 == 0, now)));
         assert!(!call(&breaker, false, now), "it is open");
 
-        let breaker = Breaker::default();
+        let breaker = new();
         assert!((0..10 * JUDGED).all(|index| call(&breaker, index % 20 < 9, now)), "nine of twenty");
-        let breaker = Breaker::default();
+        let breaker = new();
         assert!((0..JUDGED - 1).all(|_| call(&breaker, true, now)));
         assert!((0..JUDGED).all(|_| call(&breaker, false, now + 2 * WINDOW)), "what is old does not count");
     }
 
     #[test]
     fn one_call_at_a_time_tries_after_pauses_that_grow_and_the_first_good_one_closes_it() {
-        let (breaker, mut now) = (Breaker::default(), Instant::now());
+        let (breaker, mut now) = (new(), Instant::now());
         assert!((0..JUDGED).all(|_| call(&breaker, true, now)));
         for seconds in [1, 2, 4, 5, 5] {
             let pause = Duration::from_secs(seconds);
@@ -168,15 +202,23 @@ mod tests {
             pass.settle(true, now);
         }
         now += LONGEST_PAUSE;
-        // One that breaks off says nothing, and the next tries.
-        drop(breaker.pass(now).ok().unwrap());
         assert!(call(&breaker, false, now));
         assert!((0..JUDGED - 1).all(|_| call(&breaker, true, now)), "it is as new");
     }
 
     #[test]
+    fn a_try_that_breaks_off_at_once_is_followed_by_a_pause_too() {
+        let (breaker, now) = (new(), Instant::now());
+        let Some(before) = now.checked_sub(FIRST_PAUSE) else { return };
+        assert!((0..JUDGED).all(|_| call(&breaker, true, before)));
+        drop(breaker.pass(now).ok().unwrap());
+        assert!(breaker.pass(now).is_err());
+        assert!(call(&breaker, false, now + 2 * LONGEST_PAUSE));
+    }
+
+    #[test]
     fn a_call_that_began_before_it_opened_says_nothing_of_what_is_now() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (new(), Instant::now());
         let old: Vec<_> = (0..JUDGED).map(|_| breaker.pass(now).ok().unwrap()).collect();
         assert!((0..JUDGED).all(|_| call(&breaker, true, now)));
         let later = now + LONGEST_PAUSE;
@@ -189,7 +231,7 @@ mod tests {
 
     #[test]
     fn calls_whose_callers_would_not_wait_have_failed() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (new(), Instant::now());
         let Some(long_ago) = now.checked_sub(PATIENCE) else { return };
         for _ in 0..JUDGED {
             drop(breaker.pass(now).ok().unwrap());

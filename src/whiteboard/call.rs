@@ -1,7 +1,10 @@
 //! A call of the REST API, before it is signed and when it is.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -9,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{
-    access::PathUuid,
+    access::{Access, PathUuid},
     answer::{self, Received},
     authority::Authority,
 };
@@ -48,9 +51,10 @@ pub(super) struct Signed {
     pub(super) key: Arc<SigningKey>,
     pub(super) project: Arc<str>,
     pub(super) region: Region,
-    /// When its caller leaves.
-    pub(super) deadline: Option<Instant>,
-    pub(super) last: Mutex<Last>,
+    /// When the last of its callers leaves.
+    deadline: Mutex<Option<Instant>>,
+    last: Mutex<Last>,
+    is_logged: AtomicBool,
 }
 
 /// The last attempt, for the log.
@@ -95,6 +99,35 @@ impl<'a> Call<'a> {
 }
 
 impl Signed {
+    pub(super) fn new(access: &Access, request: Request, token: TokenValue) -> Self {
+        Self {
+            request,
+            token,
+            key: access.key.clone(),
+            project: access.project.clone(),
+            region: access.region,
+            deadline: Mutex::new(access.deadline),
+            last: Mutex::default(),
+            is_logged: AtomicBool::new(false),
+        }
+    }
+
+    /// When the last of its callers leaves; `None`: never.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more caller waits for it, until then.
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) {
+        let mut latest = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        *latest = latest.zip(deadline).map(|(latest, deadline)| latest.max(deadline));
+    }
+
+    /// Whether its failure is logged now for the first time, however many wait for it.
+    pub(super) fn is_news(&self) -> bool {
+        !self.is_logged.swap(true, Ordering::Relaxed)
+    }
+
     pub(super) fn is_read(&self) -> bool {
         matches!(self.request.rpc.row().action, Action::Reads | Action::Watches)
     }
@@ -106,11 +139,15 @@ impl Signed {
 
     /// The attempt has an answer.
     pub(super) fn answered(&self, received: &Received) {
-        let mut last = self.last();
-        last.status = Some(received.status.as_u16());
+        self.last().status = Some(received.status.as_u16());
         if !received.status.is_success() {
-            last.request_id = answer::request_id(received);
+            self.failed_with(received);
         }
+    }
+
+    /// The answer tells of a failure.
+    pub(super) fn failed_with(&self, received: &Received) {
+        self.last().request_id = answer::request_id(received);
     }
 
     pub(super) fn last(&self) -> MutexGuard<'_, Last> {

@@ -35,6 +35,13 @@ pub enum Error {
         /// What happened.
         detail: String,
     },
+    /// The same, where the upstream says how long to wait.
+    Paused {
+        /// What happened.
+        detail: String,
+        /// How long.
+        retry_after: Duration,
+    },
     /// It may have taken effect, and must not be retried.
     OutcomeUnknown {
         /// What happened.
@@ -90,6 +97,7 @@ impl Error {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } => "unreachable",
+            Self::Paused { .. } => "paused",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::CredentialsRejected { .. } => "credentials_rejected",
             Self::Refused { .. } => "refused",
@@ -112,6 +120,7 @@ impl Error {
     pub(super) fn detail(&self) -> Option<&str> {
         match self {
             Self::Unreachable { detail }
+            | Self::Paused { detail, .. }
             | Self::OutcomeUnknown { detail }
             | Self::CredentialsRejected { detail }
             | Self::Refused { detail }

@@ -6,14 +6,15 @@ use std::{
     collections::BTreeMap,
     mem,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::Level;
 
-use super::{call::Signed, error::Error};
+use super::{breaker::PATIENCE, call::Signed, error::Error};
+use crate::{methods::Resource, shares::Refused};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,8 +26,8 @@ const LINES: u64 = 5;
 pub(super) struct Failures(Arc<Inner>);
 
 struct Inner {
-    /// Failures by their reasons; empty: no second has begun.
-    second: Mutex<BTreeMap<&'static str, u64>>,
+    /// Failures by their levels and reasons; empty: no second has begun.
+    second: Mutex<BTreeMap<(Level, &'static str), u64>>,
     tasks: TaskTracker,
 }
 
@@ -34,7 +35,7 @@ macro_rules! line {
     ($level:ident, $call:expr, $error:expr) => {{
         let last = $call.last().clone();
         tracing::$level!(
-            reason = $error.name(),
+            reason = reason($error, $call.request.resource),
             rpc = $call.request.rpc.name(),
             project = &*$call.project,
             region = $call.region.as_str(),
@@ -49,17 +50,25 @@ macro_rules! line {
     }};
 }
 
+macro_rules! sum {
+    ($level:ident, $count:expr, $reasons:expr) => {
+        tracing::$level!(count = $count, reasons = $reasons, "more upstream calls failed in the last second")
+    };
+}
+
 impl Failures {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
         Self(Arc::new(Inner { second: Mutex::default(), tasks }))
     }
 
-    /// Logs a failure, and passes the result on.
+    /// Logs a failure, once for each call that was sent, and passes the result on.
     pub(super) fn log<T>(&self, call: &Signed, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result
             && let Some(level) = level(error)
-            && self.has_line(error.name())
+            && call.last().attempt > 0
+            && call.is_news()
+            && self.has_line(level, reason(error, call.request.resource))
         {
             match level {
                 Level::ERROR => line!(error, call, error),
@@ -70,7 +79,12 @@ impl Failures {
         result
     }
 
-    fn has_line(&self, reason: &'static str) -> bool {
+    /// Logs the call, should it break off because nobody waits for it any longer, unless they left at once.
+    pub(super) fn watch<'a>(&'a self, call: &'a Signed) -> Unanswered<'a> {
+        Unanswered { failures: self, call, began: Instant::now(), is_over: false }
+    }
+
+    fn has_line(&self, level: Level, reason: &'static str) -> bool {
         let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.is_empty() {
             let inner = self.0.clone();
@@ -79,7 +93,7 @@ impl Failures {
                 inner.sum_up();
             });
         }
-        let failed = second.entry(reason).or_default();
+        let failed = second.entry((level, reason)).or_default();
         *failed += 1;
         *failed <= LINES
     }
@@ -89,16 +103,44 @@ impl Inner {
     /// Ends the second.
     fn sum_up(&self) {
         let second = mem::take(&mut *self.second.lock().unwrap_or_else(PoisonError::into_inner));
-        let more = second.into_iter().map(|(reason, failed)| (reason, failed.saturating_sub(LINES)));
-        let more: Vec<_> = more.filter(|(_, failed)| *failed > 0).collect();
-        if !more.is_empty() {
-            let count: u64 = more.iter().map(|(_, failed)| failed).sum();
-            let reasons: Vec<_> = more.iter().map(|(reason, failed)| format!("{reason} {failed}")).collect();
-            tracing::warn!(
-                count,
-                reasons = reasons.join(", "),
-                "more upstream calls failed in the last second"
-            );
+        let mut sums: BTreeMap<Level, (u64, Vec<String>)> = BTreeMap::new();
+        for ((level, reason), failed) in second {
+            if let Some(more) = failed.checked_sub(LINES).filter(|more| *more > 0) {
+                let (count, reasons) = sums.entry(level).or_default();
+                *count += more;
+                reasons.push(format!("{reason} {more}"));
+            }
+        }
+        for (level, (count, reasons)) in sums {
+            let reasons = reasons.join(", ");
+            match level {
+                Level::ERROR => sum!(error, count, reasons),
+                Level::INFO => sum!(info, count, reasons),
+                _ => sum!(warn, count, reasons),
+            }
+        }
+    }
+}
+
+/// A call that has no answer yet.
+pub(super) struct Unanswered<'a> {
+    failures: &'a Failures,
+    call: &'a Signed,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Unanswered<'_> {
+    pub(super) fn end(mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.began.elapsed() >= PATIENCE {
+            let detail = "no answer as long as its callers waited".to_owned();
+            let _ = self.failures.log::<()>(self.call, Err(Error::Unreachable { detail }));
         }
     }
 }
@@ -107,6 +149,33 @@ impl Drop for Inner {
     /// A process that does not wait for its tasks loses no line.
     fn drop(&mut self) {
         self.sum_up();
+    }
+}
+
+/// The reason by its name in docs/errors.md, as `crate::error` will explain it; `resource` is what may be missing.
+const fn reason(error: &Error, resource: Resource) -> &'static str {
+    match error {
+        Error::Unreachable { .. } | Error::Paused { .. } => "UPSTREAM_UNREACHABLE",
+        Error::OutcomeUnknown { .. } => "UPSTREAM_OUTCOME_UNKNOWN",
+        Error::CredentialsRejected { .. } => "UPSTREAM_CREDENTIALS_REJECTED",
+        Error::Refused { .. } => "UPSTREAM_REFUSED",
+        Error::NotFound => match resource {
+            Resource::Room | Resource::Scene => "ROOM_NOT_FOUND",
+            Resource::Conversion => "CONVERSION_NOT_FOUND",
+            Resource::Project => "UPSTREAM_UNEXPECTED_ANSWER",
+        },
+        Error::SceneNotFound => "SCENE_NOT_FOUND",
+        Error::RoomDisabled => "ROOM_DISABLED",
+        Error::NotWaiting => "CONVERSION_NOT_WAITING",
+        Error::FeatureDisabled => "UPSTREAM_FEATURE_DISABLED",
+        Error::QueueFull => "UPSTREAM_QUEUE_FULL",
+        Error::RateLimited { .. } => "UPSTREAM_RATE_LIMITED",
+        Error::CircuitOpen { .. } => "UPSTREAM_CIRCUIT_OPEN",
+        Error::ClockUnstable => "CLOCK_UNSTABLE",
+        Error::NoShare(Refused::OwnShare { .. }) => "CALLER_QUOTA_EXCEEDED",
+        Error::NoShare(Refused::AllTaken { .. }) => "OVERLOADED",
+        Error::TooLate => "DEADLINE_EXCEEDED",
+        Error::UnexpectedAnswer { .. } => "UPSTREAM_UNEXPECTED_ANSWER",
     }
 }
 
@@ -124,9 +193,46 @@ fn level(error: &Error) -> Option<Level> {
         | Error::NotWaiting
         | Error::FeatureDisabled => Some(Level::INFO),
         Error::Unreachable { .. }
+        | Error::Paused { .. }
         | Error::OutcomeUnknown { .. }
         | Error::QueueFull
         | Error::RateLimited { .. }
         | Error::UnexpectedAnswer { .. } => Some(Level::WARN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_the_reason_that_the_caller_is_told() {
+        let detail = String::new;
+        let retry_after = SECOND;
+        for error in [
+            Error::Unreachable { detail: detail() },
+            Error::Paused { detail: detail(), retry_after },
+            Error::OutcomeUnknown { detail: detail() },
+            Error::CredentialsRejected { detail: detail() },
+            Error::Refused { detail: detail() },
+            Error::NotFound,
+            Error::SceneNotFound,
+            Error::RoomDisabled,
+            Error::NotWaiting,
+            Error::FeatureDisabled,
+            Error::QueueFull,
+            Error::RateLimited { retry_after: None },
+            Error::CircuitOpen { retry_after },
+            Error::ClockUnstable,
+            Error::NoShare(Refused::OwnShare { what: "x" }),
+            Error::NoShare(Refused::AllTaken { what: "x" }),
+            Error::TooLate,
+            Error::UnexpectedAnswer { detail: detail() },
+        ] {
+            for resource in [Resource::Room, Resource::Scene, Resource::Conversion, Resource::Project] {
+                let told = crate::error::Error::Upstream(error.clone(), resource).explain().reason.name();
+                assert_eq!(reason(&error, resource), told, "{error:?} {resource:?}");
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! A request that leaves in time, or not at all.
 //!
-//! A connection may take two seconds to make, and the caller may be gone by then. hyper asks for a request's body when
-//! the connection is there, and before it writes: what is refused then has not left.
+//! A connection may take two seconds to make, and the caller may be gone by then. hyper asks whether there is a body, and
+//! for it, when the connection is there, and before it writes: what is refused then has not left.
 
 use std::{
     fmt,
@@ -27,7 +27,11 @@ impl Gate {
         !*self.0.get_or_init(|| false)
     }
 
-    /// A body behind it.
+    fn is_closed(&self) -> bool {
+        self.0.get() == Some(&false)
+    }
+
+    /// A body behind it; empty: none.
     pub(super) fn body(&self, bytes: Bytes) -> reqwest::Body {
         reqwest::Body::wrap(Gated { gate: self.clone(), bytes })
     }
@@ -56,19 +60,23 @@ impl Body for Gated {
     type Error = Kept;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Kept>>> {
-        if self.bytes.is_empty() {
-            return Poll::Ready(None);
+        if !self.gate.pass() {
+            return Poll::Ready(Some(Err(Kept)));
         }
-        let frame =
-            if self.gate.pass() { Ok(Frame::data(std::mem::take(&mut self.bytes))) } else { Err(Kept) };
-        Poll::Ready(Some(frame))
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 
+    /// Without a body the request leaves once this is true. Behind a closed gate it is false: then the body is asked for,
+    /// and refused.
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.gate.pass()
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.gate.is_closed() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX))
     }
 }

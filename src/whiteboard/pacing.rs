@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -21,6 +21,9 @@ const MOST: u32 = 100;
 /// The pause before the first repeated call is up to so long, and doubles.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// The longest pause that a repeated call waits for, where the vendor asks for one.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How many calls may be repeated: a share of those that are made.
 #[derive(Debug)]
@@ -52,24 +55,24 @@ pub(super) fn backoff(nth: u32, random: u8) -> Duration {
 
 /// Until when no call of a project goes out in a region, because the vendor asked for a pause.
 #[derive(Debug, Default)]
-pub(super) struct Pauses(Mutex<HashMap<(String, Region), Instant>>);
+pub(super) struct Pauses(Mutex<HashMap<(Arc<str>, Region), Instant>>);
 
 impl Pauses {
     /// How long the pause still lasts, if there is one.
-    pub(super) fn left(&self, access_key: &str, region: Region, now: Instant) -> Option<Duration> {
+    pub(super) fn left(&self, project: &Arc<str>, region: Region, now: Instant) -> Option<Duration> {
         let pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if pauses.is_empty() {
             return None;
         }
-        let until = pauses.get(&(access_key.to_owned(), region))?;
+        let until = pauses.get(&(project.clone(), region))?;
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
 
     /// The vendor asks for a pause.
-    pub(super) fn begin(&self, access_key: &str, region: Region, until: Instant, now: Instant) {
+    pub(super) fn begin(&self, project: &Arc<str>, region: Region, until: Instant, now: Instant) {
         let mut pauses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         pauses.retain(|_, until| *until > now);
-        let longest = pauses.entry((access_key.to_owned(), region)).or_insert(until);
+        let longest = pauses.entry((project.clone(), region)).or_insert(until);
         *longest = until.max(*longest);
     }
 }
@@ -100,13 +103,14 @@ mod tests {
     #[test]
     fn a_pause_is_of_one_project_in_one_region_and_ends() {
         let (pauses, now) = (Pauses::default(), Instant::now());
+        let [a, b] = ["a", "b"].map(Arc::from);
         let two = Duration::from_secs(2);
-        pauses.begin("a", Region::Eu, now + two, now);
+        pauses.begin(&a, Region::Eu, now + two, now);
         // A shorter one does not end it.
-        pauses.begin("a", Region::Eu, now, now);
-        assert_eq!(pauses.left("a", Region::Eu, now), Some(two));
-        assert_eq!(pauses.left("a", Region::Sg, now), None);
-        assert_eq!(pauses.left("b", Region::Eu, now), None);
-        assert_eq!(pauses.left("a", Region::Eu, now + two), None);
+        pauses.begin(&a, Region::Eu, now, now);
+        assert_eq!(pauses.left(&a, Region::Eu, now), Some(two));
+        assert_eq!(pauses.left(&a, Region::Sg, now), None);
+        assert_eq!(pauses.left(&b, Region::Eu, now), None);
+        assert_eq!(pauses.left(&a, Region::Eu, now + two), None);
     }
 }

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,28 +17,36 @@ use futures_util::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
-/// The calls under way. One that nobody waits for any longer is dropped.
-pub(super) struct SingleFlight<K, T: Clone>(Mutex<HashMap<K, WeakShared<BoxFuture<'static, T>>>>);
+/// The calls under way, and their results. One that nobody waits for any longer is dropped.
+pub(super) struct SingleFlight<K, C, T: Clone>(Mutex<HashMap<K, UnderWay<C, T>>>);
 
-impl<K: Hash + Eq, T: Clone> SingleFlight<K, T> {
+struct UnderWay<C, T: Clone> {
+    call: Arc<C>,
+    result: WeakShared<BoxFuture<'static, T>>,
+}
+
+impl<K: Hash + Eq, C, T: Clone> SingleFlight<K, C, T> {
     pub(super) fn new() -> Self {
         Self(Mutex::default())
     }
 
-    /// Joins the call of this key, or starts it.
+    /// Joins the call of this key, or starts this one. Also which call it is.
     pub(super) fn join<E>(
         &self,
         key: K,
-        start: impl FnOnce() -> Result<BoxFuture<'static, T>, E>,
-    ) -> Result<Shared<BoxFuture<'static, T>>, E> {
+        call: Arc<C>,
+        start: impl FnOnce(Arc<C>) -> Result<BoxFuture<'static, T>, E>,
+    ) -> Result<(Arc<C>, Shared<BoxFuture<'static, T>>), E> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.retain(|_, call| call.upgrade().is_some_and(|call| call.peek().is_none()));
-        if let Some(call) = calls.get(&key).and_then(WeakShared::upgrade) {
-            return Ok(call);
+        calls.retain(|_, other| other.result.upgrade().is_some_and(|result| result.peek().is_none()));
+        let other = calls.get(&key).and_then(|other| Some((other.call.clone(), other.result.upgrade()?)));
+        if let Some(other) = other {
+            return Ok(other);
         }
-        let call = start()?.shared();
-        calls.extend(call.downgrade().map(|weak| (key, weak)));
-        Ok(call)
+        let result = start(call.clone())?.shared();
+        let under_way = result.downgrade().map(|result| UnderWay { call: call.clone(), result });
+        calls.extend(under_way.map(|under_way| (key, under_way)));
+        Ok((call, result))
     }
 }
 

@@ -1,8 +1,9 @@
 //! The way of every call: a place taken, a token made, attempts as far as they are safe, the answer read.
 
 use std::{
+    array,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -26,7 +27,7 @@ use super::{
     fault::Fault,
     fields::{Fields, FromAnswer},
     hosts::Hosts,
-    pacing::{self, Pauses, RetryBudget},
+    pacing::{self, LONGEST_WAIT, Pauses, RetryBudget},
     settings::Settings,
     single_flight::{Change, SingleFlight},
 };
@@ -57,7 +58,7 @@ pub(super) struct Transport(Arc<Inner>);
 struct Inner {
     attempts: Attempts,
     entropy: Arc<dyn Entropy>,
-    reads: SingleFlight<Read, Result<Received, Error>>,
+    reads: SingleFlight<Read, Signed, Result<Received, Error>>,
     /// Counts the beginnings and ends of what was changed through here.
     changes: AtomicU64,
     read_places: Arc<Shares>,
@@ -89,14 +90,19 @@ impl Transport {
         skew: ClockSkew,
         tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
+        let hosts = Hosts::new(settings)?;
+        let breakers = array::from_fn(|region| {
+            let region = Region::ALL[region];
+            Breaker::of(&hosts.of(region).name, region)
+        });
         Ok(Self(Arc::new(Inner {
-            attempts: Attempts { hosts: Hosts::new(settings)?, stability, skew },
+            attempts: Attempts { hosts, stability, skew },
             entropy,
             reads: SingleFlight::new(),
             changes: AtomicU64::new(0),
             read_places: Shares::new("upstream reads", MOST_READS),
             write_places: Shares::new("upstream writes", MOST_WRITES),
-            breakers: Default::default(),
+            breakers,
             budget: RetryBudget::default(),
             pauses: Pauses::default(),
             failures: Failures::new(tasks.clone()),
@@ -125,19 +131,23 @@ impl Transport {
         };
         // Signed before it is known whether the call is coalesced: that is cheap.
         let call = Arc::new(inner.sign(access, call)?);
-        let flight = inner.reads.join(key, || {
+        let (call, flight) = inner.reads.join(key, call, |call| {
             // Whoever joins it takes no place.
             let place = take(&inner.read_places, access)?;
-            let (inner, call) = (inner.clone(), call.clone());
+            let inner = inner.clone();
             let read = async move {
                 let _place = place;
-                inner.failures.log(&call, inner.exchange(&call).await)
+                let waiting = inner.failures.watch(&call);
+                let received = inner.exchange(&call).await;
+                waiting.end();
+                inner.failures.log(&call, received)
             };
             Ok(read.boxed())
         })?;
+        call.wait_until(access.deadline);
         let received = flight.await?;
         let read = answer::read(&received, Effect::None);
-        inner.failures.log(&call, read.and_then(|read| check(&read).map(|()| read)))
+        inner.log(&call, &received, read.and_then(|read| check(&read).map(|()| read)))
     }
 
     /// Sends what changes something, once, and reads its answer.
@@ -176,8 +186,9 @@ impl Transport {
             let change = Change::begin(&inner.changes);
             let received = inner.exchange(&call).await;
             drop(change);
-            let effect = Effect::of(call.request.rpc);
-            inner.failures.log(&call, received.and_then(|received| read(&received, effect)))
+            let received = inner.failures.log(&call, received)?;
+            let read = read(&received, Effect::of(call.request.rpc));
+            inner.log(&call, &received, read)
         };
         let sent = self.0.tasks.spawn(sent.in_current_span()).await;
         sent.unwrap_or_else(|_| Err(Error::OutcomeUnknown { detail: "the call broke off".to_owned() }))
@@ -206,25 +217,24 @@ impl Inner {
         let Authority { scope, role } = call.authority;
         let claims = Claims { scope, role, expire_at: Some(expire_at) };
         let token = access.key.sign(&claims, &Nonce::random(self.entropy.bytes()));
-        Ok(Signed {
-            request: call.request,
-            token,
-            key: access.key.clone(),
-            project: access.project.clone(),
-            region: access.region,
-            deadline: access.deadline,
-            last: Mutex::default(),
-        })
+        Ok(Signed::new(access, call.request, token))
+    }
+
+    /// Logs what an answer of success says of a failure.
+    fn log<T>(&self, call: &Signed, received: &Received, result: Result<T, Error>) -> Result<T, Error> {
+        if result.is_err() {
+            call.failed_with(received);
+        }
+        self.failures.log(call, result)
     }
 
     /// A call, and again where that is safe, the budget allows it and there is time.
     async fn exchange(&self, call: &Signed) -> Result<Received, Error> {
         self.budget.give();
-        let access_key = call.key.access_key();
         let began = Instant::now();
         let mut last = None;
         for attempt in 1..=MOST_ATTEMPTS {
-            if let Some(left) = self.pauses.left(access_key, call.region, Instant::now()) {
+            if let Some(left) = self.pauses.left(&call.project, call.region, Instant::now()) {
                 return last.unwrap_or(Err(Error::RateLimited { retry_after: Some(left) }));
             }
             let breaker = &self.breakers[call.region as usize][usize::from(call.is_read())];
@@ -235,27 +245,31 @@ impl Inner {
             let limit = CALL_TIMEOUT.saturating_sub(began.elapsed());
             let Attempt { result, fault, pause } = self.attempts.make(call, attempt, limit).await;
             if matches!(result, Err(Error::TooLate)) {
-                // Nothing was sent, which says nothing of the upstream: the pass is dropped.
+                // Nothing was sent: the pass is dropped, and says something of the upstream only if that took long.
                 return result;
             }
             pass.settle(fault.is_some_and(Fault::is_failure), Instant::now());
             if let Some(pause) = pause {
                 let now = Instant::now();
-                self.pauses.begin(access_key, call.region, now + pause, now);
+                self.pauses.begin(&call.project, call.region, now + pause, now);
             }
-            let may_repeat = fault.is_some_and(|fault| fault.may_repeat(call.is_read())) && pause.is_none();
-            if !may_repeat || attempt == MOST_ATTEMPTS || !has_time(call, began) || !self.budget.take() {
+            let pause = pause.unwrap_or_default();
+            let wait = pause.max(pacing::backoff(attempt, self.entropy.bytes()[0]));
+            let may_repeat =
+                fault.is_some_and(|fault| fault.may_repeat(call.is_read())) && pause <= LONGEST_WAIT;
+            if !may_repeat || attempt == MOST_ATTEMPTS || !has_time(call, began, wait) || !self.budget.take()
+            {
                 return result;
             }
             last = Some(result);
-            sleep(pacing::backoff(attempt, self.entropy.bytes()[0])).await;
+            sleep(wait).await;
         }
         last.unwrap_or(Err(Error::Unreachable { detail: "no attempt was made".to_owned() }))
     }
 }
 
-/// Whether one more attempt could still be answered in time.
-fn has_time(call: &Signed, began: Instant) -> bool {
-    let now = Instant::now();
-    !is_late(call.deadline, now) && now.saturating_duration_since(began) < CALL_TIMEOUT / 2
+/// Whether one more attempt after this wait could still be answered in time.
+fn has_time(call: &Signed, began: Instant, wait: Duration) -> bool {
+    let then = Instant::now() + wait;
+    !is_late(call.deadline(), then) && then.saturating_duration_since(began) < CALL_TIMEOUT / 2
 }

@@ -1,10 +1,23 @@
 //! Equal reads that are under way at the same time share one call.
 
-use inkpass::proto::{DisableRoomRequest, GetRoomRequest, Region, Room};
-use serde_json::json;
-use tonic::Status;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use crate::helpers::World;
+use axum::{Router, extract::State, http::StatusCode};
+use inkpass::{
+    clock::{ManualClock, UnixMillis},
+    proto::{DisableRoomRequest, GetRoomRequest, Region, Room},
+};
+use serde_json::json;
+use tokio::{net::TcpListener, time::sleep};
+use tonic::{Request, Status};
+
+use crate::helpers::{ANY_PORT, NOW, Setup, World, upstream::Upstream};
 
 async fn get(world: &World, request: GetRoomRequest) -> Result<Room, Status> {
     world.client.rooms().get_room(request).await.map(|answer| answer.into_inner().room.unwrap())
@@ -112,4 +125,32 @@ async fn a_caller_that_leaves_does_not_take_the_answer_from_the_others() {
     second.await.unwrap();
     let reads = world.upstream.requests().await.iter().filter(|sent| sent["method"] == "GET").count();
     assert_eq!(reads, 1);
+}
+
+#[tokio::test]
+async fn a_shared_call_is_tried_again_as_long_as_anyone_waits_for_it() {
+    let received = Arc::new(AtomicUsize::new(0));
+    let answer = async |State(received): State<Arc<AtomicUsize>>| {
+        let number = received.fetch_add(1, SeqCst);
+        sleep(Duration::from_millis(200)).await;
+        match number {
+            0 => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], ""),
+            _ => (StatusCode::OK, [("retry-after", "0")], r#"{"uuid":"r1"}"#),
+        }
+    };
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let upstream = Upstream::new(listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer).with_state(received.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
+    let world = Setup::default().in_front_of(upstream, clock).await;
+    let get_within = async |timeout: &str| {
+        let mut request = Request::new(GetRoomRequest { uuid: "r1".into(), ..Default::default() });
+        request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        world.client.rooms().get_room(request).await
+    };
+    let (hurried, patient) = tokio::join!(get_within("1100m"), get_within("15S"));
+    hurried.unwrap_err();
+    assert_eq!(patient.unwrap().into_inner().room.unwrap().uuid, "r1");
+    assert_eq!(received.load(SeqCst), 2);
 }

@@ -1,8 +1,11 @@
 //! How much more than its callers ask for reaches an upstream that fails, and how it comes back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -10,12 +13,17 @@ use axum::{
     extract::State,
     http::{StatusCode, Uri},
 };
+use futures_util::future::join_all;
 use inkpass::proto::GetRoomRequest;
-use tokio::net::TcpListener;
-use tonic::Code;
+use tokio::{net::TcpListener, time::sleep};
+use tonic::{Code, Request};
 
-use super::{ROOM, create, world};
-use crate::helpers::{ANY_PORT, World, assert_refused, until};
+use super::{
+    ROOM, create,
+    peer::{Answer, Peer},
+    world,
+};
+use crate::helpers::{ANY_PORT, World, assert_refused, log::Log, until};
 
 /// Answers 503 to a share of what comes, and counts it.
 #[derive(Clone, Default)]
@@ -101,4 +109,44 @@ async fn the_first_call_that_an_upstream_answers_again_opens_the_way_to_all() {
     for _ in 0..20 {
         create(&world).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_is_left_alone_though_its_callers_do_not_wait_for_long() {
+    let log = Log::start();
+    let peer = Peer::start(Answer::Slow("", "")).await;
+    let world = world(peer.address, |settings| settings).await;
+    let read = async |number: usize| {
+        let mut request = Request::new(GetRoomRequest { uuid: format!("r{number}"), ..Default::default() });
+        request.metadata_mut().insert("grpc-timeout", "700m".parse().unwrap());
+        world.client.rooms().get_room(request).await.unwrap_err()
+    };
+    for refused in join_all((0..20).map(&read)).await {
+        // CANCELLED where the client notices first.
+        assert!(matches!(refused.code(), Code::DeadlineExceeded | Code::Cancelled), "{refused:?}");
+    }
+    until(async || read(20).await.code() == Code::Unavailable).await;
+    let sent = peer.requests();
+    assert!(sent < 30, "{sent}");
+    let began = Instant::now();
+    let mut number = 20;
+    while began.elapsed() < Duration::from_secs(4) {
+        number += 1;
+        read(number).await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    // After pauses of 1 s and 2 s.
+    let tries = peer.requests() - sent;
+    assert!((1..=2).contains(&tries), "{tries} calls tried");
+    assert!(
+        log.count("reason=\"UPSTREAM_UNREACHABLE\" rpc=\"inkpass.v1.RoomService/GetRoom\"") > 0,
+        "{}",
+        log.text()
+    );
+    assert_eq!(
+        log.count("host=\"127.0.0.1\" region=\"us-sv\" class=\"reads\" failed=20"),
+        1,
+        "{}",
+        log.text()
+    );
 }
