@@ -172,9 +172,16 @@ impl Creator {
         };
         let (caller, request_id) = (call.principal.clone(), request_id.to_ascii_lowercase());
         let key = IdempotencyKey { caller, rpc: C::RPC, request_id };
-        let (whiteboard, access) = (self.whiteboard.clone(), access.clone());
-        let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
-        let (made, replayed) = match self.idempotency.once(key, *arguments, act.boxed()).await {
+        let outcome = loop {
+            let (what, whiteboard, access) = (what.clone(), self.whiteboard.clone(), access.clone());
+            let act = async move { what.send(&whiteboard, &access).await.map(|made| made.encode_to_vec()) };
+            match self.idempotency.once(key.clone(), *arguments, act.boxed()).await {
+                // Another call's caller left too soon, and nothing was sent: that says nothing of this one.
+                Ok(Replay { result: Err(whiteboard::Error::TooLate), replayed: true }) => {}
+                outcome => break outcome,
+            }
+        };
+        let (made, replayed) = match outcome {
             Err(error) => (Err(Error::Idempotency(error)), false),
             Ok(Replay { result: Err(error), replayed }) => (Err(Error::upstream(C::RPC)(error)), replayed),
             Ok(Replay { result: Ok(made), replayed }) => {

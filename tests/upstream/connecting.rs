@@ -2,20 +2,23 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     time::{Duration, Instant},
 };
 
+use inkpass::proto::{CancelConversionRequest, CreateRoomRequest};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
+    join,
     net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
-use tonic::Code;
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    create, create_within,
-    peer::{Answer, Peer},
+    ROOM, create, create_within,
+    peer::{Answer, Peer, read_request},
     read, world,
 };
 use crate::helpers::{ANY_PORT, World, assert_refused};
@@ -72,12 +75,26 @@ async fn a_name_that_nobody_has_is_an_upstream_that_is_not_there() {
     assert_eq!(peer.requests(), 0);
 }
 
+/// Without a body.
+async fn cancel_within(world: &World, timeout_ms: u64) -> Status {
+    let mut request = Request::new(CancelConversionRequest { uuid: "c1".to_owned(), ..Default::default() });
+    request.metadata_mut().insert("grpc-timeout", format!("{timeout_ms}m").parse().unwrap());
+    world.client.conversions().cancel_conversion(request).await.unwrap_err()
+}
+
 #[tokio::test]
-async fn a_post_is_not_let_out_after_its_caller_has_left_however_late_the_connection_comes() {
+async fn nothing_is_let_out_after_its_caller_has_left_however_late_the_connection_comes() {
+    join!(
+        assert_kept(async |world| create_within(world, 600).await.unwrap_err()),
+        assert_kept(async |world| cancel_within(world, 600).await)
+    );
+}
+
+async fn assert_kept(send: impl AsyncFn(&World) -> Status) {
     let hole = BlackHole::dig().await;
     let world = world(hole.address(), |settings| settings).await;
     let began = Instant::now();
-    let refused = create_within(&world, 600).await.unwrap_err();
+    let refused = send(&world).await;
     assert_refused(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
     let told = refused.get_error_details().error_info().unwrap().metadata.clone();
     assert!(told.is_empty(), "nothing was done, and its caller is told before it leaves: {told:?}");
@@ -95,4 +112,47 @@ async fn a_post_is_not_let_out_after_its_caller_has_left_however_late_the_connec
         assert!(bytes.is_empty(), "{}", String::from_utf8_lossy(&bytes));
     }
     assert!(others > 0);
+}
+
+#[tokio::test]
+async fn what_has_no_body_says_nothing_of_one() {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let world = world(listener.local_addr().unwrap(), |settings| settings).await;
+    let head = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_request(&mut stream).await.unwrap()
+    };
+    let (head, _) = join!(head, cancel_within(&world, 5000));
+    assert!(head.starts_with("DELETE /v5/projector/tasks/c1 "), "{head}");
+    assert!(!head.contains("content-length") && !head.contains("transfer-encoding"), "{head}");
+}
+
+#[tokio::test]
+async fn who_waits_longer_for_the_same_request_id_sends_what_was_kept_back() {
+    let hole = BlackHole::dig().await;
+    let world = world(hole.address(), |settings| settings).await;
+    let create_within = async |timeout_ms: u64| {
+        let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
+        let mut request = Request::new(CreateRoomRequest { request_id, ..Default::default() });
+        request.metadata_mut().insert("grpc-timeout", format!("{timeout_ms}m").parse().unwrap());
+        world.client.rooms().create_room(request).await
+    };
+    let (hurried, patient) = join!(create_within(600), async {
+        let mut patient = pin!(create_within(15_000));
+        // Until the other has left; then it answers.
+        assert!(timeout(Duration::from_millis(700), &mut patient).await.is_err(), "it waits on");
+        let answered = async {
+            loop {
+                let (mut stream, _) = hole.listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    read_request(&mut stream).await?;
+                    let head = "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: ";
+                    stream.write_all(format!("{head}{}\r\n\r\n{ROOM}", ROOM.len()).as_bytes()).await.ok()
+                });
+            }
+        };
+        tokio::select! { patient = patient => patient, () = answered => unreachable!() }
+    });
+    assert_refused(&hurried.unwrap_err(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
+    assert_eq!(patient.unwrap().into_inner().room.unwrap().uuid, "r1");
 }
