@@ -1,6 +1,6 @@
 //! CORS: what lets a page of any origin call the vendor's paths, as the vendor's own samples do by `fetch`.
 //!
-//! The emulator's own controls have none of it: no page that happens to be open reads them.
+//! The emulator's own controls have none of it: `control_access` refuses pages.
 
 use axum::http::{
     HeaderValue, Method, StatusCode,

@@ -11,7 +11,7 @@ use axum::{
 
 use super::{
     answer::ApiError,
-    cors,
+    control_access, cors,
     faults::{FaultAction, Stopped},
     headers::{DEFAULT_REGION, header},
     shared::Shared,
@@ -30,9 +30,12 @@ pub(super) async fn around_each_call(State(shared): State<Shared>, request: Requ
     if is_vendor_s && cors::is_preflight(&parts) {
         return cors::preflight(&parts);
     }
+    let region = header(&parts.headers, "region").unwrap_or(DEFAULT_REGION.as_str()).to_owned();
+    if !is_vendor_s && let Err(refusal) = control_access::check(&parts) {
+        return shared.render(refusal.into_response(), &region);
+    }
     let body = to_bytes(body, BODY_LIMIT).await.ok();
     let effect = if is_vendor_s { shared.receive(&parts, body.as_ref()) } else { None };
-    let region = header(&parts.headers, "region").unwrap_or(DEFAULT_REGION.as_str()).to_owned();
     let stopped = parts.extensions.get::<Stopped>().cloned();
 
     let response = match (effect.and_then(FaultAction::instead), body) {

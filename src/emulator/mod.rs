@@ -5,7 +5,7 @@
 //! decides how fast. It knows nothing of the service around it: of the crate it uses the token core,
 //! the clock, the entropy and the regions.
 //!
-//! It also has controls of its own, JSON over `/_emulator/`:
+//! It also has controls of its own, JSON over `/_emulator/`, for programs and for no page of a browser:
 //!
 //! | call | body | does |
 //! |---|---|---|
@@ -63,6 +63,7 @@
 mod answer;
 mod auth;
 mod call;
+mod control_access;
 mod conversions;
 mod cors;
 mod faults;

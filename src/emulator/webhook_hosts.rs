@@ -113,7 +113,7 @@ impl fmt::Display for NotPermitted {
 impl Error for NotPermitted {}
 
 /// A host that is an address; IPv6 with or without its brackets.
-fn address(host: &str) -> Option<IpAddr> {
+pub(super) fn address(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 

@@ -4,7 +4,7 @@ use inkpass::token::Role;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{Whiteboard, sdk};
+use super::{Whiteboard, read, sdk};
 
 /// What a browser asks before it sends a call with such headers.
 async fn preflight(board: &Whiteboard, path: &str, method: &str, headers: &str) -> (StatusCode, HeaderMap) {
@@ -53,10 +53,46 @@ async fn a_page_may_read_every_answer_and_every_failure() {
 #[tokio::test]
 async fn the_controls_are_for_no_page() {
     let board = Whiteboard::start().await;
+    let room = board.room().await;
     let (status, headers) = preflight(&board, "/_emulator/projects", "PUT", "content-type").await;
-    assert_eq!((status, headers.get("access-control-allow-origin")), (StatusCode::METHOD_NOT_ALLOWED, None));
-    let state = board.request("GET", "/_emulator/state").header("origin", "https://app.example");
-    assert_eq!(state.send().await.unwrap().headers().get("access-control-allow-origin"), None);
+    assert_eq!((status, headers.get("access-control-allow-origin")), (StatusCode::FORBIDDEN, None));
+    for origin in ["https://app.example", "http://127.0.0.1", "null"] {
+        for (method, control, body) in [
+            ("POST", "reset", ""),
+            ("POST", "faults", r#"{"kind": "status", "status": 503}"#),
+            ("DELETE", "faults", ""),
+            ("GET", "requests", ""),
+        ] {
+            // A page sends this without a preflight.
+            let request = board.request(method, &format!("/_emulator/{control}")).body(body);
+            let request = request.header("origin", origin).header("content-type", "text/plain");
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 403, "{origin} {method} {control}");
+            assert_eq!(answer.headers().get("access-control-allow-origin"), None);
+        }
+    }
+    let answer = board.call("GET", &format!("/v5/rooms/{room}"), &sdk(Role::Writer), Value::Null).await;
+    assert_eq!(answer.status, 200, "nothing was reset, and no fault injected: {}", answer.body);
+
     let plain = board.request("OPTIONS", "/v5/rooms").send().await.unwrap();
     assert_eq!(plain.status(), 405, "no browser asks so");
+}
+
+#[tokio::test]
+async fn a_page_whose_name_was_made_to_lead_here_does_not_read_the_controls() {
+    let board = Whiteboard::start().await;
+    let read_by = async |host: &str| {
+        let request = board.request("GET", "/_emulator/requests").header("host", host);
+        read(request).await.status
+    };
+    for host in ["evil.example", "evil.example:8089", "127.0.0.1.evil.example", "not a host"] {
+        assert_eq!(read_by(host).await, 403, "{host}");
+    }
+    for host in
+        ["127.0.0.1:8089", "localhost", "inkpass-emulator:8089", "inkpass-emulator.ns.svc.cluster.local"]
+    {
+        assert_eq!(read_by(host).await, 200, "{host}");
+    }
+    let vendor_s = board.request("GET", "/v5/rooms").header("token", sdk(Role::Writer));
+    assert_eq!(read(vendor_s.header("host", "api.example")).await.status, 200, "its own paths have any name");
 }
