@@ -1,12 +1,14 @@
 //! How this process calls others over HTTP: through which proxy, and whom it trusts.
 
 use std::{
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use rustls::RootCertStore;
 use url::Url;
@@ -54,6 +56,29 @@ impl fmt::Debug for Proxy {
             self.0.port_or_known_default().unwrap_or_default()
         )
     }
+}
+
+/// The variable by which this URL is called through a proxy of SOCKS, which no client here speaks to.
+pub(crate) fn unspoken_proxy(environment: &[(OsString, OsString)], url: &Url) -> Option<&'static str> {
+    let variable = |names: &[&'static str]| {
+        names.iter().find_map(|&name| {
+            let (_, value) = environment.iter().find(|(known, _)| known == name)?;
+            Some((name, value.to_str()?))
+        })
+    };
+    if variable(&["REQUEST_METHOD"]).is_some() {
+        return None;
+    }
+    let (_, direct) = variable(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    let url = url.as_str().parse().ok()?;
+    // The first that names any proxy counts, as it does for the clients.
+    let named =
+        [&["HTTPS_PROXY", "https_proxy"], &["ALL_PROXY", "all_proxy"]].into_iter().find_map(|names| {
+            let (name, proxy) = variable(names)?;
+            let proxy = Matcher::builder().https(proxy).no(direct).build().intercept(&url)?;
+            Some((name, proxy.uri().scheme_str()?.starts_with("socks")))
+        });
+    named.filter(|(_, is_socks)| *is_socks).map(|(name, _)| name)
 }
 
 /// The CAs of a file.

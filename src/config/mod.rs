@@ -138,6 +138,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let route = whiteboard.as_ref().map(|whiteboard| whiteboard.route.clone()).unwrap_or_default();
     let identity = caller::Settings { route, ..identity::read(&mut identity) };
     identity::check(&identity, &listener, everyone, file);
+    upstream::check_proxy(&sources.environment, whiteboard.as_ref(), &identity.issuers, file);
     let is_open = !identity.takes_bearer() && !listener.asks_certificates();
     let named: Vec<PathBuf> = identity
         .api_keys_file

@@ -1,14 +1,16 @@
 //! `[whiteboard]`, `[watch]` and `[telemetry]`: what the service calls.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use url::Url;
 
 use super::section::{Section, SettingsFile};
 use crate::{
+    caller::IssuerSettings,
     clock::{Clock, SystemClock},
+    document::Mistake,
     loopback::is_loopback_url,
-    outgoing::{Roots, Route},
+    outgoing::{Roots, Route, unspoken_proxy},
     region::Region,
     telemetry::{self, LogFormat, LogLevel},
     watcher, whiteboard,
@@ -74,6 +76,28 @@ fn check_base_url(path: &str, url: &Url, allow_plaintext: bool, file: &SettingsF
         || url.password().is_some()
     {
         file.wrong(path, "must have no user, query or fragment");
+    }
+    if url.path_segments().is_some_and(|mut parts| parts.any(|part| part == "v5")) {
+        file.wrong(path, "must end before /v5, which every call adds");
+    }
+}
+
+/// A proxy that the variables name for the upstream, or for an issuer's keys, is spoken to by HTTP.
+pub(super) fn check_proxy(
+    environment: &[(OsString, OsString)],
+    whiteboard: Option<&whiteboard::Settings>,
+    issuers: &[IssuerSettings],
+    file: &SettingsFile,
+) {
+    let Some(whiteboard::Settings { base_url, base_urls, route: Route::Environment, .. }) = whiteboard else {
+        return;
+    };
+    let issuers = issuers.iter().filter(|issuer| !issuer.kubernetes).map(|issuer| &issuer.jwks_url);
+    let mut urls = base_urls.values().chain([base_url]).chain(issuers);
+    if let Some(variable) = urls.find_map(|url| unspoken_proxy(environment, url)) {
+        let what =
+            "names a SOCKS proxy, which is not spoken; name one of HTTP or HTTPS, or set whiteboard.proxy";
+        let _: Option<()> = file.note(Err(vec![Mistake::in_variable(variable, "", what)]));
     }
 }
 

@@ -241,10 +241,13 @@ fn a_plaintext_upstream_off_loopback_needs_consent() {
         ("https://user@host", ""),
         ("https://:password@host", ""),
         ("https://h/?q", ""),
+        ("https://h/v5", ""),
+        ("https://h/agora/v5/", ""),
     ] {
         let mistakes = Files::new(&with(base_url, more)).mistakes();
         assert!(mistakes[0].starts_with("inkpass.toml:3:12: whiteboard.base_url: "), "{mistakes:?}");
     }
+    Files::new(&with("https://gateway/agora", "")).load_with(&[]).unwrap();
 }
 
 #[test]
@@ -295,6 +298,42 @@ fn polling_faster_than_the_vendor_asks_for_is_for_an_emulator() {
             "{mistakes:?}"
         );
     }
+}
+
+#[test]
+fn a_proxy_of_socks_is_refused_by_its_variable_where_a_call_would_go_through_it() {
+    const SOCKS: &str = "socks5://user:SECRET@proxy:1080";
+    let mistakes = |settings: &str, variables: &[(&str, &str)]| {
+        Files::new(settings).load_with(variables).err().unwrap_or_default()
+    };
+    for variables in [
+        &[("HTTPS_PROXY", SOCKS)][..],
+        &[("https_proxy", "socks4a://proxy")],
+        &[("all_proxy", "socks5h://proxy")],
+        &[("HTTPS_PROXY", ""), ("ALL_PROXY", SOCKS)],
+        &[("HTTPS_PROXY", SOCKS), ("NO_PROXY", "other.example")],
+    ] {
+        let found = mistakes(GOOD, variables);
+        let name = variables.iter().find(|(_, value)| value.starts_with("socks")).unwrap().0;
+        assert!(found[0].starts_with(&format!("{name}: names a SOCKS proxy")), "{found:?}");
+        assert!(found.len() == 1 && !found[0].contains("SECRET"), "{found:?}");
+    }
+    for variables in [
+        &[("HTTP_PROXY", SOCKS)][..],
+        &[("HTTPS_PROXY", "127.0.0.1:3128"), ("ALL_PROXY", SOCKS)],
+        &[("HTTPS_PROXY", "http://proxy:3128"), ("https_proxy", SOCKS)],
+        &[("HTTPS_PROXY", SOCKS), ("NO_PROXY", "netless.link")],
+        &[("HTTPS_PROXY", SOCKS), ("REQUEST_METHOD", "GET")],
+        &[("HTTPS_PROXY", SOCKS), ("INKPASS_WHITEBOARD__PROXY", "http://proxy:3128")],
+    ] {
+        assert_eq!(mistakes(GOOD, variables), Vec::<String>::new(), "{variables:?}");
+    }
+    let emulator = GOOD.replace("https://api.netless.link", "http://127.0.0.1:8089");
+    assert_eq!(
+        mistakes(&emulator, &[("HTTPS_PROXY", SOCKS)]),
+        Vec::<String>::new(),
+        "nothing goes through it"
+    );
 }
 
 #[test]
