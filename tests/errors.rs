@@ -1,7 +1,7 @@
 //! What each error is explained as, and docs/errors.md, held against the reasons in the code:
 //! `RENEW=1 cargo test errors` writes it again.
 
-use std::{fmt::Write, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, fs, path::Path, time::Duration};
 
 use inkpass::{
     caller::Unknown,
@@ -21,7 +21,9 @@ A refused call ends in a `google.rpc.Status` with a `google.rpc.ErrorInfo` of do
 - `BadRequest` goes with INVALID_ARGUMENT: every violation at once, by field.
 - `QuotaFailure` goes with RESOURCE_EXHAUSTED: the limit, and what it allows.
 - `RetryInfo` says how long to wait. Without it, the column below says whether the call can be repeated at all.
-- `grpc-retry-pushback-ms` goes with UNAVAILABLE. -1 means: do not repeat this call, it would act twice.
+- `grpc-retry-pushback-ms` is for the library that repeats calls. With UNAVAILABLE it is that wait. -1, with any code, means: do
+  not repeat this call. Without `RetryInfo` the call may have acted, and a repeat could act twice. With `RetryInfo` inkpass has
+  repeated it itself: the application may send it again after that wait. [deploy.md](deploy.md#repeat-calls) has the service config.
 - `x-request-id` names the call in the log and in the audit trail.
 
 What is refused before a handler sees it has no details: HTTP 405 and 415, an unknown method, a message that
@@ -43,6 +45,8 @@ const fn repeat(reason: Reason) -> &'static str {
     match reason.row().repeat {
         RepeatAdvice::No => "no",
         RepeatAdvice::Anywhere => "yes, on any replica",
+        RepeatAdvice::ByTheApplication => "yes, on any replica, but by the application alone",
+        RepeatAdvice::UnlessItActed => "yes, on any replica, unless the pushback is -1",
         RepeatAdvice::Later => "later; another replica may refuse it too",
         RepeatAdvice::AfterALook => "after a look at what it did",
     }
@@ -73,18 +77,29 @@ fn the_page_of_errors_says_what_the_code_says() {
 }
 
 #[test]
-fn the_protos_name_no_other_reason() {
-    let known: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+fn the_protos_name_every_reason_and_no_other() {
+    let known: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name().to_owned()).collect();
+    let mut named = BTreeSet::new();
     for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto/inkpass/v1")).unwrap() {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         for errors in text.split("// Errors").skip(1) {
             let comment =
                 errors.lines().take_while(|line| !line.contains("rpc ") && !line.contains("service "));
             let words = comment.flat_map(|line| line.split(|c: char| !(c.is_ascii_uppercase() || c == '_')));
-            for name in words.filter(|word| word.len() > 1 && *word != "TTL") {
-                assert!(known.contains(&name), "{name}");
-            }
+            named.extend(words.filter(|word| word.len() > 1 && *word != "TTL").map(str::to_owned));
         }
+    }
+    assert_eq!(named, known);
+}
+
+/// Whether docs/errors.md says of a reason what an answer says of a call.
+const fn agrees(repeat: RepeatAdvice, retry: Retry) -> bool {
+    use RepeatAdvice::{AfterALook, Anywhere, ByTheApplication, Later, No, UnlessItActed};
+    match retry {
+        Retry::Unsaid => !matches!(repeat, Anywhere | ByTheApplication),
+        Retry::After(_) => matches!(repeat, Anywhere | Later | UnlessItActed),
+        Retry::ByTheApplication(_) => matches!(repeat, ByTheApplication),
+        Retry::Never => matches!(repeat, No | AfterALook | UnlessItActed),
     }
 }
 
@@ -172,10 +187,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     ] {
         let explained = error.explain();
         assert_eq!((explained.reason, explained.retry), (reason, retry), "{error:?}");
-        if matches!(retry, Retry::After(_)) {
-            let repeat = reason.row().repeat;
-            assert!(matches!(repeat, RepeatAdvice::Anywhere | RepeatAdvice::Later), "{reason:?}: {repeat:?}");
-        }
+        assert!(agrees(reason.row().repeat, retry), "{reason:?}: {retry:?}");
         if let Error::Denied(denial) = &error {
             assert_eq!(denial.reason(), reason.name());
         }

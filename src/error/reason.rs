@@ -26,6 +26,10 @@ pub enum RepeatAdvice {
     No,
     /// After the delay in `RetryInfo`, to any replica.
     Anywhere,
+    /// The same, but not by a gRPC library: this server has repeated it where that is safe, or holds all such calls back.
+    ByTheApplication,
+    /// As [`Self::Anywhere`], except after a call that took effect: then the pushback is -1.
+    UnlessItActed,
     /// After the delay in `RetryInfo`. The limit may be the same in another replica.
     Later,
     /// Only after a look at what the first call did: it may have taken effect.
@@ -139,22 +143,22 @@ reasons! {
     Overloaded = "OVERLOADED", Unavailable, Anywhere, Operator,
         "This replica has as many calls of this kind under way as it takes. Nothing was sent.",
         "Wait as `RetryInfo` says. If it lasts, add replicas or look for a slow upstream.";
-    UpstreamUnreachable = "UPSTREAM_UNREACHABLE", Unavailable, Anywhere, Nobody,
+    UpstreamUnreachable = "UPSTREAM_UNREACHABLE", Unavailable, ByTheApplication, Nobody,
         "The whiteboard API cannot be reached, or fails. Nothing was created, and the same call again changes nothing more.",
-        "Wait as `RetryInfo` says.";
-    UpstreamCircuitOpen = "UPSTREAM_CIRCUIT_OPEN", Unavailable, Anywhere, Nobody,
+        "Wait as `RetryInfo` says. `grpc-retry-pushback-ms` is -1, because inkpass has repeated the call itself.";
+    UpstreamCircuitOpen = "UPSTREAM_CIRCUIT_OPEN", Unavailable, ByTheApplication, Nobody,
         "The whiteboard API has failed often of late, so that nothing is sent to it but one call at a time that tries. Nothing was done.",
-        "Wait as `RetryInfo` says.";
+        "Wait as `RetryInfo` says. `grpc-retry-pushback-ms` is -1, because inkpass tries by itself.";
     ShuttingDown = "SHUTTING_DOWN", Unavailable, Anywhere, Nobody,
         "This replica is stopping.",
         "Send the call to another replica.";
     WatchExpired = "WATCH_EXPIRED", Unavailable, Anywhere, Nobody,
         "The watch lasted as long as one may, or the key that it was read with was replaced.",
         "Watch again.";
-    AuditUnavailable = "AUDIT_UNAVAILABLE", Unavailable, Anywhere, Operator,
+    AuditUnavailable = "AUDIT_UNAVAILABLE", Unavailable, UnlessItActed, Operator,
         "The audit line cannot be written, so nothing is minted or changed. After a create that took effect the token alone is withheld; the message says so.",
         "Repeat the call. Where `grpc-retry-pushback-ms` is -1 a create took effect: look for what was created first. The same `request_id` finds it in the same replica, or anywhere with a store. The operator looks after the audit output.";
-    ClockUnstable = "CLOCK_UNSTABLE", Unavailable, Anywhere, Operator,
+    ClockUnstable = "CLOCK_UNSTABLE", Unavailable, UnlessItActed, Operator,
         "The wall clock was stepped by more than 5 s, and nothing is signed until it was stable for 10 s.",
         "Repeat the call. Where `grpc-retry-pushback-ms` is -1 a create took effect: look for what was created first. The same `request_id` finds it in the same replica, or anywhere with a store. The operator looks after time synchronisation.";
     StoreUnavailable = "STORE_UNAVAILABLE", Unavailable, Anywhere, Operator,
