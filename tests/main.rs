@@ -21,6 +21,7 @@ mod protos;
 mod reload;
 mod rpc;
 mod server;
+mod service_config;
 mod settings;
 mod stability;
 mod store;

@@ -2,7 +2,7 @@
 
 CA and TOKEN are files: whom the server's certificate must be from, and what callers show. Two callers balance over the
 pods by themselves, two take the Service's address, over as many connections as that many processes would have; one of
-each tries a call that was UNAVAILABLE once more. A line on standard input is the moment of the event: all times are from
+each repeats calls by the service config of docs/deploy.md. A line on standard input is the moment of the event: all times are from
 there. It prints `ready` once every caller had an answer, and at the end one JSON object.
 """
 import asyncio
@@ -30,19 +30,16 @@ OPTIONS = [
     # Each caller has connections of its own, as in a process of its own.
     ("grpc.use_local_subchannel_pool", 1),
 ]
-ONE_RETRY = {
-    "maxAttempts": 2,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "0.1s",
-    "backoffMultiplier": 1,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
+# The one that callers are told to use.
+DEPLOY = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
+SERVICE_CONFIG = json.loads(DEPLOY.split("```json\n")[1].split("```")[0])
 
 
 class Caller:
     def __init__(self, credentials, target, policy, retry, connections=1):
-        method = {"name": [{}], **({"retryPolicy": ONE_RETRY} if retry else {})}
-        config = {"loadBalancingConfig": [{policy: {}}], "methodConfig": [method]}
+        config = SERVICE_CONFIG | {"loadBalancingConfig": [{policy: {}}]}
+        if not retry:
+            config.pop("methodConfig")
         options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
         channels = [grpc.aio.secure_channel(target, credentials, options) for _ in range(connections)]
         self.stubs = [token_service_pb2_grpc.TokenServiceStub(channel) for channel in channels]
