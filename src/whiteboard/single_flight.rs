@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     hash::Hash,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -20,8 +20,9 @@ use futures_util::{
 /// The calls under way, and their results. One that nobody waits for any longer is dropped.
 pub(super) struct SingleFlight<K, C, T: Clone>(Mutex<HashMap<K, UnderWay<C, T>>>);
 
+/// It keeps neither: a call has a token, and the key that signed it.
 struct UnderWay<C, T: Clone> {
-    call: Arc<C>,
+    call: Weak<C>,
     result: WeakShared<BoxFuture<'static, T>>,
 }
 
@@ -39,12 +40,12 @@ impl<K: Hash + Eq, C, T: Clone> SingleFlight<K, C, T> {
     ) -> Result<(Arc<C>, Shared<BoxFuture<'static, T>>), E> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.retain(|_, other| other.result.upgrade().is_some_and(|result| result.peek().is_none()));
-        let other = calls.get(&key).and_then(|other| Some((other.call.clone(), other.result.upgrade()?)));
+        let other = calls.get(&key).and_then(|other| Some((other.call.upgrade()?, other.result.upgrade()?)));
         if let Some(other) = other {
             return Ok(other);
         }
         let result = start(call.clone())?.shared();
-        let under_way = result.downgrade().map(|result| UnderWay { call: call.clone(), result });
+        let under_way = result.downgrade().map(|result| UnderWay { call: Arc::downgrade(&call), result });
         calls.extend(under_way.map(|under_way| (key, under_way)));
         Ok((call, result))
     }

@@ -108,7 +108,8 @@ impl Raw {
         let headers = [&grpc(path)[..], more].concat();
         // Each goes into the dynamic table, RFC 7541, section 6.2.1; its first entry is 62, and the newest.
         let whole = headers.iter().flat_map(|(n, v)| [&[0x40][..], &text(n), &text(v)].concat()).collect();
-        let known = (0..headers.len()).rev().map(|index| 0x80 | (62 + u8::try_from(index).unwrap())).collect();
+        let known =
+            (0..headers.len()).rev().map(|index| 0x80 | (62 + u8::try_from(index).unwrap())).collect();
         let blocks: [Vec<u8>; 2] = [whole, known];
         let calls = (0..count).flat_map(|call| {
             let block = &blocks[usize::from(call > 0)];
