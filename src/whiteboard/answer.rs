@@ -4,15 +4,19 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
-    access::PathUuid,
     error::{Effect, Error},
     fault::Fault,
     fields::FromAnswer,
+    lenient,
+    unread::{Unread, UnreadLog},
 };
-use crate::{error_chain::Causes, methods::Resource};
+use crate::{
+    error_chain::Causes,
+    methods::{Resource, Rpc},
+};
 
 /// The vendor's error codes that say more than the status does.
 mod code {
@@ -34,6 +38,15 @@ pub(super) struct Received {
     pub(super) body: Bytes,
 }
 
+/// What an answer is read with.
+pub(super) struct Reading<'a> {
+    /// The RPC that asked: what it may have done follows from its row.
+    pub(super) rpc: Rpc,
+    /// What may be missing.
+    pub(super) resource: Resource,
+    pub(super) unread: &'a UnreadLog,
+}
+
 /// No answer, or half of one.
 pub(super) fn broken(error: &reqwest::Error, fault: Fault, effect: Effect) -> Error {
     let what = match fault {
@@ -53,17 +66,29 @@ pub(super) fn broken(error: &reqwest::Error, fault: Fault, effect: Effect) -> Er
 }
 
 /// Reads an answer of success. Its body decides: what was made, or why it was not, or nothing usable.
-pub(super) fn read<T: FromAnswer>(received: &Received, effect: Effect) -> Result<T, Error> {
-    let answer: Value = serde_json::from_slice(&received.body).unwrap_or_default();
-    let body = ErrorBody(answer.clone());
-    T::from_answer(answer).ok_or_else(|| {
+pub(super) fn read<T: FromAnswer>(received: &Received, reading: &Reading<'_>) -> Result<T, Error> {
+    let text = lenient::text(&received.body);
+    let mut unread = Unread::default();
+    let read = T::from_answer(&text, &mut unread);
+    reading.unread.log(reading.rpc, unread);
+    read.ok_or_else(|| {
+        let body = ErrorBody::of(&text);
         let detail = format!("{}{}, which cannot be read", received.status, body.describe());
-        match &*body.code() {
-            // A gateway's envelope has codes too, such as 0 and 200.
-            code if is_vendor_s(code) => by_code(code).unwrap_or(Error::Refused { detail }),
-            _ => unusable(effect, detail),
-        }
+        body.refusal(reading.resource).unwrap_or_else(|| body.unknown(reading, detail))
     })
+}
+
+/// Reads an answer to what is done by success alone, so that an empty one will do. Its body may still refuse.
+pub(super) fn done<T: FromAnswer + Default>(received: &Received, reading: &Reading<'_>) -> Result<T, Error> {
+    if received.body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    let body = ErrorBody::of(&lenient::text(&received.body));
+    if body.is_error() {
+        let detail = format!("{}{}, which is an error's", received.status, body.describe());
+        return Err(body.refusal(reading.resource).unwrap_or_else(|| body.unknown(reading, detail)));
+    }
+    read(received, reading)
 }
 
 /// Whether it is one of the vendor's error codes, which have seven digits.
@@ -80,11 +105,12 @@ pub(super) fn unusable(effect: Effect, detail: String) -> Error {
 }
 
 /// What the vendor's code says, where it says more than the status.
-fn by_code(code: &str) -> Option<Error> {
+fn by_code(code: &str, resource: Resource) -> Option<Error> {
     match code {
         code::QUEUE_FULL => Some(Error::QueueFull),
         code::RUNNING => Some(Error::NotWaiting),
         code::NOT_SET_UP => Some(Error::FeatureDisabled),
+        _ if code::TASK_NOT_FOUND.contains(&code) && resource != Resource::Project => Some(Error::NotFound),
         _ => None,
     }
 }
@@ -102,14 +128,14 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 /// An answer about another room or conversion is dropped.
-pub(super) fn check_uuid(uuid: &str, asked: PathUuid<'_>) -> Result<(), Error> {
+pub(super) fn check_uuid(uuid: &str, asked: &str) -> Result<(), Error> {
     let detail = || "an answer about another uuid than was asked for".to_owned();
-    if uuid == asked.as_str() { Ok(()) } else { Err(Error::UnexpectedAnswer { detail: detail() }) }
+    if uuid == asked { Ok(()) } else { Err(Error::UnexpectedAnswer { detail: detail() }) }
 }
 
 /// What identifies a failure to the vendor's support; empty if it names nothing.
 pub(super) fn request_id(received: &Received) -> String {
-    ErrorBody(serde_json::from_slice(&received.body).unwrap_or_default()).request_id()
+    ErrorBody::of(&lenient::text(&received.body)).request_id()
 }
 
 /// Passes success on, and maps any other status to an error. `resource` is what may be missing.
@@ -118,71 +144,121 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
     if status.is_success() {
         return Ok(received);
     }
-    let body = serde_json::from_slice(&received.body);
+    let body = ErrorBody::of(&lenient::text(&received.body));
     // A gateway's page is no evidence of a missing room; an empty body counts as a documented one.
-    let is_undocumented = body.is_err() && !received.body.is_empty();
-    let body = ErrorBody(body.unwrap_or_default());
+    let is_undocumented = body.0.is_none() && !received.body.is_empty();
     let detail = format!("{status}{}", body.describe());
-    let code = body.code();
-    let refused = (400..500).contains(&status.as_u16()).then(|| by_code(&code)).flatten();
-    if let Some(refused) = refused.filter(|_| status != StatusCode::UNAUTHORIZED && !is_undocumented) {
-        return Err(refused);
-    }
     Err(match status.as_u16() {
         401 => Error::CredentialsRejected { detail },
         429 => Error::RateLimited { retry_after: received.retry_after },
         400 | 403 | 404 if is_undocumented => Error::UnexpectedAnswer { detail },
-        400..500 if code::TASK_NOT_FOUND.contains(&&*code) && resource != Resource::Project => {
-            Error::NotFound
+        400..500 => {
+            let by_status = match status.as_u16() {
+                404 if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
+                404 if resource != Resource::Project => Error::NotFound,
+                400 | 403 => Error::Refused { detail },
+                _ => Error::UnexpectedAnswer { detail },
+            };
+            body.refusal(resource).unwrap_or(by_status)
         }
-        // The project has not the feature in this region.
-        400..500 if body.mentions("team not registration") => Error::FeatureDisabled,
-        403 if body.mentions("banned") => Error::RoomDisabled,
-        404 if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
-        404 if resource != Resource::Project => Error::NotFound,
-        400 | 403 => Error::Refused { detail },
-        400..500 => Error::UnexpectedAnswer { detail },
         500.. if effect == Effect::None => Error::Unreachable { detail },
         _ => unusable(effect, detail),
     })
 }
 
 /// An error's body: `{message}` as documented, `{code, msg}`, `{error: {title, messages, requestId}}`, or
-/// anything else, which tells nothing.
-struct ErrorBody(Value);
+/// anything else, which tells nothing. `None`: it is no JSON.
+struct ErrorBody(Option<Value>);
 
 impl ErrorBody {
-    /// The vendor's error code, which comes as a number or as a string of digits.
-    fn code(&self) -> String {
-        let error = &self.0["error"];
-        let places = [&self.0["code"], &self.0["errorCode"], &error["code"], &error["errorCode"]];
-        let code = |place: &Value| match place {
+    fn of(text: &str) -> Self {
+        Self(lenient::value(text))
+    }
+
+    /// What stands at this place, by its names from the outside.
+    fn at(&self, place: &[&str]) -> Option<&Value> {
+        place.iter().try_fold(self.0.as_ref()?, |value, name| value.get(name))
+    }
+
+    /// The error codes, wherever they stand. Each comes as a number or as a string of digits.
+    fn codes(&self) -> impl Iterator<Item = String> {
+        let places: [&[&str]; 5] =
+            [&["code"], &["errorCode"], &["error", "code"], &["error", "errorCode"], &["error"]];
+        places.into_iter().filter_map(|place| match self.at(place)? {
             Value::String(code) => Some(code.clone()),
             Value::Number(code) => Some(code.to_string()),
             _ => None,
-        };
-        places.into_iter().find_map(code).unwrap_or_default()
+        })
     }
 
-    /// Whether the prose has this word: the only sign of some failures.
+    /// The vendor's own code. A gateway's envelope has codes too, such as 0 and 200.
+    fn vendor_s_code(&self) -> Option<String> {
+        self.codes().find(|code| is_vendor_s(code))
+    }
+
+    /// Whether a body of success is an error all the same.
+    fn is_error(&self) -> bool {
+        let error = self.at(&["error"]);
+        let says_nothing = |error: &Value| {
+            let nothing = [Value::Null, false.into(), 0.into(), "".into(), json!([]), json!({})];
+            nothing.contains(error)
+        };
+        self.vendor_s_code().is_some() || error.is_some_and(|error| !says_nothing(error))
+    }
+
+    /// Why it refuses, where it says more than the status: by a code, or by its prose.
+    fn refusal(&self, resource: Resource) -> Option<Error> {
+        if let Some(refused) = self.codes().find_map(|code| by_code(&code, resource)) {
+            return Some(refused);
+        }
+        // The project has not the feature in this region.
+        if self.mentions("team not registration") {
+            return Some(Error::FeatureDisabled);
+        }
+        self.mentions("banned").then_some(Error::RoomDisabled)
+    }
+
+    /// What is left of an answer of success whose body is none: a code refuses, though it be an unknown one.
+    fn unknown(&self, reading: &Reading<'_>, detail: String) -> Error {
+        match self.vendor_s_code() {
+            Some(_) => Error::Refused { detail },
+            None => unusable(Effect::of(reading.rpc), detail),
+        }
+    }
+
+    /// Whether a word of the prose begins so: the only sign of some failures.
     fn mentions(&self, word: &str) -> bool {
-        let texts = [&self.0["message"], &self.0["msg"], &self.0["error"]["title"]].into_iter();
-        let messages = self.0["error"]["messages"].as_array().into_iter().flatten();
+        let places: [&[&str]; 7] = [
+            &["message"],
+            &["msg"],
+            &["errorMessage"],
+            &["error"],
+            &["error", "title"],
+            &["error", "message"],
+            &["error", "messages"],
+        ];
+        let places = places.into_iter().filter_map(|place| self.at(place));
+        let texts = places.flat_map(|place| match place {
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+            place => Vec::from_iter(place.as_str()),
+        });
         // A gateway that repeats the path speaks of nothing.
-        let is_path = |text: &str| text.contains("/v5/");
-        let mut texts = texts.chain(messages).filter_map(Value::as_str);
-        texts.any(|text| !is_path(text) && text.to_lowercase().contains(word))
+        texts.filter(|text| !text.contains("/v5/")).any(|text| {
+            let text = text.to_lowercase();
+            text.match_indices(word).any(|(at, _)| !text[..at].ends_with(char::is_alphanumeric))
+        })
     }
 
     /// What identifies the failure to the vendor's support.
     fn request_id(&self) -> String {
-        let ids = [&self.0["error"]["requestId"], &self.0["requestId"]];
-        plain(ids.into_iter().find_map(Value::as_str).unwrap_or_default())
+        let ids = [self.at(&["error", "requestId"]), self.at(&["requestId"])];
+        plain(ids.into_iter().flatten().find_map(Value::as_str).unwrap_or_default())
     }
 
     /// Its code and id, and nothing of its prose.
     fn describe(&self) -> String {
-        match (&*plain(&self.code()), &*self.request_id()) {
+        let code = self.vendor_s_code().or_else(|| self.codes().next()).unwrap_or_default();
+        match (&*plain(&code), &*self.request_id()) {
             ("", "") => String::new(),
             (code, "") => format!(", code {code}"),
             ("", id) => format!(", upstream request id {id}"),
@@ -243,12 +319,32 @@ mod tests {
                 "feature_disabled",
             ),
             (400, r#"{"error":{"messages":["Team not registration"]}}"#, "feature_disabled"),
+            (400, r#"{"code":400,"errorCode":"2010203"}"#, "queue_full"),
+            (400, r#"{"code":0,"error":{"code":2010606}}"#, "feature_disabled"),
+            (400, r#"{"error":"2010606"}"#, "feature_disabled"),
+            (400, r#"{"error":"team not registration"}"#, "feature_disabled"),
+            (400, r#"{"error":{"messages":"Team not registration"}}"#, "feature_disabled"),
+            (400, r#"{"message":"room is banned","x":NaN}"#, "room_disabled"),
+            (403, r#"{"error":{"title":"room is banned"}}"#, "room_disabled"),
+            (403, r#"{"message":"unbanned"}"#, "refused"),
             (401, r#"{"code":2010606}"#, "credentials_rejected"),
             (500, r#"{"code":2010203}"#, "outcome_unknown"),
             (302, "", "outcome_unknown"),
             (418, "", "unexpected_answer"),
         ] {
             assert_eq!(name(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_no_part_of_another() {
+        for (message, expected) in [
+            ("an obscene word", "not_found"),
+            ("no such scene", "scene_not_found"),
+            ("Scenes are missing", "scene_not_found"),
+        ] {
+            let body = received(404, &format!(r#"{{"message":"{message}"}}"#));
+            assert_eq!(check(body, Effect::None, Resource::Scene).unwrap_err().name(), expected, "{message}");
         }
     }
 

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::{
     access::{Access, PathUuid},
-    answer::check_uuid,
+    answer::{self, Reading, Received, check_uuid},
     authority::Authority,
     call::Call,
     client::Whiteboard,
     error::Error,
-    fields::{Fields, FromAnswer},
+    fields::{Fields, FromAnswer, number, whole},
+    unread::Unread,
 };
 use crate::{methods::Rpc, token::Permission};
 
@@ -95,8 +96,10 @@ pub struct Conversion {
     pub uuid: String,
     /// `static` or `dynamic`.
     pub kind: String,
-    /// Its status, as the upstream writes it: see [`Status`].
+    /// Its status, as the upstream writes it: see [`Self::known_status`].
     pub status: String,
+    /// What a status means that is not known: of a start, which was accepted, [`Status::Waiting`].
+    pub otherwise: Status,
     /// 0 to 100.
     pub converted_percentage: f64,
     /// How many pages the file has.
@@ -118,28 +121,32 @@ pub struct Conversion {
 }
 
 impl FromAnswer for Conversion {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(text, unread)?;
         Some(Self {
             uuid: fields.uuid("uuid").or_else(|| fields.uuid("taskId"))?,
             kind: fields.text("type"),
             status: fields.text("status"),
+            otherwise: Status::Unknown,
             converted_percentage: fields.number("convertedPercentage").unwrap_or_default(),
             page_count: fields.whole("pageCount").unwrap_or_default(),
             prefix: fields.text("prefix"),
-            images: fields.read("images", pages).unwrap_or_default(),
-            previews: fields.read("previews", pages).unwrap_or_default(),
+            images: fields.parts("images", pages),
+            previews: fields.parts("previews", pages),
             note: fields.text("note"),
             zip: fields.text("zip"),
             resources: fields.texts("resources"),
-            error_code: fields
-                .text("errorCode")
-                .chars()
-                .filter(char::is_ascii_alphanumeric)
-                .take(32)
-                .collect(),
+            error_code: fields.text("errorCode").chars().filter(|c| in_code(*c)).take(LONGEST_CODE).collect(),
         })
     }
+}
+
+/// Where an error code is cut.
+const LONGEST_CODE: usize = 32;
+
+/// What of an error code cannot break a page or a line that shows it.
+fn in_code(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.:".contains(c)
 }
 
 /// A page of a result.
@@ -180,7 +187,7 @@ impl Conversion {
             "Finished" => Status::Finished,
             "Fail" => Status::Failed,
             "Abort" => Status::Cancelled,
-            _ => Status::Unknown,
+            _ => self.otherwise,
         }
     }
 }
@@ -203,22 +210,23 @@ pub struct PendingConversion {
 }
 
 impl FromAnswer for PendingConversion {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(text, unread)?;
         let uuid = fields.uuid("taskId").or_else(|| fields.uuid("uuid"))?;
         Some(Self { uuid, status: fields.whole("status") })
     }
 }
 
+#[derive(Default)]
 struct Done {
-    success: bool,
+    is_refused: bool,
 }
 
 impl FromAnswer for Done {
     /// What does not say that it failed was done: the status says so.
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
-        Some(Self { success: fields.flag("success").unwrap_or(true) })
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(text, unread)?;
+        Some(Self { is_refused: fields.flag("success") == Some(false) })
     }
 }
 
@@ -246,11 +254,12 @@ impl Whiteboard {
         let call = Call::new(Rpc::StartConversion, Method::POST, TASKS, START);
         let mut started: Conversion = self.transport.send(access, call.body(body)).await?;
         // It was accepted, whatever else can be read of the answer.
-        if started.kind.is_empty() {
-            new.format.name().clone_into(&mut started.kind);
-        }
-        if started.known_status() == Status::Unknown {
+        started.otherwise = Status::Waiting;
+        if started.status.is_empty() {
             "Waiting".clone_into(&mut started.status);
+        }
+        if !matches!(&*started.kind, "static" | "dynamic") {
+            new.format.name().clone_into(&mut started.kind);
         }
         Ok(started)
     }
@@ -262,7 +271,9 @@ impl Whiteboard {
     pub async fn conversion(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Conversion, Error> {
         let authority = Authority::on(Permission::GetConversion, uuid);
         let call = Call::new(Rpc::GetConversion, Method::GET, TASK, authority).at(uuid);
-        self.transport.read_about(access, call, |task: &Conversion| check_uuid(&task.uuid, uuid)).await
+        self.transport
+            .read_about(access, call, |task: &Conversion| check_uuid(&task.uuid, uuid.as_str()))
+            .await
     }
 
     /// `GET /v5/projector/tasks`: what waits and runs.
@@ -297,34 +308,32 @@ impl Whiteboard {
     }
 
     async fn change(&self, access: &Access, call: Call<'_>) -> Result<(), Error> {
-        let done: Done = self.transport.send(access, call).await?;
-        if done.success { Ok(()) } else { Err(Error::NotWaiting) }
+        let read = |received: &Received, reading: &Reading<'_>| {
+            let Done { is_refused } = answer::done(received, reading)?;
+            if is_refused { Err(Error::NotWaiting) } else { Ok(()) }
+        };
+        self.transport.send_and(access, call, read).await
     }
 }
 
 /// Pages by their number, each an object with a URL or a URL alone. A list has them in order.
-fn pages(value: Value) -> Option<BTreeMap<i32, Page>> {
-    match value {
-        Value::Object(pages) => {
-            let numbered = |(number, value): (String, Value)| Some((number.parse().ok()?, page(value)?));
-            Some(pages.into_iter().filter_map(numbered).collect())
-        }
-        Value::Array(pages) => {
-            Some((1..).zip(pages).filter_map(|(number, value)| Some((number, page(value)?))).collect())
-        }
-        _ => None,
-    }
+fn pages(value: Value, unread: &mut Unread) -> Option<Vec<Option<(i32, Page)>>> {
+    let pages: Vec<(Option<i32>, Value)> = match value {
+        Value::Object(pages) => pages.into_iter().map(|(number, page)| (number.parse().ok(), page)).collect(),
+        Value::Array(pages) => (1..).map(Some).zip(pages).collect(),
+        _ => return None,
+    };
+    Some(pages.into_iter().map(|(number, value)| Some((number?, page(&value, unread)?))).collect())
 }
 
-fn page(value: Value) -> Option<Page> {
-    if let Value::String(url) = value {
-        return Some(Page { url, ..Page::default() });
-    }
-    let mut fields = Fields::of(value)?;
-    let (width, height) = (fields.whole("width"), fields.whole("height"));
-    Some(Page {
-        url: fields.read("url", |url| url.as_str().map(str::to_owned))?,
-        width: width.unwrap_or_default(),
-        height: height.unwrap_or_default(),
-    })
+fn page(value: &Value, unread: &mut Unread) -> Option<Page> {
+    let url = value.as_str().or_else(|| value.get("url")?.as_str())?.to_owned();
+    let mut pixels = |name| {
+        let value = value.get(name).filter(|value| !value.is_null())?;
+        let pixels = number(value.clone()).and_then(whole);
+        unread.add(name, usize::from(pixels.is_none()));
+        pixels
+    };
+    let (width, height) = (pixels("width").unwrap_or_default(), pixels("height").unwrap_or_default());
+    Some(Page { url, width, height })
 }

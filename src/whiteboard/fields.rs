@@ -3,41 +3,34 @@
 //! An answer to a create is worth money: of what it says only the uuid is indispensable. A field may be absent, null, or
 //! of another type than is documented. Then it is left out, and its name is logged.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant, UNIX_EPOCH},
-};
+use std::time::UNIX_EPOCH;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::access::PathUuid;
+use super::{access::PathUuid, lenient, unread::Unread};
 use crate::clock::UnixMillis;
 
-/// What is read from an answer's JSON.
+/// What is read from an answer's text.
 pub(super) trait FromAnswer: Sized {
     /// `None` where the indispensable is missing.
-    fn from_answer(answer: Value) -> Option<Self>;
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self>;
 }
 
-/// An object of an answer. What cannot be read of it is logged when this is dropped, once a
-/// second.
-pub(super) struct Fields {
-    object: Map<String, Value>,
-    unread: Vec<&'static str>,
+/// An object of an answer.
+pub(super) struct Fields<'a> {
+    fields: Vec<(String, &'a str)>,
+    unread: &'a mut Unread,
 }
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// `None`: it is no object.
-    pub(super) fn of(answer: Value) -> Option<Self> {
-        match answer {
-            Value::Object(object) => Some(Self { object, unread: Vec::new() }),
-            _ => None,
-        }
+    pub(super) fn of(text: &'a str, unread: &'a mut Unread) -> Option<Self> {
+        Some(Self { fields: lenient::fields(text)?, unread })
     }
 
     /// A uuid that can stand in a path.
     pub(super) fn uuid(&mut self, name: &'static str) -> Option<String> {
-        self.read(name, text).filter(|uuid| PathUuid::new(uuid).is_some())
+        self.read(name, |value| text(value).filter(|uuid| PathUuid::new(uuid).is_some()))
     }
 
     /// Empty: it is not there. A number is taken for its digits.
@@ -48,8 +41,11 @@ impl Fields {
     pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
         self.read(name, |value| match value {
             Value::Bool(flag) => Some(flag),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
+            value => match &*text(value)?.to_ascii_lowercase() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
+            },
         })
     }
 
@@ -70,69 +66,64 @@ impl Fields {
 
     /// The texts of a list.
     pub(super) fn texts(&mut self, name: &'static str) -> Vec<String> {
-        self.read(name, texts).unwrap_or_default()
+        let texts = |value, _: &mut Unread| match value {
+            Value::Array(list) => Some(list.into_iter().map(text).collect()),
+            _ => None,
+        };
+        self.parts(name, texts)
+    }
+
+    /// What has parts, by the caller's own reading; without those that cannot be read.
+    pub(super) fn parts<T, C: FromIterator<T>>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(Value, &mut Unread) -> Option<Vec<Option<T>>>,
+    ) -> C {
+        let mut within = Unread::default();
+        let parts = self.read(name, |value| read(value, &mut within)).unwrap_or_default();
+        within.add(name, parts.iter().filter(|part| part.is_none()).count());
+        self.unread.extend(within);
+        parts.into_iter().flatten().collect()
     }
 
     /// By the caller's own reading; `None`: it is not there, or cannot be read.
-    pub(super) fn read<T>(&mut self, name: &'static str, read: impl FnOnce(Value) -> Option<T>) -> Option<T> {
-        let value = self.object.remove(name).filter(|value| !value.is_null())?;
-        let read = read(value);
-        if read.is_none() {
-            self.unread.push(name);
-        }
+    pub(super) fn read<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(Value) -> Option<T>,
+    ) -> Option<T> {
+        let is_meant = |field: &&(String, &str)| field.0 == name && field.1 != "null";
+        let mut values = self.fields.iter().filter(is_meant).map(|(_, value)| value).peekable();
+        values.peek()?;
+        let read = values.find_map(|value| read(serde_json::from_str(value).ok()?));
+        self.unread.add(name, usize::from(read.is_none()));
         read
     }
 }
 
-impl Drop for Fields {
-    fn drop(&mut self) {
-        if !self.unread.is_empty() && is_time_for_a_line() {
-            tracing::warn!(fields = self.unread.join(", "), "fields of an upstream answer cannot be read");
-        }
-    }
-}
-
-/// Once a second: a list may have thousands of fields that cannot be read, and is asked for again.
-fn is_time_for_a_line() -> bool {
-    static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
-    let (mut next, now) = (NEXT.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
-    let is_time = next.is_none_or(|next| now >= next);
-    if is_time {
-        *next = Some(now + Duration::from_secs(1));
-    }
-    is_time
-}
-
 impl<T: FromAnswer> FromAnswer for Vec<T> {
-    /// What cannot be read of a list is left out.
-    fn from_answer(answer: Value) -> Option<Self> {
-        let Value::Array(list) = answer else { return None };
-        let length = list.len();
-        let read: Self = list.into_iter().filter_map(T::from_answer).collect();
-        if read.len() < length && is_time_for_a_line() {
-            tracing::warn!(left_out = length - read.len(), "a part of an upstream list cannot be read");
-        }
-        Some(read)
+    /// What cannot be read of a list is left out. One of which nothing can be read is none.
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let items = lenient::items(text)?;
+        let length = items.len();
+        let read: Self = items.into_iter().filter_map(|item| T::from_answer(item, unread)).collect();
+        unread.add("an item", length - read.len());
+        (!read.is_empty() || length == 0).then_some(read)
     }
 }
 
 impl FromAnswer for String {
-    fn from_answer(answer: Value) -> Option<Self> {
-        text(answer)
+    fn from_answer(item: &str, _: &mut Unread) -> Option<Self> {
+        text(serde_json::from_str(item).ok()?)
     }
 }
 
-fn text(value: Value) -> Option<String> {
+pub(super) fn text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-pub(super) fn texts(value: Value) -> Option<Vec<String>> {
-    let Value::Array(list) = value else { return None };
-    list.into_iter().map(text).collect()
 }
 
 pub(super) fn number(value: Value) -> Option<f64> {

@@ -20,12 +20,14 @@ mod fault;
 mod fields;
 mod gate;
 mod hosts;
+mod lenient;
 mod pacing;
 mod rooms;
 mod scenes;
 mod settings;
 mod single_flight;
 mod transport;
+mod unread;
 
 pub use self::{
     access::{Access, PathUuid},

@@ -1,16 +1,18 @@
 //! Rooms.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     access::{Access, PathUuid},
-    answer::check_uuid,
+    answer::{self, Reading, Received, check_uuid},
     authority::Authority,
     call::Call,
     client::Whiteboard,
     error::Error,
     fields::{Fields, FromAnswer},
+    lenient,
+    unread::Unread,
 };
 use crate::{
     clock::UnixMillis,
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// A room, as the upstream describes it. What it does not say is empty, false or zero.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Room {
     /// Its uuid, never re-formatted.
     pub uuid: String,
@@ -47,24 +49,34 @@ pub struct RoomList {
 }
 
 impl FromAnswer for RoomList {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let received = answer.as_array()?.len();
-        Some(Self { rooms: Vec::from_answer(answer)?, received })
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let received = lenient::items(text)?.len();
+        Some(Self { rooms: Vec::from_answer(text, unread)?, received })
     }
 }
 
 impl FromAnswer for Room {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
-        Some(Self {
-            uuid: fields.uuid("uuid")?,
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        Changed::from_answer(text, unread).map(|Changed(room)| room).filter(|room| !room.uuid.is_empty())
+    }
+}
+
+/// A room that the request named: without a uuid it is that one.
+#[derive(Default)]
+struct Changed(Room);
+
+impl FromAnswer for Changed {
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(text, unread)?;
+        Some(Self(Room {
+            uuid: fields.uuid("uuid").unwrap_or_default(),
             team_uuid: fields.text("teamUUID"),
             app_uuid: fields.text("appUUID"),
             is_record: fields.flag("isRecord"),
             is_ban: fields.flag("isBan"),
             created_at: fields.time("createdAt"),
             limit: fields.whole("limit"),
-        })
+        }))
     }
 }
 
@@ -93,7 +105,7 @@ impl Whiteboard {
     pub async fn room(&self, access: &Access, uuid: PathUuid<'_>) -> Result<Room, Error> {
         let authority = Authority::on(Permission::GetRoom, uuid);
         let call = Call::new(Rpc::GetRoom, Method::GET, ROOM, authority).at(uuid);
-        self.transport.read_about(access, call, |room: &Room| check_uuid(&room.uuid, uuid)).await
+        self.transport.read_about(access, call, |room: &Room| check_uuid(&room.uuid, uuid.as_str())).await
     }
 
     /// `GET /v5/rooms`: at most `limit` rooms, 1 to 1000; `begin` itself is the first of them.
@@ -130,7 +142,16 @@ impl Whiteboard {
         let rpc = if disabled { Rpc::DisableRoom } else { Rpc::EnableRoom };
         let authority = Authority::on(Permission::DisableRoom, uuid);
         let call = Call::new(rpc, Method::PATCH, ROOM, authority).at(uuid);
-        let room: Room = self.transport.send(access, call.body(json!({ "isBan": disabled }))).await?;
-        Ok(Room { is_ban: room.is_ban.or(Some(disabled)), ..room })
+        let call = call.body(json!({ "isBan": disabled }));
+        let asked = uuid.as_str().to_owned();
+        let read = move |received: &Received, reading: &Reading<'_>| {
+            let Changed(mut room) = answer::done(received, reading)?;
+            if room.uuid.is_empty() {
+                room.uuid.clone_from(&asked);
+            }
+            check_uuid(&room.uuid, &asked)?;
+            Ok(Room { is_ban: room.is_ban.or(Some(disabled)), ..room })
+        };
+        self.transport.send_and(access, call, read).await
     }
 }

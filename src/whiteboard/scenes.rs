@@ -7,11 +7,13 @@ use url::form_urlencoded;
 
 use super::{
     access::{Access, PathUuid},
+    answer,
     authority::Authority,
     call::Call,
     client::Whiteboard,
     error::Error,
-    fields::{Fields, FromAnswer, texts},
+    fields::{Fields, FromAnswer, text},
+    unread::Unread,
 };
 use crate::{methods::Rpc, token::Permission};
 
@@ -50,8 +52,8 @@ pub struct Screenshot {
 }
 
 impl FromAnswer for Screenshot {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(text, unread)?;
         let (url, key) = (fields.text("url"), fields.text("key"));
         let shot = Self { url, key, bucket: fields.text("bucket"), region: fields.text("region") };
         // Without both nobody would find it.
@@ -59,19 +61,32 @@ impl FromAnswer for Screenshot {
     }
 }
 
+/// An answer that need say nothing.
+#[derive(Default)]
+struct Anything;
+
+impl FromAnswer for Anything {
+    fn from_answer(text: &str, unread: &mut Unread) -> Option<Self> {
+        Fields::of(text, unread).map(|_| Self)
+    }
+}
+
+#[derive(Default)]
 struct SceneState {
     /// `None`: the upstream does not say.
     current_scene_path: Option<Vec<String>>,
 }
 
 impl FromAnswer for SceneState {
-    fn from_answer(answer: Value) -> Option<Self> {
-        let mut fields = Fields::of(answer)?;
+    fn from_answer(answer: &str, unread: &mut Unread) -> Option<Self> {
+        let mut fields = Fields::of(answer, unread)?;
         let read = |value| match value {
             Value::String(path) => {
                 Some(path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect())
             }
-            value => texts(value),
+            // Without one of its parts it would be another path.
+            Value::Array(parts) => parts.into_iter().map(text).collect(),
+            _ => None,
         };
         Some(Self { current_scene_path: fields.read("currentScenePath", read) })
     }
@@ -110,7 +125,8 @@ impl Whiteboard {
     ) -> Result<(), Error> {
         let authority = Authority::on(Permission::AddScene, room);
         let call = Call::new(Rpc::AddScenes, Method::POST, SCENES, authority).at(room);
-        self.transport.send_only(access, call.body(json!({ "path": dir, "scenes": scenes }))).await
+        let call = call.body(json!({ "path": dir, "scenes": scenes }));
+        self.transport.send_and(access, call, answer::done::<Anything>).await.map(|_| ())
     }
 
     /// `PATCH /v5/rooms/{uuid}/scene-state`: gives the path that is current then, which is the old
@@ -127,7 +143,7 @@ impl Whiteboard {
         let authority = Authority::on(Permission::SwitchScene, room).at_least(self.switch_scene_role);
         let call = Call::new(Rpc::SwitchScene, Method::PATCH, SCENE_STATE, authority).at(room);
         let call = call.body(json!({ "scenePath": scene }));
-        let state: SceneState = self.transport.send(access, call).await?;
+        let state: SceneState = self.transport.send_and(access, call, answer::done).await?;
         let current = state.current_scene_path.map(|path| format!("/{}", path.join("/")));
         // The call succeeded, whatever else can be read of the answer.
         Ok(current.unwrap_or_else(|| scene.to_owned()))

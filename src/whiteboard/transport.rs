@@ -10,26 +10,26 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use serde_json::Value;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::{
     access::Access,
-    answer::{self, Received},
+    answer::{self, Reading, Received},
     attempt::{Attempt, Attempts},
     authority::Authority,
     breaker::Breaker,
     call::{Call, Signed, is_late},
-    error::{Effect, Error},
+    error::Error,
     failures::Failures,
     fault::Fault,
-    fields::{Fields, FromAnswer},
+    fields::FromAnswer,
     hosts::Hosts,
     pacing::{self, LONGEST_WAIT, Pauses, RetryBudget},
     settings::Settings,
     single_flight::{Change, SingleFlight},
+    unread::UnreadLog,
 };
 use crate::{
     clock::UnixMillis,
@@ -68,6 +68,7 @@ struct Inner {
     budget: RetryBudget,
     pauses: Pauses,
     failures: Failures,
+    unread: UnreadLog,
     tasks: TaskTracker,
 }
 
@@ -106,6 +107,7 @@ impl Transport {
             budget: RetryBudget::default(),
             pauses: Pauses::default(),
             failures: Failures::new(tasks.clone()),
+            unread: UnreadLog::default(),
             tasks,
         })))
     }
@@ -146,7 +148,7 @@ impl Transport {
         })?;
         call.wait_until(access.deadline);
         let received = flight.await?;
-        let read = answer::read(&received, Effect::None);
+        let read = answer::read(&received, &inner.reading(&call));
         inner.log(&call, &received, read.and_then(|read| check(&read).map(|()| read)))
     }
 
@@ -159,21 +161,12 @@ impl Transport {
         self.send_and(access, call, answer::read).await
     }
 
-    /// Sends what changes something, once; an answer of success may say nothing.
-    pub(super) async fn send_only(&self, access: &Access, call: Call<'_>) -> Result<(), Error> {
-        let read = |received: &Received, effect| match &*received.body {
-            b"" => Ok(()),
-            _ => answer::read::<Anything>(received, effect).map(|_| ()),
-        };
-        self.send_and(access, call, read).await
-    }
-
-    /// It goes on to its end, or its own timeout, when its caller leaves.
-    async fn send_and<T: Send + 'static>(
+    /// The same with a reading of its own. It goes on to its end, or its own timeout, when its caller leaves.
+    pub(super) async fn send_and<T: Send + 'static>(
         &self,
         access: &Access,
         call: Call<'_>,
-        read: impl FnOnce(&Received, Effect) -> Result<T, Error> + Send + 'static,
+        read: impl FnOnce(&Received, &Reading<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         if is_late(access.deadline, Instant::now()) {
             return Err(Error::TooLate);
@@ -187,20 +180,11 @@ impl Transport {
             let received = inner.exchange(&call).await;
             drop(change);
             let received = inner.failures.log(&call, received)?;
-            let read = read(&received, Effect::of(call.request.rpc));
+            let read = read(&received, &inner.reading(&call));
             inner.log(&call, &received, read)
         };
         let sent = self.0.tasks.spawn(sent.in_current_span()).await;
         sent.unwrap_or_else(|_| Err(Error::OutcomeUnknown { detail: "the call broke off".to_owned() }))
-    }
-}
-
-/// An answer of success that says nothing.
-struct Anything;
-
-impl FromAnswer for Anything {
-    fn from_answer(answer: Value) -> Option<Self> {
-        Fields::of(answer).map(|_| Self)
     }
 }
 
@@ -210,6 +194,10 @@ fn take(places: &Arc<Shares>, access: &Access) -> Result<Share, Error> {
 }
 
 impl Inner {
+    fn reading(&self, call: &Signed) -> Reading<'_> {
+        Reading { rpc: call.request.rpc, resource: call.request.resource, unread: &self.unread }
+    }
+
     /// Signs the weakest token that permits the call, valid for one minute.
     fn sign(&self, access: &Access, call: Call<'_>) -> Result<Signed, Error> {
         let now = self.attempts.stability.now().map_err(|_| Error::ClockUnstable)?;

@@ -44,6 +44,20 @@ async fn any_answer_of_success_will_do_and_many_mistakes_arrive() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_an_answer_of_success_is_one() {
+    for (body, code, reason) in [
+        (r#"{"code":2010606}"#, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED"),
+        (r#"{"error":{"title":"room is banned"}}"#, Code::FailedPrecondition, "ROOM_DISABLED"),
+        (r#"{"error":{"title":"who knows"}}"#, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN"),
+    ] {
+        let world = Scripted::new(201, body).start().await;
+        let target = Target { uuid: "r1".into(), ..Target::default() };
+        let refused = add(&world, target, "/a", vec![named("1")]).await.unwrap_err();
+        assert_refused(&refused, code, reason, &[]);
+    }
+}
+
+#[tokio::test]
 async fn a_background_s_url_of_2048_bytes_is_taken_and_a_longer_one_refused() {
     let world = World::start().await;
     let target = Target { uuid: world.room().await, ..Target::default() };

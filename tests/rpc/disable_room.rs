@@ -2,10 +2,10 @@
 
 use inkpass::proto::{DisableRoomRequest, Room};
 use serde_json::json;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::World;
+use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn disable_room(world: &World, target: Target) -> Result<Room, Status> {
     let Target { project, access_key, region, uuid } = target;
@@ -23,6 +23,19 @@ async fn it_is_done_with_a_room_admin_s_token_and_again_changes_nothing() {
         assert_sent(&world, "PATCH", &format!("/v5/rooms/{uuid}"), "us-sv", ("room", "admin")).await;
         assert_eq!(world.upstream.last().await["body"], json!({ "isBan": true }));
     }
+}
+
+#[tokio::test]
+async fn success_may_say_nothing_but_not_speak_of_another_room() {
+    let target = || Target { uuid: "r1".into(), ..Target::default() };
+    for (status, body) in [(204, ""), (201, "{}"), (201, r#"{"uuid":"../r2"}"#)] {
+        let world = Scripted::new(status, body).start().await;
+        let room = disable_room(&world, target()).await.unwrap();
+        assert_eq!((&*room.uuid, room.disabled), ("r1", true), "{body}");
+    }
+    let world = Scripted::new(201, r#"{"uuid":"r2"}"#).start().await;
+    let refused = disable_room(&world, target()).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{World, assert_refused, scripted::Scripted};
+use crate::helpers::{World, assert_refused, log::Log, scripted::Scripted};
 
 async fn get(world: &World, target: Target) -> Result<Conversion, Status> {
     let Target { project, access_key, region, uuid } = target;
@@ -129,6 +129,42 @@ async fn pages_are_in_order_and_what_is_new_is_kept() {
         *upstream.body.lock().unwrap() = broken.to_string().into();
         let refused = get(&world, of("t1")).await.unwrap_err();
         assert_refused(&refused, Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_read_is_named_and_takes_no_other_with_it() {
+    let body = json!({
+        "uuid": "t1", "status": "Finished", "resources": ["https://r/1", null, {}, "https://r/2"],
+        "images": { "1": null, "2": 5, "x": { "url": "u" }, "3": { "url": "https://e/3", "width": [] } },
+    });
+    let world = Scripted::new(200, body.to_string()).start().await;
+    let log = Log::start();
+    let conversion = get(&world, of("t1")).await.unwrap();
+    assert_eq!(conversion.resources, ["https://r/1", "https://r/2"]);
+    let pages: Vec<_> = conversion.images.iter().map(|page| (page.page, &*page.url)).collect();
+    assert_eq!(pages, [(3, "https://e/3")]);
+    let named = r#"fields="images (3 times), resources (2 times), width""#;
+    assert_eq!(log.count(named), 1, "{}", log.text());
+}
+
+#[tokio::test]
+async fn an_error_code_in_an_answer_of_success_means_the_same_as_in_one_of_failure() {
+    for status in [200, 404] {
+        let world = Scripted::new(status, r#"{"code":2010605,"message":"task not found"}"#).start().await;
+        let refused = get(&world, of("t1")).await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, "CONVERSION_NOT_FOUND", &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_s_code_is_told_as_it_was_received_up_to_32_characters() {
+    for (code, expected) in
+        [("conv-7.1_x", "conv-7.1_x"), ("2010201", "2010201"), (&*"9".repeat(99), &*"9".repeat(32))]
+    {
+        let body = json!({ "uuid": "t1", "status": "Fail", "errorCode": code });
+        let world = Scripted::new(200, body.to_string()).start().await;
+        assert_eq!(get(&world, of("t1")).await.unwrap().failure.unwrap().code, expected);
     }
 }
 

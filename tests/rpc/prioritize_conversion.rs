@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use super::alike::{Call, Target, assert_sent};
-use crate::helpers::{World, assert_refused};
+use crate::helpers::{World, assert_refused, scripted::Scripted};
 
 async fn prioritize(world: &World, target: Target, priority: i32) -> Result<(), Status> {
     let Target { project, access_key, region, uuid } = target;
@@ -44,6 +44,15 @@ async fn a_waiting_conversion_is_moved_with_an_sdk_writer_s_token() {
     assert_eq!(upstream_status(&world, &uuids[0]).await, "Waiting");
     let refused = prioritize(&world, of(&uuids[3]), Priority::Lowest.into()).await.unwrap_err();
     assert_refused(&refused, Code::FailedPrecondition, "CONVERSION_NOT_WAITING", &[]);
+}
+
+#[tokio::test]
+async fn a_refusal_in_an_answer_of_success_is_one() {
+    for body in [r#"{"code":2010607}"#, r#"{"success":"0"}"#] {
+        let world = Scripted::new(200, body).start().await;
+        let refused = prioritize(&world, of("t1"), Priority::Highest.into()).await.unwrap_err();
+        assert_refused(&refused, Code::FailedPrecondition, "CONVERSION_NOT_WAITING", &[]);
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::alike::{Call, url_of};
-use crate::helpers::{Setup, World, assert_refused, key};
+use crate::helpers::{Setup, World, assert_refused, key, scripted::Scripted};
 
 fn request(format: Format) -> StartConversionRequest {
     let resource = "https://example.com/a%20b.pptx?sig=a+b".into();
@@ -86,6 +86,21 @@ async fn a_granted_token_opens_the_new_conversion() {
     assert_eq!((token.kind(), token.role()), (TokenKind::Task, Role::Reader));
     assert_eq!(token.uuid, answer.conversion.unwrap().uuid);
     assert!(Presented::parse(&token.value).unwrap().is_signed_by(&key("active-key")));
+}
+
+#[tokio::test]
+async fn what_an_answer_says_oddly_is_taken_from_the_request_and_its_status_is_told_as_received() {
+    for (body, upstream_status) in [
+        (json!({ "uuid": "t1", "type": 5, "status": "Queued" }), "Queued"),
+        (json!({ "uuid": "t1", "type": "other" }), "Waiting"),
+        (json!({ "uuid": "t1", "status": {} }), "Waiting"),
+    ] {
+        let world = Scripted::new(201, body.to_string()).start().await;
+        let conversion = start(&world, request(dynamic())).await.unwrap().conversion.unwrap();
+        assert_eq!(conversion.r#type(), ConversionType::Dynamic, "{body}");
+        assert_eq!(conversion.status(), ConversionStatus::Waiting, "{body}");
+        assert_eq!(conversion.upstream_status, upstream_status, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,16 @@ async fn an_upstream_that_stays_where_it_was_did_not_find_the_scene() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_an_answer_of_success_is_one() {
+    let world = Scripted::new(201, r#"{"code":2010606}"#).start().await;
+    let target = Target { uuid: "r1".into(), ..Target::default() };
+    let refused = switch(&world, target.clone(), "/a").await.unwrap_err();
+    assert_refused(&refused, Code::FailedPrecondition, "UPSTREAM_FEATURE_DISABLED", &[]);
+    let world = Scripted::new(204, "").start().await;
+    assert_eq!(switch(&world, target, "/a").await.unwrap(), "/a");
+}
+
+#[tokio::test]
 async fn a_404_that_repeats_the_path_speaks_of_no_scene() {
     for (message, reason) in
         [("Cannot PATCH /v5/rooms/r1/scene-state", "ROOM_NOT_FOUND"), ("Scene not found", "SCENE_NOT_FOUND")]

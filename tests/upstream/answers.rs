@@ -26,7 +26,7 @@ const GZIP: Answer = Answer::Text(
 const HTML: Answer =
     Answer::Text(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 19\r\n\r\n<html>secret</html>");
 const NO_JSON: Answer = Answer::Text(
-    b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 14\r\n\r\n{\"uuid\":\"r1\",,",
+    b"HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: 14\r\n\r\n{\"uuid\":,\"r1\",",
 );
 const REDIRECT: Answer = Answer::Text(
     b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",

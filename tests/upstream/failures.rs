@@ -122,3 +122,22 @@ async fn a_flood_of_failures_is_summed_up_and_none_is_left_uncounted() {
     // Five lines of each second that has a sum, and of one that may have none.
     assert!(log.count("an upstream call failed") <= 5 * (sums + 2), "{}", log.text());
 }
+
+#[tokio::test]
+async fn each_field_that_cannot_be_read_is_named_one_answer_after_the_other() {
+    let log = Log::start();
+    let upstream = Scripted::new(201, "");
+    let world = upstream.start().await;
+    for (body, field) in [
+        (r#"{"uuid":"r1","limit":1e999}"#, "limit"),
+        (r#"{"uuid":"r1","isBan":NaN}"#, "isBan"),
+        (r#"{"uuid":"../x y"}"#, "uuid"),
+    ] {
+        *upstream.body.lock().unwrap() = body.into();
+        assert_eq!(create(&world).await.is_ok(), field != "uuid", "{body}");
+        let named = format!(
+            "fields of an upstream answer cannot be read rpc=\"inkpass.v1.RoomService/CreateRoom\" fields=\"{field}\""
+        );
+        assert_eq!(log.count(&named), 1, "{}", log.text());
+    }
+}
