@@ -2,10 +2,12 @@
 //! what is indispensable is missed.
 
 mod calls;
+mod damage;
 mod mutations;
 
 use inkpass::token::Role;
 use serde_json::{Value, json};
+use tonic::Status;
 use tonic_types::StatusExt;
 
 use self::{
@@ -66,14 +68,23 @@ impl Row {
     }
 }
 
+fn all_rows() -> Vec<Row> {
+    let rows = calls::rooms().into_iter().chain(calls::scenes()).chain(calls::conversions());
+    let rows: Vec<_> = rows.collect();
+    assert_eq!(rows.len(), 16, "fourteen REST calls, and one of them on three conversions");
+    rows
+}
+
+fn reason(refused: &Status) -> String {
+    let details = refused.get_error_details();
+    details.error_info().map_or("none".to_owned(), |info| info.reason.clone())
+}
+
 #[tokio::test]
 async fn no_change_of_an_answer_loses_what_stands_in_it() {
-    let rows =
-        calls::rooms().into_iter().chain(calls::scenes()).chain(calls::conversions()).collect::<Vec<_>>();
-    assert_eq!(rows.len(), 16, "fourteen REST calls, and one of them on three conversions");
     let upstream = Scripted::new(201, "");
     let world = upstream.start().await;
-    for (row, uuid, answer) in answers(rows).await {
+    for (row, uuid, answer) in answers(all_rows()).await {
         let kept = row.kept(&answer);
         assert_eq!(kept.is_empty(), row.kept == Kept::Nothing, "{answer}");
         for (changed, mutated) in mutations(&answer) {
@@ -88,12 +99,64 @@ async fn no_change_of_an_answer_loses_what_stands_in_it() {
                     }
                 }
                 Err(refused) => {
-                    let details = refused.get_error_details();
-                    let reason = details.error_info().map_or("none", |info| &info.reason);
+                    let reason = reason(&refused);
                     let all_is_lost = stay.is_empty() && !kept.is_empty();
-                    assert!(row.may_refuse(&changed, all_is_lost, reason), "{what}: {reason}");
+                    assert!(row.may_refuse(&changed, all_is_lost, &reason), "{what}: {reason}");
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn no_damage_beside_it_loses_what_stands_in_an_answer() {
+    let upstream = Scripted::new(201, "");
+    let world = upstream.start().await;
+    let send = async |row: &Row, uuid: &str, body: &[u8]| {
+        *upstream.body.lock().unwrap() = body.to_vec().into();
+        let what = format!("{} {}: {}", row.method, row.path, String::from_utf8_lossy(body));
+        ((row.send)(world.client.clone(), uuid.to_owned()).await, what)
+    };
+    for (row, uuid, answer) in answers(all_rows()).await {
+        let text = answer.to_string();
+        let kept: Vec<_> = row.kept(&answer).into_iter().map(|(_, text)| text).collect();
+        let field = if let Kept::Field(name) = row.kept { name } else { "aNewField" };
+        for body in damage::beside(&text, field) {
+            let (found, what) = send(&row, &uuid, &body).await;
+            let found = found.unwrap_or_else(|refused| panic!("{what}: {refused:?}"));
+            for text in &kept {
+                assert!(found.iter().any(|found| found == text), "{what}: {text} is lost");
+            }
+        }
+        for (at, body) in damage::bytes(&text) {
+            let is_lost = kept.iter().any(|kept| damage::place_of(&text, field, kept).contains(&at));
+            let (found, what) = send(&row, &uuid, &body).await;
+            match found {
+                Ok(found) => {
+                    let all_found = kept.iter().all(|kept| found.iter().any(|found| found == kept));
+                    assert!(is_lost || all_found, "{what}: {at} loses one of {kept:?}");
+                }
+                Err(refused) => {
+                    let objects = row.objection.is_some_and(|(_, objection)| reason(&refused) == objection);
+                    let may_refuse = row.may_refuse("", true, &reason(&refused));
+                    let may_refuse = objects || ((is_lost || kept.is_empty()) && may_refuse);
+                    assert!(may_refuse, "{what}: {at}: {refused:?}");
+                }
+            }
+        }
+        if let Some(body) = damage::with_a_code(&text) {
+            // A uuid proves what was made or read, and of a change it says nothing.
+            let is_proof = !kept.is_empty() && row.method != "PATCH";
+            let (found, what) = send(&row, &uuid, &body).await;
+            match found {
+                Ok(found) => assert!(is_proof && kept == found, "{what}: {found:?}"),
+                Err(refused) => {
+                    assert!(!is_proof, "{what}: {refused:?}");
+                    assert_eq!(reason(&refused), "UPSTREAM_FEATURE_DISABLED", "{what}");
+                }
+            }
+        }
+        let (found, what) = send(&row, &uuid, br#"{"code":2010606}"#).await;
+        assert_eq!(reason(&found.unwrap_err()), "UPSTREAM_FEATURE_DISABLED", "{what}");
     }
 }
