@@ -144,6 +144,9 @@ impl Redis {
     pub(crate) async fn follow(&self, primary: &Self) {
         let _: String = self.ask(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]).await;
         until(async || primary.ask::<String>(&["INFO", "replication"]).await.contains("state=online")).await;
+        // It still reads what it was sent.
+        until(async || self.ask::<String>(&["INFO", "replication"]).await.contains("master_link_status:up"))
+            .await;
     }
 }
 
