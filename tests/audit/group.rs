@@ -10,7 +10,7 @@ use futures_util::{future::join_all, poll};
 use inkpass::audit::{OnFailure, Unavailable};
 
 use super::{Load, Pipe, Trail, assert_complete, parse, read};
-use crate::helpers::place::Place;
+use crate::helpers::{place::Place, until};
 
 #[tokio::test]
 async fn a_line_is_in_the_file_before_its_call_goes_on() {
@@ -31,12 +31,13 @@ async fn no_line_of_a_thousand_callers_is_lost_torn_or_out_of_order() {
     let trail = Trail::start(&path, OnFailure::Allow);
     let load = Load::start(&trail, 1000);
     load.go_on(&trail.metrics, 20_000).await;
+    // How many share a write depends on who runs when. The last line of each caller may be a write of its own.
+    until(async || (trail.metrics.writes.get() + 1000) * 2 < trail.metrics.lines.get()).await;
     let each = load.end().await;
     trail.audit.close().await.unwrap();
     assert_complete(&read(&path), &each);
     let (lines, writes) = (trail.metrics.lines.get(), trail.metrics.writes.get());
-    // How many share one depends on who runs when.
-    assert!(writes < lines, "{lines} lines in {writes} writes");
+    assert!(writes * 2 < lines, "{lines} lines in {writes} writes");
 }
 
 #[tokio::test]
