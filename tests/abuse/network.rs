@@ -11,17 +11,13 @@ use std::{
     time::Duration,
 };
 
-use inkpass::{
-    client::Client,
-    proto::{IssueTokenRequest, Role},
-};
+use inkpass::proto::{IssueTokenRequest, Role};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpSocket,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
@@ -73,34 +69,35 @@ async fn at_once(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let _ = tokio::io::copy(&mut from, &mut to).await;
 }
 
-/// Another caller that calls all the time; it ends with how many calls it made, each of which was answered.
-fn steady(client: Client) -> (Arc<AtomicBool>, JoinHandle<usize>) {
+/// So many calls by this address, each of which is answered, and meanwhile another caller's, which nothing delays.
+async fn calls_are_answered(service: &TestService, address: SocketAddr, count: usize) {
+    let far = service.client_at(address, "key:teacher").await;
     let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    let calls = tokio::spawn(async move {
-        let mut calls = 0;
-        while !stopped.load(Ordering::SeqCst) {
-            issue(&client, request()).await.unwrap();
-            calls += 1;
+    let others = tokio::spawn({
+        let (near, stop) = (service.teacher().await, stop.clone());
+        async move {
+            let mut calls = 0;
+            while !stop.load(Ordering::SeqCst) {
+                issue(&near, request()).await.unwrap();
+                calls += 1;
+            }
+            calls
         }
-        calls
     });
-    (stop, calls)
+    for _ in 0..count {
+        issue(&far, request()).await.unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    // The far calls took at least a round trip of some 100 ms each.
+    let others: usize = others.await.unwrap();
+    assert!(others > 200, "{others}");
 }
 
 #[tokio::test]
 async fn calls_that_arrive_late_are_answered_and_delay_no_other() {
     let service = TestService::start(POLICY).await;
     let relay = relay("127.0.0.1", service.world.grpc, late).await;
-    let far = service.client_at(relay, "key:teacher").await;
-    let (stop, others) = steady(service.teacher().await);
-    for _ in 0..20 {
-        issue(&far, request()).await.unwrap();
-    }
-    stop.store(true, Ordering::SeqCst);
-    // The far calls took at least a round trip of some 100 ms each.
-    let others = others.await.unwrap();
-    assert!(others > 200, "{others}");
+    calls_are_answered(&service, relay, 20).await;
 }
 
 /// Drops three in ten packets between an address of loopback and a port, for as long as this lives.
@@ -133,12 +130,5 @@ async fn three_packets_in_ten_may_be_lost_and_every_call_is_answered() {
     let service = TestService::start(POLICY).await;
     let Some(_loss) = Loss::at(service.world.grpc.port()) else { return };
     let relay = relay(Loss::ADDRESS, service.world.grpc, at_once).await;
-    let far = service.client_at(relay, "key:teacher").await;
-    let (stop, others) = steady(service.teacher().await);
-    for _ in 0..10 {
-        issue(&far, request()).await.unwrap();
-    }
-    stop.store(true, Ordering::SeqCst);
-    let others = others.await.unwrap();
-    assert!(others > 200, "{others}");
+    calls_are_answered(&service, relay, 10).await;
 }
