@@ -41,9 +41,8 @@ const MEMORY_OF_CALL: usize = 128 * 1024;
 /// So much of a process's memory limit may be messages that are being received.
 const MEMORY_SHARE_OF_BYTES: usize = 8;
 
-/// Calls of health and reflection on one connection, and streams of theirs.
+/// Calls of health and reflection on one connection, and as many streams of theirs.
 const MOST_OPEN_OF_CONNECTION: u32 = 8;
-const MOST_STREAMS_OF_CONNECTION: u32 = 8;
 
 /// The places for calls, and for their messages.
 pub(crate) struct Limits {
@@ -114,13 +113,12 @@ impl Limits {
     /// theirs are bounded on each connection alone.
     fn admit_open(&self, method: Method, peer: &Peer) -> Result<Admitted, Error> {
         let connection = &peer.place.connection;
-        let (shares, most) = match method.open_stream() {
-            None => (None, MOST_OPEN_OF_CONNECTION),
-            Some(OpenStream::Health) => (Some(&self.watches), MOST_STREAMS_OF_CONNECTION),
-            Some(OpenStream::Reflection) => (Some(&self.reflections), MOST_STREAMS_OF_CONNECTION),
-        };
+        let shares = method.open_stream().map(|stream| match stream {
+            OpenStream::Health => &self.watches,
+            OpenStream::Reflection => &self.reflections,
+        });
         let is_stream = shares.is_some();
-        if !connection.begin_open_call(is_stream, most) {
+        if !connection.begin_open_call(is_stream, MOST_OPEN_OF_CONNECTION) {
             return Err(Error::NoShare(Refused::OwnShare { what: "health and reflection on a connection" }));
         }
         let open = OpenCall { place: peer.place.clone(), is_stream };
