@@ -55,19 +55,20 @@ pub(super) fn serve_grpc(
             .add_service(v1alpha.max_decoding_message_size(health::LONGEST_REQUEST));
     }
     let Timeouts { call, connection_age } = parts.timeouts;
+    let memory = memory_limit();
     let layers = Layers {
         entropy: parts.entropy.clone(),
         metrics: parts.metrics.clone(),
         sampling: parts.sampling.clone(),
         callers: parts.callers.clone(),
         longest_call: call,
-        limits: Limits::within(memory_limit()),
+        limits: Limits::within(memory),
         routes: rpc::Routes::new(&parts.services),
         open_routes,
     };
     let (tls, entropy) = (parts.tls.clone(), parts.entropy.clone());
     let keeper = Keeper::new(tls, layers, entropy, connection_age, drain.clone());
-    let capacity = Capacity::of_grpc(parts.connections_per_peer, memory_limit());
+    let capacity = Capacity::of_grpc(parts.connections_per_peer, memory);
     let places = Places::new(capacity, parts.metrics.connections("grpc"));
     Ok(async move {
         let keep = |stream, place| keeper.clone().keep(stream, place);
