@@ -91,9 +91,7 @@ impl Fingerprinter {
         first.copy_from_slice(&self.0.of(token.as_bytes())[..16]);
         Fingerprint(first)
     }
-}
 
-impl Fingerprinter {
     /// Makes MACs under a key that is derived from the salt, another one for each purpose.
     #[must_use]
     pub fn sealer(&self, purpose: &str) -> Sealer {
