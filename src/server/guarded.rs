@@ -34,6 +34,7 @@ impl<T> Guarded<T> {
 impl<T: AsyncRead + Unpin> Guarded<T> {
     /// Reads a piece, once few enough calls are under way.
     fn poll_piece(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Before it is looked at, so that no end of a call and no authentication is missed.
         self.connection.wake_reader_later(context.waker());
         let under_way = self.frames.calls().saturating_sub(self.connection.ended_calls());
         if under_way >= MOST_CALLS && self.connection.client().is_none() {
