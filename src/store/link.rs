@@ -1,6 +1,6 @@
 //! Keeps one connection to the store, and makes a new one where it is lost. Nobody waits for that longer than for a call.
 //!
-//! The crate's own manager does not ask Sentinels anew, so it would stay with a former master for ever.
+//! The crate's own manager does not ask Sentinels again, so it would stay with a former master for ever.
 
 use std::{
     sync::{
@@ -82,7 +82,7 @@ impl Link {
         });
         if is_current {
             self.0.metrics.set_connected(false);
-            tracing::warn!(why, "the store is lost; connecting anew");
+            tracing::warn!(why, "the store is lost; connecting again");
             self.connect();
         }
     }
