@@ -61,7 +61,7 @@ async fn the_request_id_is_outside_of_what_refuses_other_protocols_and_that_is_o
         assert!(answer.headers().contains_key("x-request-id"));
     }
     assert!(
-        !guarded.world.metrics().await.contains(&format!("inkpass_calls_total{{rpc_method=\"{ISSUE_TOKEN}"))
+        !guarded.world.metrics().await.contains(&format!("rpc_method=\"{ISSUE_TOKEN}\",rpc_status_code"))
     );
 }
 

@@ -3,7 +3,7 @@
 //! | name | labels | what it is |
 //! |---|---|---|
 //! | `inkpass_build_info` | `version` | 1 |
-//! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code` | calls that ended, cancelled ones too |
+//! | `inkpass_calls_total` | `rpc_method`, `rpc_status_code`, `reason` | calls that ended, cancelled ones too; `reason` is empty where there is none |
 //! | `inkpass_connections` | `listener` | open connections: `grpc` or `admin` |
 //! | `inkpass_connections_refused_total` | `listener`, `cause` | closed at once: `full`, `unauthenticated` or `peer` |
 //! | `inkpass_connections_cut_total` | `listener`, `cause` | cut: `silent`, `made_room`, `idle`, `age` or `stop` |
@@ -123,8 +123,8 @@ impl ClockSkew {
 pub struct CallMetrics {
     method: &'static str,
     calls: IntCounterVec,
-    /// By code; made at its first use, so that unused codes are not exported.
-    by_code: [OnceLock<IntCounter>; CODES.len()],
+    /// Made at its first use, so that methods nobody calls are not exported.
+    ok: OnceLock<IntCounter>,
     duration: Histogram,
 }
 
@@ -137,8 +137,8 @@ impl Metrics {
         let registry = Registry::new();
         let build = IntGaugeVec::new(Opts::new("inkpass_build_info", "What runs: always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let calls = Opts::new("inkpass_calls_total", "Calls that ended, by method and gRPC code.");
-        let calls = IntCounterVec::new(calls, &["rpc_method", "rpc_status_code"])?;
+        let calls = Opts::new("inkpass_calls_total", "Calls that ended, by method, gRPC code and reason.");
+        let calls = IntCounterVec::new(calls, &["rpc_method", "rpc_status_code", "reason"])?;
         let duration = HistogramOpts::new(
             "rpc_server_call_duration_seconds",
             "From a call's headers to the end of its answer, in seconds.",
@@ -202,7 +202,7 @@ impl Metrics {
         let of = |method: &'static str| CallMetrics {
             method,
             calls: calls.clone(),
-            by_code: Default::default(),
+            ok: OnceLock::new(),
             duration: duration.with_label_values(&[method]),
         };
         let connections = AllConnections::new(&registry)?;
@@ -314,12 +314,15 @@ impl CallMetrics {
         self.method
     }
 
-    /// Counts a call that ended; gives the name of its code.
-    pub fn ended(&self, code: i32, duration: Duration) -> &'static str {
+    /// Counts a call that ended, by the number of its code and its reason; gives the name of its code.
+    pub fn ended(&self, code: i32, reason: &'static str, duration: Duration) -> &'static str {
         let number = usize::try_from(code).ok().filter(|number| *number < CODES.len()).unwrap_or(2);
-        let counter =
-            self.by_code[number].get_or_init(|| self.calls.with_label_values(&[self.method, CODES[number]]));
-        counter.inc();
+        let counter = || self.calls.with_label_values(&[self.method, CODES[number], reason]);
+        if number == 0 {
+            self.ok.get_or_init(counter).inc();
+        } else {
+            counter().inc();
+        }
         self.duration.observe(duration.as_secs_f64());
         CODES[number]
     }

@@ -215,7 +215,7 @@ async fn the_client_s_watch_resumes_and_repeats_nothing() {
     assert_eq!(watch.next().await.unwrap().unwrap().converted_percentage, 0);
     // Two streams expire before anything changes: what comes next comes over a third one.
     let expired = async {
-        let line = "inkpass_calls_total{rpc_method=\"inkpass.v1.ConversionService/WatchConversion\",rpc_status_code=\"UNAVAILABLE\"} 2";
+        let line = "inkpass_calls_total{reason=\"WATCH_EXPIRED\",rpc_method=\"inkpass.v1.ConversionService/WatchConversion\",rpc_status_code=\"UNAVAILABLE\"} 2";
         while !world.metrics().await.contains(line) {
             tokio::task::yield_now().await;
         }

@@ -15,12 +15,14 @@ use http_body::{Frame, SizeHint};
 use opentelemetry::trace::TraceId;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
+use tonic_types::StatusExt;
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::limits::Admitted;
 use crate::{
     call::RequestId,
+    error::Reason,
     methods::{Method, Rpc},
     server::peer::{Call, Peer},
     telemetry::{CallTrace, Metrics, Sampling},
@@ -32,7 +34,7 @@ pub(super) struct Observed {
     metrics: Arc<Metrics>,
     method: Method,
     began: Instant,
-    code: Code,
+    end: End,
     caller_trace: Option<TraceId>,
 }
 
@@ -43,7 +45,7 @@ impl Observed {
             metrics: metrics.clone(),
             method,
             began: Instant::now(),
-            code: Code::Cancelled,
+            end: End { code: Code::Cancelled, reason: "" },
             caller_trace: None,
         }
     }
@@ -83,9 +85,9 @@ impl Observed {
     /// Follows the answer to its end. What is `kept` is kept for as long.
     pub(super) fn follow(mut self, answer: Response<Body>, kept: Kept) -> Response<Answer> {
         let kept = Some(kept);
-        if let Some(code) = code_of(answer.headers()) {
+        if let Some(end) = End::of(answer.headers()) {
             // There is no body to wait for.
-            self.code = code;
+            self.end = end;
             return answer.map(|body| Answer { body, rest: Bytes::new(), call: None, _kept: kept });
         }
         answer.map(|body| Answer { body, rest: Bytes::new(), call: Some(self), _kept: kept })
@@ -95,8 +97,29 @@ impl Observed {
 /// The call on its connection, and its place.
 pub(super) type Kept = (Call, Admitted);
 
-fn code_of(headers: &HeaderMap) -> Option<Code> {
-    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
+/// How a call ended.
+#[derive(Clone, Copy)]
+struct End {
+    code: Code,
+    /// A [`Reason`]'s name; empty where there is none.
+    reason: &'static str,
+}
+
+impl End {
+    /// As headers or trailers say it.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let code = Code::from_bytes(headers.get(Status::GRPC_STATUS)?.as_bytes());
+        if code == Code::Ok {
+            return Some(Self { code, reason: "" });
+        }
+        Status::from_header_map(headers).as_ref().map(Self::of_status)
+    }
+
+    fn of_status(status: &Status) -> Self {
+        let info = status.get_details_error_info();
+        let reason = info.and_then(|info| Reason::ALL.iter().find(|reason| reason.name() == info.reason));
+        Self { code: status.code(), reason: reason.map_or("", |reason| reason.name()) }
+    }
 }
 
 fn is_upstream(method: Method) -> bool {
@@ -113,6 +136,7 @@ fn begin_span(method: &'static str, id: &RequestId, peer: &Peer, trace: &CallTra
         rpc.method = method,
         rpc.status_code = Empty,
         error.r#type = Empty,
+        inkpass.reason = Empty,
         network.peer.address = &*peer.ip,
         request_id = id.as_str(),
         trace_id = Empty,
@@ -128,18 +152,22 @@ fn begin_span(method: &'static str, id: &RequestId, peer: &Peer, trace: &CallTra
 impl Drop for Observed {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
-        let name = self.metrics.of(self.method).ended(self.code as i32, duration);
+        let End { code, reason } = self.end;
+        let name = self.metrics.of(self.method).ended(code as i32, reason, duration);
         if self.span.is_none() {
             return;
         }
         self.span.record("rpc.status_code", name);
-        if self.code != Code::Ok {
+        if code != Code::Ok {
             self.span.record("error.type", name);
         }
-        if is_server_fault(self.code) {
+        if !reason.is_empty() {
+            self.span.record("inkpass.reason", reason);
+        }
+        if is_server_fault(code) {
             self.span.record("otel.status_code", "ERROR");
         }
-        self.span.in_scope(|| tracing::debug!(rpc.status_code = name, ?duration, "a call ended"));
+        self.span.in_scope(|| tracing::debug!(rpc.status_code = name, reason, ?duration, "a call ended"));
     }
 }
 
@@ -195,13 +223,13 @@ impl http_body::Body for Answer {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let status = match &frame {
-            Some(Ok(frame)) => frame.trailers_ref().and_then(code_of),
-            Some(Err(status)) => Some(status.code()),
+        let end = match &frame {
+            Some(Ok(frame)) => frame.trailers_ref().and_then(End::of),
+            Some(Err(status)) => Some(End::of_status(status)),
             None => None,
         };
-        if let (Some(call), Some(code)) = (&mut self.call, status) {
-            call.code = code;
+        if let (Some(call), Some(end)) = (&mut self.call, end) {
+            call.end = end;
         }
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
