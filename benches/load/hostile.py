@@ -40,20 +40,26 @@ def streams(bench, rounds):
 
 
 def overload(bench, rounds):
-    """CreateRoom at three times the rate that can be answered: how many are, against the most."""
-    inkpass, _ = bench.with_emulator()
-    headers = [*h2load.GRPC, f"x-api-key: {settings.KEY}"]
+    """CreateRoom at three times the rate that can be answered: how many are, against the most. The upstream answers at
+    once, so that the processor is full, or after 200 ms, so that its 256 places are."""
+    result = {}
+    for name, delay_ms, streams in (("processor", 0, 8), ("places", 200, 16)):
+        inkpass, emulator = bench.with_emulator()
+        if delay_ms:
+            fault = {"method": "POST", "path": "/v5/rooms", "kind": "delay", "delay_ms": delay_ms, "share": 1}
+            emulator.post("/_emulator/faults", fault)
+        headers = [*h2load.GRPC, f"x-api-key: {settings.KEY}"]
 
-    def answered(calls, **options):
-        before = inkpass.calls(h2load.CREATE)
-        load = h2load.run(inkpass.port, h2load.CREATE, h2load.frame(h2load.CREATE_BODY), bench.work, calls=calls,
-                          headers=headers, **options)
-        return (inkpass.calls(h2load.CREATE) - before) / load.seconds
+        def answered(calls, **options):
+            before = inkpass.calls(h2load.CREATE)
+            load = h2load.run(inkpass.port, h2load.CREATE, h2load.frame(h2load.CREATE_BODY), bench.work, calls=calls,
+                              headers=headers, **options)
+            return (inkpass.calls(h2load.CREATE) - before) / load.seconds
 
-    peak = statistics.median(answered(5000, streams=8) for _ in range(rounds))
-    goodput = statistics.median(answered(int(9 * peak), streams=128, rps=int(3 * peak)) for _ in range(rounds))
-    result = {"peak": round(peak), "goodput": round(goodput), "ratio": round(goodput / peak, 2)}
-    print(result)
+        peak = statistics.median(answered(5000, streams=streams) for _ in range(rounds))
+        goodput = statistics.median(answered(int(9 * peak), streams=128, rps=int(3 * peak)) for _ in range(rounds))
+        result[name] = {"peak": round(peak), "goodput": round(goodput), "ratio": round(goodput / peak, 2)}
+        print(name, result[name], flush=True)
     return result
 
 

@@ -1,5 +1,6 @@
 """The servers under load, and what the kernel says of their processes."""
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -41,6 +42,11 @@ class Server:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
+
+    def post(self, path, value):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(value).encode())
+        request.add_header("content-type", "application/json")
+        urllib.request.urlopen(request, timeout=5).close()
 
     def usage(self):
         """CPU time in seconds and context switches so far, of all threads."""
@@ -88,6 +94,6 @@ class Inkpass(Server):
 
     def calls(self, rpc, code="OK"):
         """How many calls of an RPC ended so."""
-        label = f'{{rpc_method="{rpc}",rpc_status_code="{code}"}}'
-        found = re.search(rf"inkpass_calls_total{re.escape(label)} (\d+)", self.get("/metrics"))
-        return int(found[1]) if found else 0
+        labels = f'rpc_method="{rpc}",rpc_status_code="{code}"'
+        counts = re.findall(rf"inkpass_calls_total{{.*{re.escape(labels)}}} (\d+)", self.get("/metrics"))
+        return sum(map(int, counts))
