@@ -74,6 +74,8 @@ pub mod principal;
 #[cfg(feature = "server")]
 mod rate_limiter;
 #[cfg(feature = "server")]
+mod reason;
+#[cfg(feature = "server")]
 pub mod reload;
 #[cfg(feature = "server")]
 pub mod rpc;

@@ -16,7 +16,7 @@ use inkpass::{
 const HEAD: &str = "# Errors
 
 A refused call ends in a `google.rpc.Status` with a `google.rpc.ErrorInfo` of domain `inkpass`. Branch on its
-`reason`; messages may change. This page is made from `src/error/reason.rs`.
+`reason`; messages may change. This page is made from `src/reason.rs`.
 
 - `BadRequest` goes with INVALID_ARGUMENT: every violation at once, by field.
 - `QuotaFailure` goes with RESOURCE_EXHAUSTED: the limit, and what it allows.

@@ -5,11 +5,12 @@ use std::{borrow::Cow, time::Duration};
 
 use tonic_types::FieldViolation;
 
-use super::{Error, FoundBy, Reason, Withheld};
+use super::{Error, FoundBy, Withheld};
 use crate::{
     idempotency::IdempotencyError,
     methods::Resource,
     policy::{Denial, Limit, QuotaExceeded},
+    reason::Reason,
     shares::Refused,
     whiteboard::{Effect, Error as Upstream},
 };
@@ -170,13 +171,14 @@ fn explain_quota(exceeded: &QuotaExceeded) -> Explanation {
 
 /// Nothing was sent, and nothing is done.
 fn explain_no_share(refused: Refused) -> Explanation {
+    let reason = Reason::from(refused);
     match refused {
         Refused::OwnShare { what } => Explanation {
             detail: Detail::QuotaFailure(what.to_owned(), format!("the caller's share of {what}")),
-            ..retried(Reason::CallerQuotaExceeded, format!("{refused}; let some end first"), SOON)
+            ..retried(reason, format!("{refused}; let some end first"), SOON)
         },
         Refused::AllTaken { .. } => {
-            retried(Reason::Overloaded, format!("{refused} in this replica; try again later"), SOON)
+            retried(reason, format!("{refused} in this replica; try again later"), SOON)
         }
     }
 }
@@ -238,92 +240,75 @@ fn explain_idempotency(error: IdempotencyError) -> Explanation {
     }
 }
 
+/// The reason is the error's own, so that the log and the caller are told the same.
 fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
+    let reason = error.reason(resource);
+    let plain = |message| plain(reason, message);
+    let retried = |message, retry| retried(reason, message, retry);
+    let unreachable = |delay| {
+        retried(
+            "the whiteboard API cannot be reached, or fails; it is safe to try again",
+            Retry::ByTheApplication(delay),
+        )
+    };
     match error {
-        Upstream::Unreachable { .. } => explain_unreachable(DELAY),
-        Upstream::Paused { retry_after, .. } => explain_unreachable(*retry_after),
+        Upstream::Unreachable { .. } => unreachable(DELAY),
+        Upstream::Paused { retry_after, .. } => unreachable(*retry_after),
         Upstream::CircuitOpen { retry_after } => retried(
-            Reason::UpstreamCircuitOpen,
             "the whiteboard API has failed often, so nothing is sent to it for a moment; try again later",
             Retry::ByTheApplication(*retry_after),
         ),
         Upstream::OutcomeUnknown { .. } => retried(
-            Reason::UpstreamOutcomeUnknown,
             "the whiteboard API gave no usable answer; it may have done what was asked, so look before you ask again",
             Retry::Never,
         ),
-        Upstream::CredentialsRejected { .. } => plain(
-            Reason::UpstreamCredentialsRejected,
-            "the whiteboard API does not take this service's keys; its operator must look at them",
-        ),
+        Upstream::CredentialsRejected { .. } => {
+            plain("the whiteboard API does not take this service's keys; its operator must look at them")
+        }
         Upstream::Refused { .. } => plain(
-            Reason::UpstreamRefused,
             "the whiteboard API refuses this request; check its values against the vendor's documentation",
         ),
-        Upstream::NotFound => explain_missing(resource),
-        Upstream::SceneNotFound => plain(
-            Reason::SceneNotFound,
-            "there is no such scene in this room; list the scenes of its directory",
-        ),
-        Upstream::RoomDisabled => plain(Reason::RoomDisabled, "the room is disabled; enable it first"),
-        Upstream::NotWaiting => {
-            plain(Reason::ConversionNotWaiting, "the conversion does not wait any more; nothing was changed")
+        Upstream::NotFound => plain(missing(resource)),
+        Upstream::SceneNotFound => {
+            plain("there is no such scene in this room; list the scenes of its directory")
         }
+        Upstream::RoomDisabled => plain("the room is disabled; enable it first"),
+        Upstream::NotWaiting => plain("the conversion does not wait any more; nothing was changed"),
         Upstream::FeatureDisabled => plain(
-            Reason::UpstreamFeatureDisabled,
             "this feature is off in this region; the project's owner can switch it on in the vendor's console",
         ),
         Upstream::QueueFull => Explanation {
             detail: upstream_quota("conversions that wait in this region"),
-            ..retried(
-                Reason::UpstreamQueueFull,
-                "too many conversions are waiting in this region; try again later",
-                SOON,
-            )
+            ..retried("too many conversions are waiting in this region; try again later", SOON)
         },
         Upstream::RateLimited { retry_after } => Explanation {
             detail: upstream_quota("calls of the whiteboard API"),
             ..retried(
-                Reason::UpstreamRateLimited,
                 "the whiteboard API asks for fewer calls; try again later",
                 Retry::After(retry_after.unwrap_or(DELAY)),
             )
         },
-        Upstream::ClockUnstable => retried(Reason::ClockUnstable, CLOCK_UNSTABLE, SOON),
+        Upstream::ClockUnstable => retried(CLOCK_UNSTABLE, SOON),
         Upstream::NoShare(refused) => explain_no_share(*refused),
         Upstream::TooLate => explain_deadline(Effect::None),
-        Upstream::UnexpectedAnswer { .. } => unexpected_answer(),
+        Upstream::UnexpectedAnswer { .. } => plain(UNEXPECTED_ANSWER),
     }
 }
 
-fn explain_unreachable(delay: Duration) -> Explanation {
-    retried(
-        Reason::UpstreamUnreachable,
-        "the whiteboard API cannot be reached, or fails; it is safe to try again",
-        Retry::ByTheApplication(delay),
-    )
-}
+const UNEXPECTED_ANSWER: &str =
+    "the whiteboard API gave an answer that is not what it documents; the log has the detail";
 
 /// What a 404 means.
-fn explain_missing(resource: Resource) -> Explanation {
+const fn missing(resource: Resource) -> &'static str {
     match resource {
-        Resource::Room | Resource::Scene => plain(
-            Reason::RoomNotFound,
-            "there is no such room in this project and region; check both, and the uuid",
-        ),
-        Resource::Conversion => plain(
-            Reason::ConversionNotFound,
-            "there is no such conversion in this project and region; one can be read for seven days",
-        ),
-        Resource::Project => unexpected_answer(),
+        Resource::Room | Resource::Scene => {
+            "there is no such room in this project and region; check both, and the uuid"
+        }
+        Resource::Conversion => {
+            "there is no such conversion in this project and region; one can be read for seven days"
+        }
+        Resource::Project => UNEXPECTED_ANSWER,
     }
-}
-
-fn unexpected_answer() -> Explanation {
-    plain(
-        Reason::UpstreamUnexpectedAnswer,
-        "the whiteboard API gave an answer that is not what it documents; the log has the detail",
-    )
 }
 
 fn upstream_quota(what: &str) -> Detail {

@@ -4,11 +4,10 @@
 //! audit trail says and what docs/errors.md says are made from that.
 
 mod explain;
-mod reason;
 mod types;
 
 pub use self::{
     explain::{Detail, Explanation, Retry},
-    reason::{Actor, Reason, ReasonRow, RepeatAdvice},
     types::{Error, FoundBy, Withheld},
 };
+pub use crate::reason::{Actor, Reason, ReasonRow, RepeatAdvice};

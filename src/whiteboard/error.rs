@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    methods::{Repeat, Rpc},
+    methods::{Repeat, Resource, Rpc},
+    reason::Reason,
     shares::Refused,
 };
 
@@ -93,6 +94,33 @@ pub enum Error {
 }
 
 impl Error {
+    /// What its caller and the log are told. `missing`: what a 404 means.
+    #[must_use]
+    pub fn reason(&self, missing: Resource) -> Reason {
+        match self {
+            Self::Unreachable { .. } | Self::Paused { .. } => Reason::UpstreamUnreachable,
+            Self::OutcomeUnknown { .. } => Reason::UpstreamOutcomeUnknown,
+            Self::CredentialsRejected { .. } => Reason::UpstreamCredentialsRejected,
+            Self::Refused { .. } => Reason::UpstreamRefused,
+            Self::NotFound => match missing {
+                Resource::Room | Resource::Scene => Reason::RoomNotFound,
+                Resource::Conversion => Reason::ConversionNotFound,
+                Resource::Project => Reason::UpstreamUnexpectedAnswer,
+            },
+            Self::SceneNotFound => Reason::SceneNotFound,
+            Self::RoomDisabled => Reason::RoomDisabled,
+            Self::NotWaiting => Reason::ConversionNotWaiting,
+            Self::FeatureDisabled => Reason::UpstreamFeatureDisabled,
+            Self::QueueFull => Reason::UpstreamQueueFull,
+            Self::RateLimited { .. } => Reason::UpstreamRateLimited,
+            Self::CircuitOpen { .. } => Reason::UpstreamCircuitOpen,
+            Self::ClockUnstable => Reason::ClockUnstable,
+            Self::NoShare(refused) => Reason::from(*refused),
+            Self::TooLate => Reason::DeadlineExceeded,
+            Self::UnexpectedAnswer { .. } => Reason::UpstreamUnexpectedAnswer,
+        }
+    }
+
     /// A short name, for traces.
     pub(super) const fn name(&self) -> &'static str {
         match self {

@@ -2,6 +2,8 @@
 
 use tonic::Code;
 
+use crate::shares::Refused;
+
 /// What is said of a reason.
 #[derive(Clone, Copy, Debug)]
 pub struct ReasonRow {
@@ -179,4 +181,13 @@ reasons! {
     Internal = "INTERNAL", Internal, No, Operator,
         "Something went wrong here.",
         "Report it with the request id. The log has the detail.";
+}
+
+impl From<Refused> for Reason {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::OwnShare { .. } => Self::CallerQuotaExceeded,
+            Refused::AllTaken { .. } => Self::Overloaded,
+        }
+    }
 }
