@@ -2,40 +2,25 @@
 //!
 //! Of each reason a few have lines of their own in a second, and the rest are counted in one line at its end.
 
-use std::{
-    collections::BTreeMap,
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Instant};
 
-use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::Level;
 
-use super::{breaker::PATIENCE, call::Signed, error::Error};
-use crate::{methods::Resource, shares::Refused};
-
-const SECOND: Duration = Duration::from_secs(1);
+use super::{breaker::PATIENCE, call::Signed, error::Error, flood::Flood};
 
 /// How many failures of one reason have a line of their own in a second.
 const LINES: u64 = 5;
 
-/// The failures of this second. Only calls that failed take its lock.
+/// Only calls that failed take its lock.
 #[derive(Clone)]
-pub(super) struct Failures(Arc<Inner>);
-
-struct Inner {
-    /// Failures by their levels and reasons; empty: no second has begun.
-    second: Mutex<BTreeMap<(Level, &'static str), u64>>,
-    tasks: TaskTracker,
-}
+pub(super) struct Failures(Flood<(Level, &'static str)>);
 
 macro_rules! line {
     ($level:ident, $call:expr, $error:expr) => {{
         let last = $call.last().clone();
         tracing::$level!(
-            reason = reason($error, $call.request.resource),
+            reason = $error.reason($call.request.resource).name(),
             rpc = $call.request.rpc.name(),
             project = &*$call.project,
             region = $call.region.as_str(),
@@ -59,7 +44,7 @@ macro_rules! sum {
 impl Failures {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(Arc::new(Inner { second: Mutex::default(), tasks }))
+        Self(Flood::new(LINES, tasks, sum_up))
     }
 
     /// Logs a failure, once for each call that was sent, and passes the result on.
@@ -68,7 +53,7 @@ impl Failures {
             && let Some(level) = level(error)
             && call.last().attempt > 0
             && call.is_news()
-            && self.has_line(level, reason(error, call.request.resource))
+            && self.0.has_line((level, error.reason(call.request.resource).name()), 1)
         {
             match level {
                 Level::ERROR => line!(error, call, error),
@@ -83,41 +68,22 @@ impl Failures {
     pub(super) fn watch<'a>(&'a self, call: &'a Signed) -> Unanswered<'a> {
         Unanswered { failures: self, call, began: Instant::now(), is_over: false }
     }
-
-    fn has_line(&self, level: Level, reason: &'static str) -> bool {
-        let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
-        if second.is_empty() {
-            let inner = self.0.clone();
-            self.0.tasks.spawn(async move {
-                sleep(SECOND).await;
-                inner.sum_up();
-            });
-        }
-        let failed = second.entry((level, reason)).or_default();
-        *failed += 1;
-        *failed <= LINES
-    }
 }
 
-impl Inner {
-    /// Ends the second.
-    fn sum_up(&self) {
-        let second = mem::take(&mut *self.second.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut sums: BTreeMap<Level, (u64, Vec<String>)> = BTreeMap::new();
-        for ((level, reason), failed) in second {
-            if let Some(more) = failed.checked_sub(LINES).filter(|more| *more > 0) {
-                let (count, reasons) = sums.entry(level).or_default();
-                *count += more;
-                reasons.push(format!("{reason} {more}"));
-            }
-        }
-        for (level, (count, reasons)) in sums {
-            let reasons = reasons.join(", ");
-            match level {
-                Level::ERROR => sum!(error, count, reasons),
-                Level::INFO => sum!(info, count, reasons),
-                _ => sum!(warn, count, reasons),
-            }
+/// One line of each level.
+fn sum_up(untold: BTreeMap<(Level, &'static str), u64>) {
+    let mut sums: BTreeMap<Level, (u64, Vec<String>)> = BTreeMap::new();
+    for ((level, reason), more) in untold {
+        let (count, reasons) = sums.entry(level).or_default();
+        *count += more;
+        reasons.push(format!("{reason} {more}"));
+    }
+    for (level, (count, reasons)) in sums {
+        let reasons = reasons.join(", ");
+        match level {
+            Level::ERROR => sum!(error, count, reasons),
+            Level::INFO => sum!(info, count, reasons),
+            _ => sum!(warn, count, reasons),
         }
     }
 }
@@ -145,40 +111,6 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-impl Drop for Inner {
-    /// A process that does not wait for its tasks loses no line.
-    fn drop(&mut self) {
-        self.sum_up();
-    }
-}
-
-/// The reason by its name in docs/errors.md, as `crate::error` will explain it; `resource` is what may be missing.
-const fn reason(error: &Error, resource: Resource) -> &'static str {
-    match error {
-        Error::Unreachable { .. } | Error::Paused { .. } => "UPSTREAM_UNREACHABLE",
-        Error::OutcomeUnknown { .. } => "UPSTREAM_OUTCOME_UNKNOWN",
-        Error::CredentialsRejected { .. } => "UPSTREAM_CREDENTIALS_REJECTED",
-        Error::Refused { .. } => "UPSTREAM_REFUSED",
-        Error::NotFound => match resource {
-            Resource::Room | Resource::Scene => "ROOM_NOT_FOUND",
-            Resource::Conversion => "CONVERSION_NOT_FOUND",
-            Resource::Project => "UPSTREAM_UNEXPECTED_ANSWER",
-        },
-        Error::SceneNotFound => "SCENE_NOT_FOUND",
-        Error::RoomDisabled => "ROOM_DISABLED",
-        Error::NotWaiting => "CONVERSION_NOT_WAITING",
-        Error::FeatureDisabled => "UPSTREAM_FEATURE_DISABLED",
-        Error::QueueFull => "UPSTREAM_QUEUE_FULL",
-        Error::RateLimited { .. } => "UPSTREAM_RATE_LIMITED",
-        Error::CircuitOpen { .. } => "UPSTREAM_CIRCUIT_OPEN",
-        Error::ClockUnstable => "CLOCK_UNSTABLE",
-        Error::NoShare(Refused::OwnShare { .. }) => "CALLER_QUOTA_EXCEEDED",
-        Error::NoShare(Refused::AllTaken { .. }) => "OVERLOADED",
-        Error::TooLate => "DEADLINE_EXCEEDED",
-        Error::UnexpectedAnswer { .. } => "UPSTREAM_UNEXPECTED_ANSWER",
-    }
-}
-
 /// By who can do something about it; `None`: nothing was sent, and its refusal is no news.
 fn level(error: &Error) -> Option<Level> {
     match error {
@@ -198,41 +130,5 @@ fn level(error: &Error) -> Option<Level> {
         | Error::QueueFull
         | Error::RateLimited { .. }
         | Error::UnexpectedAnswer { .. } => Some(Level::WARN),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_has_the_reason_that_the_caller_is_told() {
-        let detail = String::new;
-        let retry_after = SECOND;
-        for error in [
-            Error::Unreachable { detail: detail() },
-            Error::Paused { detail: detail(), retry_after },
-            Error::OutcomeUnknown { detail: detail() },
-            Error::CredentialsRejected { detail: detail() },
-            Error::Refused { detail: detail() },
-            Error::NotFound,
-            Error::SceneNotFound,
-            Error::RoomDisabled,
-            Error::NotWaiting,
-            Error::FeatureDisabled,
-            Error::QueueFull,
-            Error::RateLimited { retry_after: None },
-            Error::CircuitOpen { retry_after },
-            Error::ClockUnstable,
-            Error::NoShare(Refused::OwnShare { what: "x" }),
-            Error::NoShare(Refused::AllTaken { what: "x" }),
-            Error::TooLate,
-            Error::UnexpectedAnswer { detail: detail() },
-        ] {
-            for resource in [Resource::Room, Resource::Scene, Resource::Conversion, Resource::Project] {
-                let told = crate::error::Error::Upstream(error.clone(), resource).explain().reason.name();
-                assert_eq!(reason(&error, resource), told, "{error:?} {resource:?}");
-            }
-        }
     }
 }

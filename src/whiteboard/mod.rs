@@ -18,6 +18,7 @@ mod error;
 mod failures;
 mod fault;
 mod fields;
+mod flood;
 mod gate;
 mod hosts;
 mod lenient;

@@ -107,7 +107,7 @@ impl Transport {
             budget: RetryBudget::default(),
             pauses: Pauses::default(),
             failures: Failures::new(tasks.clone()),
-            unread: UnreadLog::default(),
+            unread: UnreadLog::new(tasks.clone()),
             tasks,
         })))
     }

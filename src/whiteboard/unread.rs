@@ -1,11 +1,10 @@
 //! What could not be read of answers, by name, for the log.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
+use tokio_util::task::TaskTracker;
+
+use super::flood::Flood;
 use crate::methods::Rpc;
 
 /// What could not be read of one answer, each name with how often.
@@ -26,67 +25,39 @@ impl Unread {
     }
 }
 
-/// Logs each name once a second for each RPC, then with how often it was met since: a list may have thousands of fields
-/// that cannot be read, and is asked for again.
-#[derive(Default)]
-pub(super) struct UnreadLog(Mutex<BTreeMap<(&'static str, &'static str), Told>>);
-
-struct Told {
-    at: Instant,
-    since: u64,
-}
+/// Logs each name once a second for each RPC, and at the second's end how often it was met since: a list may have
+/// thousands of fields that cannot be read, and is asked for again.
+pub(super) struct UnreadLog(Flood<(&'static str, &'static str)>);
 
 impl UnreadLog {
-    pub(super) fn log(&self, rpc: Rpc, unread: Unread) {
-        if unread.0.is_empty() {
-            return;
-        }
-        let fields = self.due(rpc.name(), unread, Instant::now());
-        if !fields.is_empty() {
-            let fields = fields.join(", ");
-            tracing::warn!(rpc = rpc.name(), fields, "fields of an upstream answer cannot be read");
-        }
+    /// `tasks`: owns what writes a second's last line.
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self(Flood::new(1, tasks, |untold| {
+            let mut by_rpc: BTreeMap<_, Vec<_>> = BTreeMap::new();
+            for ((rpc, name), times) in untold {
+                by_rpc.entry(rpc).or_default().push(counted(name, times));
+            }
+            for (rpc, fields) in by_rpc {
+                let fields = fields.join(", ");
+                tracing::warn!(
+                    rpc,
+                    fields,
+                    "more fields of upstream answers could not be read in the last second"
+                );
+            }
+        }))
     }
 
-    /// What is to be told now.
-    fn due(&self, rpc: &'static str, unread: Unread, now: Instant) -> Vec<String> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut due = Vec::new();
-        for (name, times) in unread.0 {
-            let told = log.get_mut(&(rpc, name));
-            if let Some(told) = told.filter(|told| now < told.at + Duration::from_secs(1)) {
-                told.since += times;
-                continue;
-            }
-            let since = log.insert((rpc, name), Told { at: now, since: 0 }).map_or(0, |told| told.since);
-            due.push(match since + times {
-                1 => name.to_owned(),
-                times => format!("{name} ({times} times)"),
-            });
+    pub(super) fn log(&self, rpc: Rpc, unread: Unread) {
+        let rpc = rpc.name();
+        let told = unread.0.into_iter().filter(|(name, times)| self.0.has_line((rpc, *name), *times));
+        let fields = told.map(|(name, times)| counted(name, times)).collect::<Vec<_>>().join(", ");
+        if !fields.is_empty() {
+            tracing::warn!(rpc, fields, "fields of an upstream answer cannot be read");
         }
-        due
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_name_is_told_once_a_second_and_none_is_left_uncounted() {
-        let (log, now) = (UnreadLog::default(), Instant::now());
-        let due = |rpc, names: &[(&'static str, usize)], after| {
-            let mut unread = Unread::default();
-            for (name, times) in names {
-                unread.add(name, *times);
-            }
-            log.due(rpc, unread, now + Duration::from_millis(after))
-        };
-        assert_eq!(due("a", &[("limit", 1)], 0), ["limit"]);
-        assert_eq!(due("a", &[("isBan", 3), ("limit", 2)], 100), ["isBan (3 times)"]);
-        assert_eq!(due("b", &[("limit", 1)], 200), ["limit"]);
-        assert_eq!(due("a", &[("limit", 1)], 999), [""; 0]);
-        assert_eq!(due("a", &[("limit", 1)], 1000), ["limit (4 times)"]);
-        assert_eq!(due("a", &[("limit", 1)], 2000), ["limit"]);
-    }
+fn counted(name: &str, times: u64) -> String {
+    if times == 1 { name.to_owned() } else { format!("{name} ({times} times)") }
 }

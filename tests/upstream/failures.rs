@@ -124,6 +124,26 @@ async fn a_flood_of_failures_is_summed_up_and_none_is_left_uncounted() {
 }
 
 #[tokio::test]
+async fn fields_that_cannot_be_read_again_are_summed_up_though_they_are_not_met_any_more() {
+    let log = Log::start();
+    let world = Scripted::new(201, r#"{"uuid":"r1","limit":[],"isBan":"x"}"#).start().await;
+    for _ in 0..10 {
+        create(&world).await.unwrap();
+    }
+    let told = || {
+        let text = log.text();
+        let lines = text.lines().filter(|line| line.contains("CreateRoom\" fields=\"isBan"));
+        lines
+            .map(|line| if line.contains("isBan (") { number_after(line, "isBan (") } else { 1 })
+            .sum::<u64>()
+    };
+    until(async || told() == 10).await;
+    let sum = "more fields of upstream answers could not be read in the last second";
+    assert!((1..10).contains(&log.count(sum)), "{}", log.text());
+    assert_eq!(log.count(" times), limit ("), log.count(sum), "each line names both: {}", log.text());
+}
+
+#[tokio::test]
 async fn each_field_that_cannot_be_read_is_named_one_answer_after_the_other() {
     let log = Log::start();
     let upstream = Scripted::new(201, "");
