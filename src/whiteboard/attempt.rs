@@ -19,6 +19,7 @@ use super::{
     fault::Fault,
     gate::Gate,
     hosts::{Host, Hosts},
+    pacing,
 };
 use crate::{stability::Stability, telemetry::ClockSkew, token::TokenValue};
 
@@ -122,8 +123,8 @@ impl Attempts {
         Span::current().record("http.response.status_code", response.status().as_u16());
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
-        let retry_after = retry_after.and_then(|value| answer::retry_after(value, now));
-        Ok(Received { status: response.status(), retry_after, body: body.into() })
+        let retry_after = retry_after.and_then(|value| pacing::retry_after(value, now));
+        Ok(Received::new(response.status(), retry_after, body.into()))
     }
 
     /// Our clock sets when tokens expire, and theirs decides whether they have.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     access::{Access, PathUuid},
-    answer::{self, Received},
+    answer::Received,
     authority::Authority,
 };
 use crate::{
@@ -147,7 +147,7 @@ impl Signed {
 
     /// The answer tells of a failure.
     pub(super) fn failed_with(&self, received: &Received) {
-        self.last().request_id = answer::request_id(received);
+        self.last().request_id = received.error().request_id();
     }
 
     pub(super) fn last(&self) -> MutexGuard<'_, Last> {

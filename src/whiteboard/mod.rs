@@ -15,6 +15,7 @@ mod call;
 mod client;
 mod conversions;
 mod error;
+mod error_body;
 mod failures;
 mod fault;
 mod fields;
