@@ -1,7 +1,10 @@
 //! A call, as far as is known of it before its handler runs.
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -11,7 +14,7 @@ use tonic::Request;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{hex::Uuid4, principal::Principal};
+use crate::{hex::Uuid4, principal::Principal, whiteboard::Effect};
 
 /// Who calls, and how the call is named. An extension of each request that came through the server.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct CallContext {
     pub trace_id: Option<TraceId>,
     /// The caller's own deadline.
     pub deadline: Option<Instant>,
+    /// What it may have done so far.
+    pub effect: EffectSoFar,
 }
 
 /// The name of a call in its answer, in the log and in the audit trail: 1 to 64 of `0-9 A-Z a-z - _ .`. Cheap to
@@ -43,6 +48,7 @@ impl CallContext {
             request_id: RequestId(HeaderValue::from_static("")),
             trace_id: None,
             deadline: None,
+            effect: EffectSoFar::default(),
         });
         request.extensions().get().unwrap_or(&OFFLINE)
     }
@@ -51,6 +57,52 @@ impl CallContext {
     #[must_use]
     pub fn trace_id(&self) -> String {
         self.trace_id.or_else(began_here).map(|id| id.to_string()).unwrap_or_default()
+    }
+}
+
+/// What a call may have done by now: nothing before its message has come whole. Whoever ends it early asks. Cheap to clone;
+/// the default is of a call that has no effect.
+#[derive(Clone, Debug, Default)]
+pub struct EffectSoFar(Option<Arc<Progress>>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    has_arrived: AtomicBool,
+    repeats_safely: AtomicBool,
+}
+
+impl EffectSoFar {
+    /// `effect`: what the call may do at all.
+    #[must_use]
+    pub fn of(effect: Effect) -> Self {
+        Self((effect == Effect::Possible).then(Arc::default))
+    }
+
+    /// What it may have done.
+    #[must_use]
+    pub fn get(&self) -> Effect {
+        let has_arrived = self.0.as_ref().is_some_and(|progress| progress.has_arrived.load(Relaxed));
+        if has_arrived { Effect::Possible } else { Effect::None }
+    }
+
+    /// Its message has come whole.
+    pub(crate) fn set_arrived(&self) {
+        if let Some(progress) = &self.0 {
+            progress.has_arrived.store(true, Relaxed);
+        }
+    }
+
+    /// Whether to repeat it, on any replica, does nothing more.
+    #[must_use]
+    pub fn repeats_safely(&self) -> bool {
+        self.0.as_ref().is_some_and(|progress| progress.repeats_safely.load(Relaxed))
+    }
+
+    /// Its `request_id` holds in every replica.
+    pub(crate) fn set_repeats_safely(&self) {
+        if let Some(progress) = &self.0 {
+            progress.repeats_safely.store(true, Relaxed);
+        }
     }
 }
 

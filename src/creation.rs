@@ -108,13 +108,18 @@ impl Creator {
     ) -> Result<Created<C::Created>, Error> {
         let place =
             self.places.take(Holder::Principal(call.principal.as_str()), 1).map_err(Error::NoShare)?;
+        let repeats_safely = params.request_id.is_some() && self.idempotency.holds_across_replicas();
+        if repeats_safely {
+            call.effect.set_repeats_safely();
+        }
         let creator = self.clone();
         let creation = async move {
             let _place = place;
             creator.run(&call, &params, what).await
         };
         let created = self.tasks.spawn(creation.in_current_span()).await;
-        created.unwrap_or(Err(Error::Internal("a creating call broke off")))
+        let created = created.unwrap_or(Err(Error::Internal("a creating call broke off")));
+        created.map_err(|error| if repeats_safely { error.repeated_safely() } else { error })
     }
 
     async fn run<C: Create>(
@@ -181,18 +186,14 @@ impl Creator {
                 outcome => break outcome,
             }
         };
-        let (made, replayed) = match outcome {
+        match outcome {
             Err(error) => (Err(Error::Idempotency(error)), false),
             Ok(Replay { result: Err(error), replayed }) => (Err(Error::upstream(C::RPC)(error)), replayed),
             Ok(Replay { result: Ok(made), replayed }) => {
                 let made = C::Created::decode(&*made);
                 (made.map_err(|_| Error::Idempotency(IdempotencyError::Lost)), replayed)
             }
-        };
-        if self.idempotency.holds_across_replicas() {
-            return (made.map_err(|error| Error::RepeatedSafely(Box::new(error))), replayed);
         }
-        (made, replayed)
     }
 
     /// Signs the token that was asked for, with the key that created.

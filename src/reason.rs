@@ -168,10 +168,10 @@ reasons! {
         "Repeat the call as `RetryInfo` says, with the same `request_id`. The operator looks after the store; the log has the cause.";
     DeadlineExceeded = "DEADLINE_EXCEEDED", DeadlineExceeded, AfterALook, Caller,
         "The call took longer than its deadline, or than the server's 20 s. `metadata.outcome` is `unknown` where a POST may have been sent; it is not stopped then.",
-        "A read may be repeated. With an unknown outcome look at what it did: `grpc-retry-pushback-ms` is -1 then.";
+        "A read may be repeated. With an unknown outcome look at what it did: `grpc-retry-pushback-ms` is -1 then. With a store a call with a `request_id` may be repeated, and has no pushback.";
     UpstreamOutcomeUnknown = "UPSTREAM_OUTCOME_UNKNOWN", Aborted, AfterALook, Caller,
         "A POST may have taken effect: the whiteboard API gave no usable answer. It is never sent twice.",
-        "Look for what it would have created before you ask again.";
+        "Look for what it would have created before you ask again. A repeated call with the same `request_id` is told the same.";
     UpstreamCredentialsRejected = "UPSTREAM_CREDENTIALS_REJECTED", Internal, No, Operator,
         "The whiteboard API does not accept this service's keys.",
         "Check the project's keys and the clock.";

@@ -110,7 +110,7 @@ fn every_error_has_its_reason_and_its_retry_advice() {
     let exceeded = |what, retry_after| {
         Error::QuotaExceeded(QuotaExceeded { grant: "g".into(), what, allowed: 1, retry_after })
     };
-    let safely = |error| Error::RepeatedSafely(Box::new(error));
+    let safely = Error::repeated_safely;
     let upstream = |error| Error::Upstream(error, Resource::Room);
     let missing = |resource| Error::Upstream(whiteboard::Error::NotFound, resource);
     let detail = String::new;
@@ -183,7 +183,9 @@ fn every_error_has_its_reason_and_its_retry_advice() {
         (Error::DeadlineExceeded(Effect::Possible), Reason::DeadlineExceeded, Retry::Never),
         (Error::WatchExpired, Reason::WatchExpired, second),
         (Error::ShuttingDown, Reason::ShuttingDown, second),
-        (Error::Internal(""), Reason::Internal, Retry::Unsaid),
+        (safely(Error::DeadlineExceeded(Effect::Possible)), Reason::DeadlineExceeded, Retry::Unsaid),
+        (Error::Internal(""), Reason::Internal, Retry::Never),
+        (safely(Error::Internal("")), Reason::Internal, Retry::Unsaid),
     ] {
         let explained = error.explain();
         assert_eq!((explained.reason, explained.retry), (reason, retry), "{error:?}");
@@ -192,7 +194,8 @@ fn every_error_has_its_reason_and_its_retry_advice() {
             assert_eq!(denial.reason(), reason.name());
         }
         let is_unknown = explained.metadata.contains(&("outcome", "unknown".to_owned()));
-        let may_have_acted = matches!(&error, Error::DeadlineExceeded(Effect::Possible));
+        let error = if let Error::RepeatedSafely(error) = &error { error } else { &error };
+        let may_have_acted = matches!(error, Error::DeadlineExceeded(Effect::Possible));
         assert_eq!(is_unknown, may_have_acted);
     }
 }

@@ -92,18 +92,16 @@ impl Error {
             Self::TokenWithheld { why, found_by } => explain_withheld(*why, *found_by),
             Self::NoShare(refused) => explain_no_share(*refused),
             Self::Idempotency(error) => explain_idempotency(*error),
-            Self::RepeatedSafely(error) => {
-                let explanation = error.explain();
-                let retry = if explanation.retry == Retry::Never { Retry::Unsaid } else { explanation.retry };
-                Explanation { retry, ..explanation }
-            }
+            Self::RepeatedSafely(error) => explain_repeated(error.explain()),
             Self::Upstream(error, resource) => explain_upstream(error, *resource),
             Self::DeadlineExceeded(effect) => explain_deadline(*effect),
             Self::WatchExpired => retried(Reason::WatchExpired, "the watch expired; watch again", SOON),
             Self::ShuttingDown => {
                 retried(Reason::ShuttingDown, "this server is stopping; another one takes the call", SOON)
             }
-            Self::Internal(_) => plain(Reason::Internal, "something went wrong here; the log has the detail"),
+            Self::Internal(_) => {
+                retried(Reason::Internal, "something went wrong here; the log has the detail", Retry::Never)
+            }
         }
     }
 }
@@ -196,6 +194,15 @@ fn explain_deadline(effect: Effect) -> Explanation {
             )
         },
     }
+}
+
+/// The call may be repeated whatever it did.
+fn explain_repeated(explanation: Explanation) -> Explanation {
+    if explanation.retry != Retry::Never {
+        return explanation;
+    }
+    let message = format!("{}; with the same request_id nothing is done a second time", explanation.message);
+    Explanation { message: message.into(), retry: Retry::Unsaid, ..explanation }
 }
 
 /// What was created must not be created again, by a repeated call that reaches a replica which does not know of it.

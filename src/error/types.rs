@@ -51,7 +51,7 @@ pub enum Error {
     WatchExpired,
     /// The server was asked to stop.
     ShuttingDown,
-    /// A bug of ours. The sentence is for the log.
+    /// A bug of ours, in a call that may have acted. The sentence is for the log.
     Internal(&'static str),
 }
 
@@ -81,6 +81,12 @@ impl Error {
     /// One violation. `field`: its path in proto names.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldViolation::new(field, description)])
+    }
+
+    /// The same, of a call whose `request_id` holds in every replica.
+    #[must_use]
+    pub fn repeated_safely(self) -> Self {
+        Self::RepeatedSafely(Box::new(self))
     }
 
     /// A failed upstream call of this RPC, whose row says what a 404 means.

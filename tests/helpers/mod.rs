@@ -43,6 +43,7 @@ use inkpass::{
     watcher,
     whiteboard::Settings,
 };
+use prost::Message;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -222,6 +223,19 @@ impl World {
     }
 
     /// The response of `/metrics`.
+    /// A refused call with a deadline that its client does not keep by itself, as tonic's would.
+    pub(crate) async fn refused_within(&self, timeout: &str, rpc: &str, request: &impl Message) -> Status {
+        let http = reqwest::Client::builder().http2_prior_knowledge().tls_certs_only([]).build().unwrap();
+        let length = u32::try_from(request.encoded_len()).unwrap().to_be_bytes();
+        let answer = http
+            .post(format!("http://{}/inkpass.v1.{rpc}", self.grpc))
+            .header("content-type", "application/grpc")
+            .header("grpc-timeout", timeout)
+            .body([&[0][..], &length, &request.encode_to_vec()].concat())
+            .send();
+        Status::from_header_map(answer.await.unwrap().headers()).unwrap()
+    }
+
     pub(crate) async fn metrics(&self) -> String {
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
         let answer = http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();

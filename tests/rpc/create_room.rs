@@ -175,18 +175,7 @@ async fn the_caller_s_deadline_is_kept_and_called_by_its_name() {
         .fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 10_000 }))
         .await;
     let started = Instant::now();
-    // Without tonic's client, which would end the call by itself.
-    let http = reqwest::Client::builder().http2_prior_knowledge().tls_certs_only([]).build().unwrap();
-    let answer = http
-        .post(format!("http://{}/inkpass.v1.RoomService/CreateRoom", world.grpc))
-        .header("content-type", "application/grpc")
-        .header("grpc-timeout", "200m")
-        .body(vec![0; 5])
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.headers()["grpc-status"], "4");
-    let refused = Status::from_header_map(answer.headers()).unwrap();
+    let refused = world.refused_within("200m", "RoomService/CreateRoom", &CreateRoomRequest::default()).await;
     assert_refused(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
     assert!(started.elapsed().as_secs() < 5);
 }

@@ -11,6 +11,7 @@ use inkpass::{
 };
 use serde_json::json;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::helpers::{Setup, World, assert_refused, redis::Redis};
 
@@ -112,6 +113,27 @@ async fn a_caller_that_leaves_does_not_lose_the_outcome() {
         drop(call);
         create(&world, request()).await.unwrap();
         assert_eq!(posts(&world).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_ends_at_its_deadline_may_be_repeated_only_where_its_id_holds_in_every_replica() {
+    for world in both(Setup::default).await {
+        let fault = json!({ "path": "/v5/rooms", "count": 2, "kind": "delay", "delay_ms": 1500 });
+        world.upstream.fault(fault).await;
+        for (request_id, may_repeat) in [(ID, world.redis.is_some()), ("", false)] {
+            let before = posts(&world).await;
+            let create = CreateRoomRequest { request_id: request_id.into(), ..request() };
+            let refused = world.refused_within("500m", "RoomService/CreateRoom", &create).await;
+            assert_refused(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
+            let details = refused.get_error_details();
+            assert_eq!(details.error_info().unwrap().metadata["outcome"], "unknown");
+            assert!(details.retry_info().is_none());
+            let pushback = refused.metadata().get("grpc-retry-pushback-ms");
+            assert_eq!(pushback.is_none(), may_repeat, "{pushback:?}");
+            assert_eq!(posts(&world).await, before + 1);
+        }
+        assert!(create(&world, request()).await.unwrap().replayed);
     }
 }
 

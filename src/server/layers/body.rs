@@ -6,10 +6,7 @@
 
 use std::{
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -20,11 +17,11 @@ use tonic::Status;
 
 use super::fields::FieldCount;
 use crate::{
+    call::EffectSoFar,
     error::Error,
     principal::Principal,
     server::places::Place,
     shares::{Holder, Refused, Share, Shares},
-    whiteboard::Effect,
 };
 
 /// A message's prefix.
@@ -53,28 +50,6 @@ pub(super) struct RequestBody {
     room: Option<Room>,
     fields: FieldCount,
     effect: EffectSoFar,
-}
-
-/// What a call may have done by now: nothing before its message has come whole.
-#[derive(Clone)]
-pub(super) struct EffectSoFar(Option<Arc<AtomicBool>>);
-
-impl EffectSoFar {
-    /// `effect`: what the call may do at all.
-    pub(super) fn of(effect: Effect) -> Self {
-        Self((effect == Effect::Possible).then(Arc::default))
-    }
-
-    pub(super) fn get(&self) -> Effect {
-        let has_arrived = self.0.as_ref().is_some_and(|arrived| arrived.load(Relaxed));
-        if has_arrived { Effect::Possible } else { Effect::None }
-    }
-
-    fn set_arrived(&self) {
-        if let Some(arrived) = &self.0 {
-            arrived.store(true, Relaxed);
-        }
-    }
 }
 
 /// Room for a message, of its caller and on its connection.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 
-use super::body::{EffectSoFar, RequestBody};
+use super::body::RequestBody;
 use crate::{
+    call::EffectSoFar,
     error::Error,
     methods::{Action, Method, OpenStream, Reach, Rpc},
     principal::Principal,

@@ -23,10 +23,7 @@ use tonic::{
 use tracing::Instrument;
 
 use self::{
-    body::{EffectSoFar, RequestBody},
-    checks::refuse_other_protocols,
-    deadline::Deadline,
-    limits::Admitted,
+    body::RequestBody, checks::refuse_other_protocols, deadline::Deadline, limits::Admitted,
     observe::Observed,
 };
 pub(super) use self::{limits::Limits, observe::Answer};
@@ -35,7 +32,7 @@ use super::{
     peer::{Call, Peer},
 };
 use crate::{
-    call::{CallContext, RequestId},
+    call::{CallContext, EffectSoFar, RequestId},
     caller::{Callers, Unknown},
     entropy::Entropy,
     error::Error,
@@ -106,10 +103,11 @@ impl Layers {
                     request_id: id.clone(),
                     trace_id: observed.caller_trace(),
                     deadline: deadline.of_caller(),
+                    effect: effect.clone(),
                 });
                 let answer = self.answer(method, request).instrument(observed.span());
                 let answer = deadline.enforce(answer).await;
-                (place, answer.ok_or_else(|| Error::DeadlineExceeded(effect.get())))
+                (place, answer.ok_or_else(|| too_late(&effect)))
             }
             Err(error) => (Admitted::default(), Err(error)),
         };
@@ -186,6 +184,12 @@ fn effect_of(method: Method) -> Effect {
         Method::Ours(rpc) => Effect::of(rpc),
         Method::Open(_) | Method::Unknown => Effect::None,
     }
+}
+
+/// What a call is told whose answer has not begun in time.
+fn too_late(effect: &EffectSoFar) -> Error {
+    let error = Error::DeadlineExceeded(effect.get());
+    if effect.repeats_safely() { error.repeated_safely() } else { error }
 }
 
 /// A request's longest message, in bytes.
