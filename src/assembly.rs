@@ -160,8 +160,9 @@ impl Components {
         watch: watcher::Settings,
         environment: Environment,
     ) -> Result<Self, String> {
-        let metrics = Metrics::new(all_methods()).map_err(|error| format!("metrics: {error}"))?;
         let Environment { clock, entropy } = environment.clone();
+        let metrics = Metrics::with_clock(all_methods(), clock.clone());
+        let metrics = metrics.map_err(|error| format!("metrics: {error}"))?;
         let stability = Arc::new(Stability::new(clock));
         let (skew, tasks) = (metrics.upstream_clock_skew(), TaskTracker::new());
         let whiteboard = Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), skew, tasks.clone())
@@ -225,7 +226,11 @@ impl Components {
             stability: self.stability.clone(),
             entropy: entropy.clone(),
             fingerprinter: self.fingerprinter,
-            trail: Trail { audit: self.audit, stability: self.stability.clone() },
+            trail: Trail {
+                audit: self.audit,
+                stability: self.stability.clone(),
+                metrics: Some(self.metrics.decisions().clone()),
+            },
         });
         let creator = Creator::new(authorizer.clone(), self.whiteboard.clone(), idempotency, tasks.clone());
         let whiteboard = self.whiteboard;
@@ -259,7 +264,7 @@ pub fn offline(keyring: Keyring, environment: Environment) -> Authorizer {
         stability: stability.clone(),
         fingerprinter: ephemeral_fingerprinter(&*entropy),
         entropy,
-        trail: Trail { audit: None, stability },
+        trail: Trail { audit: None, stability, metrics: None },
     }
 }
 

@@ -31,6 +31,12 @@ impl UnixMillis {
         self.0
     }
 
+    /// Whole seconds since then.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        (self.0 / 1000).cast_signed()
+    }
+
     /// `None` past [`UnixMillis::MAX`]. What is finer than a millisecond is dropped.
     #[must_use]
     pub fn checked_add(self, duration: Duration) -> Option<Self> {

@@ -93,6 +93,18 @@ impl Creator {
         Self { authorizer, whiteboard, idempotency, tasks, places }
     }
 
+    /// The places of creating calls.
+    #[must_use]
+    pub const fn places(&self) -> &Arc<Shares> {
+        &self.places
+    }
+
+    /// What is kept for the `request_id`s.
+    #[must_use]
+    pub fn request_ids(&self) -> &Arc<Shares> {
+        self.idempotency.room()
+    }
+
     /// Creates something, to its end whether or not its caller waits: a caller that leaves takes
     /// nothing out of the audit trail. No caller's streams bound these tasks, so they have a bound of
     /// their own.

@@ -168,6 +168,12 @@ impl Rpc {
         self.service().ends_with(".ConversionService")
     }
 
+    /// Its name within its service.
+    #[must_use]
+    pub fn method(self) -> &'static str {
+        self.name().split_once('/').map_or("", |(_, method)| method)
+    }
+
     /// Its service's full name, `inkpass.v1.Service`.
     #[must_use]
     pub fn service(self) -> &'static str {

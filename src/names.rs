@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-/// Gives the variants of an enum their names: `ALL`, in the order given, `EXPECTED`,
+/// Gives the variants of an enum their names: `ALL` and `NAMES`, in the order given, `EXPECTED`,
 /// `as_str`, `Display` and `FromStr`.
 macro_rules! names {
     ($vis:vis $type:ident { $first:ident = $first_name:literal $(, $variant:ident = $name:literal)* $(,)? }) => {
         impl $type {
             /// All of them, in order.
-            $vis const ALL: [Self; [$first_name $(, $name)*].len()] = [Self::$first $(, Self::$variant)*];
+            $vis const ALL: [Self; Self::NAMES.len()] = [Self::$first $(, Self::$variant)*];
+
+            /// Their names, in the same order.
+            $vis const NAMES: &'static [&'static str] = &[$first_name $(, $name)*];
 
             /// What a text must be, to follow "must be".
             $vis const EXPECTED: &'static str = concat!("one of ", $first_name $(, ", ", $name)*);

@@ -6,7 +6,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use crate::{per_principal::PerPrincipal, principal::Principal};
@@ -21,6 +21,8 @@ pub struct Shares {
     capacity: usize,
     taken: AtomicUsize,
     held: PerPrincipal<AtomicUsize>,
+    /// How often nothing was taken, because all of it was, and because of the holder's share.
+    refused: [AtomicU64; 2],
 }
 
 /// Who takes.
@@ -70,7 +72,8 @@ impl Shares {
     /// `what`: its name, for those that are refused.
     #[must_use]
     pub fn new(what: &'static str, capacity: usize) -> Arc<Self> {
-        Arc::new(Self { what, capacity, taken: AtomicUsize::new(0), held: PerPrincipal::default() })
+        let (taken, held) = (AtomicUsize::new(0), PerPrincipal::default());
+        Arc::new(Self { what, capacity, taken, held, refused: Default::default() })
     }
 
     /// Takes so much, all of it or nothing.
@@ -96,7 +99,7 @@ impl Shares {
         // Others may have taken the rest since it was looked at.
         let share = Share { shares: self.clone(), held, amount };
         if self.taken.fetch_add(amount, Relaxed) + amount > self.capacity {
-            return Err(Refused::AllTaken { what: self.what });
+            return Err(self.all_taken());
         }
         Ok(share)
     }
@@ -104,13 +107,43 @@ impl Shares {
     fn refusal(&self, amount: usize) -> Refused {
         let wanted = self.taken.load(Relaxed).checked_add(amount);
         let is_left = wanted.is_some_and(|wanted| wanted <= self.capacity);
-        if is_left { self.own() } else { Refused::AllTaken { what: self.what } }
+        if is_left { self.own() } else { self.all_taken() }
     }
 
-    /// The refusal of one who has its share of this.
+    /// Refuses one who has its share of this.
     #[must_use]
-    pub const fn own(&self) -> Refused {
+    pub fn own(&self) -> Refused {
+        self.refused[1].fetch_add(1, Relaxed);
         Refused::OwnShare { what: self.what }
+    }
+
+    fn all_taken(&self) -> Refused {
+        self.refused[0].fetch_add(1, Relaxed);
+        Refused::AllTaken { what: self.what }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// How much of it there is.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// How much of it is taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Relaxed)
+    }
+
+    /// How often nothing was taken: because all of it was, and because the holder had its share.
+    #[must_use]
+    pub fn refusals(&self) -> [u64; 2] {
+        self.refused.each_ref().map(|count| count.load(Relaxed))
     }
 }
 

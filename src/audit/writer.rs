@@ -271,7 +271,6 @@ impl Writer {
         self.failed = false;
         self.metrics.failing.set(0);
         self.unseen += written;
-        self.metrics.writes.inc();
         let mut lines = 0;
         while let Some(mut line) = self.pending.pop_front() {
             let rest = line.entry.line().len() - line.written;
@@ -291,7 +290,7 @@ impl Writer {
                 self.recent.push(now, line.entry.line());
             }
         }
-        self.metrics.lines.inc_by(lines);
+        self.metrics.written(lines);
     }
 
     /// Refuses the waiting calls. Keeps half-written lines, and lines whose calls go on.

@@ -37,7 +37,7 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.refuse_other_machines()?;
-        let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
+        let telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
         let keys = EphemeralKeys::new()?;
         let (emulator, listener) =
             emulator::start(&keys.keyring()?, self.emulator_listen, Settings::default()).await?;
@@ -50,6 +50,7 @@ impl Dev {
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
         let components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;
+        components.metrics.export(telemetry.metrics());
         let parts = components.assemble();
         let (grpc, admin) = server.addresses()?;
         let ready = || {

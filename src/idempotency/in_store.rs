@@ -26,7 +26,12 @@ use super::{
     },
 };
 use crate::{
-    clock::Clock, entropy::Entropy, shares::Share, store::Store, telemetry::ClaimOutcome, token::Sealer,
+    clock::Clock,
+    entropy::Entropy,
+    shares::{Share, Shares},
+    store::Store,
+    telemetry::ClaimOutcome,
+    token::Sealer,
     whiteboard::Error,
 };
 
@@ -85,6 +90,10 @@ impl IdempotencyStore for InStore {
         let (pending, is_first) = self.join_or_begin(&key, arguments, act)?;
         let Replay { result, replayed } = pending.await.ok_or(IdempotencyError::Lost)??;
         Ok(Replay { result, replayed: replayed || !is_first })
+    }
+
+    fn room(&self) -> &Arc<Shares> {
+        self.inner.room.shares()
     }
 
     fn holds_across_replicas(&self) -> bool {

@@ -88,6 +88,10 @@ impl IdempotencyStore for InMemory {
         Ok(Replay { result, replayed })
     }
 
+    fn room(&self) -> &Arc<Shares> {
+        &self.room
+    }
+
     fn holds_across_replicas(&self) -> bool {
         false
     }

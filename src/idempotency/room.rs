@@ -25,6 +25,10 @@ impl Room {
         Self { clock, shares: Shares::new("request_ids", capacity), kept: Mutex::default() }
     }
 
+    pub(super) const fn shares(&self) -> &Arc<Shares> {
+        &self.shares
+    }
+
     /// Takes room for a call that is under way.
     pub(super) fn take(&self, caller: &str) -> Result<Share, Refused> {
         let now = self.clock.monotonic();

@@ -1,12 +1,17 @@
 //! What keeps results: its trait, and what goes in and out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 use tonic::async_trait;
 
-use crate::{methods::Rpc, principal::Principal, shares::Refused, whiteboard::Error};
+use crate::{
+    methods::Rpc,
+    principal::Principal,
+    shares::{Refused, Shares},
+    whiteboard::Error,
+};
 
 /// How long a result is kept.
 pub const RETENTION: Duration = Duration::from_mins(10);
@@ -82,6 +87,9 @@ pub trait IdempotencyStore: Send + Sync + 'static {
 
     /// Whether a key holds in every replica, so that a call with one may be repeated anywhere.
     fn holds_across_replicas(&self) -> bool;
+
+    /// The room for results.
+    fn room(&self) -> &Arc<Shares>;
 }
 
 /// The first 16 bytes of SHA-256 of an idempotency key.

@@ -13,6 +13,7 @@ use crate::{
     policy::Mint,
     region::Region,
     stability::Stability,
+    telemetry::DecisionMetrics,
     token::{Fingerprint, Lifetime},
 };
 
@@ -112,6 +113,8 @@ pub struct Trail {
     pub audit: Option<Arc<Audit>>,
     /// The time of a line.
     pub stability: Arc<Stability>,
+    /// `None`: nobody asks for them.
+    pub metrics: Option<DecisionMetrics>,
 }
 
 /// What a call asked for that is refused.
@@ -167,14 +170,27 @@ impl Trail {
     }
 
     async fn deny_line(&self, record: &Record<'_>, line: &Line<'_>, error: Error) -> Error {
-        if !record.rpc.row().audited {
-            return error;
-        }
+        let error = if record.rpc.row().audited { self.write_denial(line, error).await } else { error };
+        self.count(Some(&error));
+        error
+    }
+
+    async fn write_denial(&self, line: &Line<'_>, error: Error) -> Error {
         let reason = error.explain().reason.name();
         // Of several grants of a batch, the one whose quota is used up.
         let grant = if let Error::QuotaExceeded(exceeded) = &error { &exceeded.grant } else { line.grant };
         let line = Line { decision: Decision::Deny, reason, grant, ..*line };
         self.write(&line).await.err().unwrap_or(error)
+    }
+
+    /// Counts a decision as its caller is told it; `None`: it is allowed.
+    pub(super) fn count(&self, refusal: Option<&Error>) {
+        let Some(metrics) = &self.metrics else { return };
+        let Some(error) = refusal else { return metrics.allowed() };
+        metrics.denied(error.explain().reason.name());
+        if let Error::QuotaExceeded(exceeded) = error {
+            metrics.quota_refused(exceeded.what.into());
+        }
     }
 
     /// Records that tokens were minted, in one line.
@@ -190,7 +206,13 @@ impl Trail {
             fingerprints: &fingerprints,
             ..record.mints(self.now(), permits)
         };
-        self.write(&line).await
+        let written = self.write(&line).await;
+        self.count(written.as_ref().err());
+        written?;
+        for (permit, issued) in permits.iter().zip(issued) {
+            permit.project.minted().count(issued.scope.kind(), issued.role);
+        }
+        Ok(())
     }
 
     /// Records that a call may go upstream, before it does.
@@ -203,12 +225,15 @@ impl Trail {
         permit: &UpstreamPermit,
     ) -> Result<(), Error> {
         let row = record.rpc.row();
-        if !row.audited {
-            return Ok(());
-        }
-        let creates = matches!(row.action, Action::Creates(_));
-        let line = record.upstream(self.now(), permit);
-        self.write(&Line { phase: creates.then_some(Phase::Decision), ..line }).await
+        let written = if row.audited {
+            let creates = matches!(row.action, Action::Creates(_));
+            let line = record.upstream(self.now(), permit);
+            self.write(&Line { phase: creates.then_some(Phase::Decision), ..line }).await
+        } else {
+            Ok(())
+        };
+        self.count(written.as_ref().err());
+        written
     }
 
     /// Records what a creating call has made, and the token for it. A token whose line cannot be
@@ -224,13 +249,14 @@ impl Trail {
         issued: Option<&Issued<'_>>,
     ) -> Result<(), Withheld> {
         let line = self.outcome(record, permit, Some(made));
-        let Some(Issued { expire_at, fingerprint, .. }) = issued else {
+        let Some(Issued { expire_at, fingerprint, scope, role, .. }) = issued else {
             self.note(&line).await;
             return Ok(());
         };
         let fingerprints: [Fingerprint; 1] = [*fingerprint];
         let with_token = Line { expire_at: *expire_at, fingerprints: &fingerprints, ..line };
         if self.write(&with_token).await.is_ok() {
+            permit.project.minted().count(scope.kind(), *role);
             return Ok(());
         }
         self.note(&Line { reason: Reason::AuditUnavailable.name(), ..line }).await;

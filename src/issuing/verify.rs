@@ -35,6 +35,18 @@ impl Authorizer {
         project: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Verification, Error> {
+        let verified = self.verify_uncounted(principal, token, project, wanted);
+        self.trail.count(verified.as_ref().err());
+        verified
+    }
+
+    fn verify_uncounted(
+        &self,
+        principal: &Principal,
+        token: &str,
+        project: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<Verification, Error> {
         let (keyring, rules) = (self.keyring.load(), self.rules.load());
         let verifiable = rules.may_verify(principal.as_str());
         let meant = match project {

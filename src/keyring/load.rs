@@ -1,6 +1,6 @@
 //! Projects' keys from their files.
 
-use std::{fmt::Display, path::Path, sync::Arc};
+use std::{fmt::Display, fs, path::Path, sync::Arc, time::UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use super::{
     settings::{KeySettings, KeyState, ProjectSettings, default_project},
     trial::clashes,
 };
-use crate::{document::Mistake, token::SigningKey};
+use crate::{clock::UnixMillis, document::Mistake, token::SigningKey};
 
 /// The longest access key, in bytes: it is a part of every token.
 const LONGEST_ACCESS_KEY: usize = 128;
@@ -44,6 +44,12 @@ pub(super) fn load_projects(settings: &[ProjectSettings]) -> (Vec<Option<Project
     (projects, loader.mistakes)
 }
 
+/// When a file was changed.
+fn changed(path: &Path) -> Option<UnixMillis> {
+    let since_epoch = fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    UnixMillis::EPOCH.checked_add(since_epoch)
+}
+
 /// Loads keys, and continues after a mistake.
 struct Loader {
     mistakes: Vec<Mistake>,
@@ -70,6 +76,7 @@ impl Loader {
         is_right.then(|| {
             Project::new(&*settings.name, settings.region, keys)
                 .with_conversion_region(settings.conversion_region)
+                .with_changes(settings.keys.iter().map(|key| changed(&key.secret_key_file)).collect())
         })
     }
 

@@ -2,11 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use super::settings::{KeyState, default_project};
-use crate::{methods::Rpc, region::Region, token::SigningKey};
+use crate::{
+    clock::UnixMillis,
+    methods::Rpc,
+    region::Region,
+    token::{Kind, Role, SigningKey},
+};
 
 /// A project with its keys.
 #[derive(Debug)]
@@ -15,6 +23,28 @@ pub struct Project {
     region: Option<Region>,
     conversion_region: Option<Region>,
     keys: Vec<(KeyState, Arc<SigningKey>)>,
+    /// When each key's secret file was changed; empty or `None`: nobody knows.
+    changed: Vec<Option<UnixMillis>>,
+    minted: Arc<Minted>,
+}
+
+/// How many tokens were minted, by kind and role.
+#[derive(Debug, Default)]
+pub struct Minted([[AtomicU64; Role::ALL.len()]; Kind::ALL.len()]);
+
+impl Minted {
+    /// One more.
+    pub fn count(&self, kind: Kind, role: Role) {
+        self.0[kind as usize][role as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Each kind and role.
+    pub fn all(&self) -> impl Iterator<Item = (Kind, Role, u64)> {
+        let count = |kind, role| self.0[kind as usize][role as usize].load(Relaxed);
+        Kind::ALL
+            .into_iter()
+            .flat_map(move |kind| Role::ALL.into_iter().map(move |role| (kind, role, count(kind, role))))
+    }
 }
 
 impl Project {
@@ -25,7 +55,31 @@ impl Project {
         region: Option<Region>,
         keys: Vec<(KeyState, Arc<SigningKey>)>,
     ) -> Self {
-        Self { name: name.into(), region, conversion_region: region, keys }
+        let (name, minted) = (name.into(), Arc::default());
+        Self { name, region, conversion_region: region, keys, changed: Vec::new(), minted }
+    }
+
+    /// With the time at which each key's secret file was changed.
+    pub(super) fn with_changes(self, changed: Vec<Option<UnixMillis>>) -> Self {
+        Self { changed, ..self }
+    }
+
+    /// Counting on from where the project of this name is.
+    pub(super) fn in_place_of(self, before: &Keyring) -> Self {
+        let minted = before.project(&self.name).map_or(self.minted, |before| before.minted.clone());
+        Self { minted, ..self }
+    }
+
+    /// How many of its tokens were minted since the start.
+    #[must_use]
+    pub fn minted(&self) -> &Minted {
+        &self.minted
+    }
+
+    /// When each key's secret file was changed, where that is known.
+    pub fn changes(&self) -> impl Iterator<Item = (KeyState, &Arc<SigningKey>, UnixMillis)> {
+        let known = |((state, key), changed): (_, &Option<UnixMillis>)| Some((state, key, (*changed)?));
+        self.keys_with_states().zip(&self.changed).filter_map(known)
     }
 
     /// With another default region for conversions.

@@ -138,7 +138,8 @@ fn candidates(
             let what = objection(before, state, key, tries);
             mistakes.extend(what.map(|what| format!("{path}: {what}")));
         }
-        new.push(project.filter(|_| mistakes.len() == known).map(Arc::new));
+        let project = project.filter(|_| mistakes.len() == known);
+        new.push(project.map(|project| Arc::new(project.in_place_of(before))));
     }
     let (new, clashing) = withdraw_clashing(settings, before, new);
     mistakes.extend(clashing);

@@ -19,6 +19,7 @@ use crate::{
     per_principal::PerPrincipal,
     rate_limiter::{Exhausted, Rate, TokenBucket},
     store::Fill,
+    telemetry,
 };
 
 /// How long to wait before a watch is tried again: nobody knows when another one ends.
@@ -48,6 +49,17 @@ pub enum Limit {
     UpstreamPerSecond,
     /// `watches`.
     Watches,
+}
+
+impl From<Limit> for telemetry::Quota {
+    fn from(limit: Limit) -> Self {
+        match limit {
+            Limit::TokensPerSecond => Self::Tokens,
+            Limit::Burst => Self::Burst,
+            Limit::UpstreamPerSecond => Self::Upstream,
+            Limit::Watches => Self::Watches,
+        }
+    }
 }
 
 /// `CALLER_QUOTA_EXCEEDED`.

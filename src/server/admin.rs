@@ -22,7 +22,7 @@ use super::{
     places::{Capacity, Place},
     readiness::Readiness,
 };
-use crate::telemetry::Metrics;
+use crate::telemetry::{Cut, Failure, Metrics};
 
 /// Probes and Prometheus need a few connections, and are answered at once; nobody is authenticated here.
 pub(super) const CAPACITY: Capacity =
@@ -68,10 +68,15 @@ pub(super) async fn keep(router: Router, stream: TcpStream, place: Place, end: C
             .serve_connection(TokioIo::new(stream), answer)
     );
     let cause = tokio::select! {
-        _ = http.as_mut() => return,
-        () = connection.must_leave() => Some("made_room"),
+        ended = http.as_mut() => {
+            if ended.is_err() {
+                place.metrics().failed(Failure::Http);
+            }
+            return;
+        }
+        () = connection.must_leave() => Some(Cut::MadeRoom),
         () = sleep(AGE) => None,
-        () = end.cancelled() => Some("stop"),
+        () = end.cancelled() => Some(Cut::Stop),
     };
     if let Some(cause) = cause {
         return place.metrics().cut(cause);
@@ -79,7 +84,7 @@ pub(super) async fn keep(router: Router, stream: TcpStream, place: Place, end: C
     // An answer that is under way is still given.
     http.as_mut().graceful_shutdown();
     if timeout(SILENCE, http).await.is_err() {
-        place.metrics().cut("age");
+        place.metrics().cut(Cut::Age);
     }
 }
 

@@ -30,7 +30,12 @@ use super::{
     peer::{Call, Peer, handshake},
     places::Place,
 };
-use crate::{entropy::Entropy, tls::Tls, turn::Turn};
+use crate::{
+    entropy::Entropy,
+    telemetry::{Cut, Failure},
+    tls::Tls,
+    turn::Turn,
+};
 
 /// How long a client has for its TLS handshake and HTTP/2's preface, together.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
@@ -57,8 +62,7 @@ pub(super) struct Keeper {
 /// What becomes of a connection.
 enum End {
     Gracefully,
-    /// With the cause, for the metrics.
-    Cut(&'static str),
+    Cut(Cut),
 }
 
 impl Keeper {
@@ -89,23 +93,27 @@ impl Keeper {
     /// Keeps a connection until it has ended. It holds its place for so long.
     pub(super) async fn keep(self: Arc<Self>, stream: TcpStream, place: Place) {
         if let Some(cause) = self.serve(stream, &Arc::new(place)).await {
-            tracing::debug!(cause, "a connection was cut");
+            tracing::debug!(cause = cause.as_str(), "a connection was cut");
         }
     }
 
     /// Gives why the connection was cut, if it was.
-    async fn serve(&self, stream: TcpStream, place: &Arc<Place>) -> Option<&'static str> {
+    async fn serve(&self, stream: TcpStream, place: &Arc<Place>) -> Option<Cut> {
         let connection = &place.connection;
         let cut = |cause| {
             place.metrics().cut(cause);
             Some(cause)
         };
         let silence = connection.accepted + SILENCE;
-        let (io, peer) = tokio::select! {
-            connected = handshake(self.tls.as_deref(), stream, place.clone()) => connected.ok()?,
-            () = sleep_until(silence) => return cut("silent"),
-            () = connection.must_leave() => return cut("made_room"),
-            () = self.drain.cancelled() => return cut("stop"),
+        let connected = tokio::select! {
+            connected = handshake(self.tls.as_deref(), stream, place.clone()) => connected,
+            () = sleep_until(silence) => return cut(Cut::Silent),
+            () = connection.must_leave() => return cut(Cut::MadeRoom),
+            () = self.drain.cancelled() => return cut(Cut::Stop),
+        };
+        let Ok((io, peer)) = connected else {
+            place.metrics().failed(Failure::Tls);
+            return None;
         };
         let io = TokioIo::new(Guarded::new(io, connection.clone()));
         self.layers.greet(&peer).await;
@@ -113,7 +121,7 @@ impl Keeper {
         let mut http = pin!(self.http2.serve_connection(io, calls));
         let age = jittered(self.age, &*self.entropy);
         let end = tokio::select! {
-            ended = after_its_calls(http.as_mut()) => return note(ended),
+            ended = after_its_calls(http.as_mut()) => return note(ended, place),
             end = self.end_of(connection, age) => end,
         };
         if let End::Cut(cause) = end {
@@ -121,7 +129,7 @@ impl Keeper {
         }
         http.as_mut().graceful_shutdown();
         tokio::select! {
-            ended = after_its_calls(http) => note(ended),
+            ended = after_its_calls(http) => note(ended, place),
             cause = self.last_moment(connection, age) => cut(cause),
         }
     }
@@ -132,7 +140,7 @@ impl Keeper {
         let time = async {
             sleep_until(accepted + SILENCE.min(age)).await;
             if !connection.has_preface() {
-                return End::Cut("silent");
+                return End::Cut(Cut::Silent);
             }
             sleep_until(accepted + FIRST_CALL.min(age)).await;
             if connection.has_called() {
@@ -142,13 +150,13 @@ impl Keeper {
         };
         tokio::select! {
             end = time => end,
-            () = connection.must_leave() => End::Cut("made_room"),
+            () = connection.must_leave() => End::Cut(Cut::MadeRoom),
             () = self.drain.cancelled() => End::Gracefully,
         }
     }
 
     /// When a connection is cut that was asked to end, and why.
-    async fn last_moment(&self, connection: &Connection, age: Duration) -> &'static str {
+    async fn last_moment(&self, connection: &Connection, age: Duration) -> Cut {
         let asked = Instant::now();
         let idle = async {
             loop {
@@ -160,9 +168,9 @@ impl Keeper {
             }
         };
         tokio::select! {
-            () = idle => "idle",
-            () = connection.must_leave() => "made_room",
-            () = sleep_until(connection.accepted + age * 2) => "age",
+            () = idle => Cut::Idle,
+            () = connection.must_leave() => Cut::MadeRoom,
+            () = sleep_until(connection.accepted + age * 2) => Cut::Age,
         }
     }
 }
@@ -172,8 +180,9 @@ fn jittered(age: Duration, entropy: &dyn Entropy) -> Duration {
     age * 9 / 10 + age / 5 * u32::from(entropy.bytes()[0]) / 255
 }
 
-fn note(ended: hyper::Result<()>) -> Option<&'static str> {
+fn note(ended: hyper::Result<()>, place: &Place) -> Option<Cut> {
     if let Err(error) = ended {
+        place.metrics().failed(Failure::Http);
         tracing::debug!(%error, "a connection broke off");
     }
     None

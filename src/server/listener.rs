@@ -13,6 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::places::{Admission, Place, Places};
+use crate::telemetry::Failure;
 
 /// How many connections wait to be accepted, where the system allows it.
 const BACKLOG: u32 = 1024;
@@ -76,6 +77,7 @@ impl Listener {
                 }
                 Err(error) => {
                     self.backoff = (self.backoff * 2).clamp(SHORTEST_BACKOFF, LONGEST_BACKOFF);
+                    self.places.metrics().failed(Failure::Accept);
                     tracing::debug!(%error, "a connection cannot be accepted");
                     self.log("connections cannot be accepted; check the limit of open files");
                     sleep(self.backoff).await;

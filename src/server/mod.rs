@@ -3,6 +3,7 @@
 mod admin;
 mod connection;
 mod connections;
+mod figures;
 mod frames;
 mod guarded;
 mod health;

@@ -21,7 +21,7 @@ use super::connection::Connection;
 use crate::{
     principal::Principal,
     shares::{Holder, Shares},
-    telemetry::ConnectionMetrics,
+    telemetry::{ConnectionMetrics, Refusal},
 };
 
 /// The most connections of a listener, where there are descriptors for them.
@@ -84,6 +84,7 @@ pub(super) enum Admission {
 
 impl Places {
     pub(super) fn new(capacity: Capacity, metrics: ConnectionMetrics) -> Arc<Self> {
+        metrics.limit.set(i64::try_from(capacity.most).unwrap_or(i64::MAX));
         let shares = Shares::new("connections", capacity.most);
         Arc::new(Self { capacity, metrics, state: Mutex::default(), shares, freed: Notify::new() })
     }
@@ -94,14 +95,14 @@ impl Places {
         let mut state = self.state();
         let of_peer = state.by_peer.get(&peer).copied().unwrap_or(0);
         if most_of_peer > 0 && of_peer >= most_of_peer {
-            self.metrics.refused("peer");
+            self.metrics.refused(Refusal::Peer);
             return Admission::Refused;
         }
         let (is_full, is_crowded) =
             (state.taken >= most, state.unauthenticated.len() >= most_unauthenticated);
         if is_full || is_crowded {
             let Some(leaves) = state.who_leaves(now) else {
-                self.metrics.refused(if is_full { "full" } else { "unauthenticated" });
+                self.metrics.refused(if is_full { Refusal::Full } else { Refusal::Unauthenticated });
                 return Admission::Refused;
             };
             if now < leaves.accepted + grace && !leaves.is_surplus() {
@@ -117,6 +118,7 @@ impl Places {
         state.unauthenticated.insert(number, connection.clone());
         *state.by_peer.entry(peer).or_default() += 1;
         self.metrics.open.inc();
+        self.metrics.accepted.inc();
         Admission::Admitted(Place { places: self.clone(), peer, connection })
     }
 
@@ -124,6 +126,10 @@ impl Places {
     pub(super) async fn freed(&self, moment: Instant) {
         // Whichever it is, it is tried again.
         let _ = timeout_at(moment, self.freed.notified()).await;
+    }
+
+    pub(super) const fn metrics(&self) -> &ConnectionMetrics {
+        &self.metrics
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -167,7 +173,7 @@ impl Place {
     }
 
     pub(super) fn metrics(&self) -> &ConnectionMetrics {
-        &self.places.metrics
+        self.places.metrics()
     }
 
     /// Its client has been authenticated. It counts as authenticated from now on, unless the client has its share of the

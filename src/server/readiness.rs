@@ -112,11 +112,7 @@ impl Readiness {
             Cause::Clock => !self.stability.is_stable(),
             Cause::Certificate => {
                 let now = self.stability.wall_time();
-                let is_invalid = |tls: &Tls| {
-                    self.metrics.set_certificate_end(tls.expires());
-                    !tls.is_valid_at(now)
-                };
-                self.tls.as_deref().is_some_and(is_invalid)
+                self.tls.as_deref().is_some_and(|tls| !tls.is_valid_at(now))
             }
         }
     }

@@ -12,6 +12,7 @@ use tonic::service;
 use super::{
     admin,
     connections::Keeper,
+    figures,
     health::{self, Health},
     layers::{Layers, Limits},
     listener::Listener,
@@ -56,13 +57,15 @@ pub(super) fn serve_grpc(
     }
     let Timeouts { call, connection_age } = parts.timeouts;
     let memory = memory_limit();
+    let limits = Limits::within(memory);
+    figures::export(parts, &limits);
     let layers = Layers {
         entropy: parts.entropy.clone(),
         metrics: parts.metrics.clone(),
         sampling: parts.sampling.clone(),
         callers: parts.callers.clone(),
         longest_call: call,
-        limits: Limits::within(memory),
+        limits,
         routes: rpc::Routes::new(&parts.services),
         open_routes,
     };

@@ -2,13 +2,10 @@
 //!
 //! No token, key, header or body is ever a field of a span or of an event.
 
-mod audit;
-mod connections;
 mod json_log;
 mod metrics;
 mod sampling;
 mod stderr;
-mod store;
 mod traces;
 
 use std::{
@@ -19,19 +16,20 @@ use std::{
 };
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use prometheus::IntCounter;
 use tracing::Level;
 use tracing_subscriber::{
     Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+pub(crate) use self::metrics::Figures;
 use self::stderr::Stderr;
 pub use self::{
-    audit::AuditMetrics,
-    connections::ConnectionMetrics,
-    metrics::{CallMetrics, ClockSkew, JwksMetrics, Metrics, ReloadMetrics},
+    metrics::{
+        AuditMetrics, CallMetrics, ClaimOutcome, ClockSkew, ConnectionMetrics, Cut, DecisionMetrics,
+        ExportMetrics, Failure, JwksMetrics, Metrics, Quota, Refusal, ReloadMetrics, Signal, SpanLoss,
+        StoreCall, StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
+    },
     sampling::{CallTrace, Sampling},
-    store::{ClaimOutcome, StoreCall, StoreMetrics},
 };
 use crate::names::names;
 
@@ -104,6 +102,7 @@ impl Settings {
 /// The running log and export.
 #[must_use]
 pub struct Telemetry {
+    metrics: ExportMetrics,
     stderr: Stderr,
     provider: Option<SdkTracerProvider>,
     sampling: Sampling,
@@ -121,7 +120,8 @@ pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Resul
         .with_default(Level::WARN)
         .with_target("inkpass", level)
         .with_target("opentelemetry_sdk", Level::ERROR);
-    let stderr = Stderr::start()?;
+    let metrics = ExportMetrics::new().map_err(|error| format!("metrics: {error}"))?;
+    let stderr = Stderr::start(metrics.log_lines_dropped.clone())?;
     let log = match settings.log_format {
         LogFormat::Json => json_log::JsonLog::new(stderr.clone()).boxed(),
         LogFormat::Text => tracing_subscriber::fmt::layer()
@@ -138,7 +138,7 @@ pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Resul
     });
     // A second start has no effect.
     let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
-    Ok(Telemetry { stderr, provider, sampling: Sampling::new(sampler, level >= Level::DEBUG) })
+    Ok(Telemetry { metrics, stderr, provider, sampling: Sampling::new(sampler, level >= Level::DEBUG) })
 }
 
 /// Writes the fields that a person reads, and leaves the others out.
@@ -163,10 +163,10 @@ impl Telemetry {
         &self.sampling
     }
 
-    /// Counts the log lines that were not written.
+    /// The metrics of the log and of exports.
     #[must_use]
-    pub const fn log_lines_dropped(&self) -> &IntCounter {
-        self.stderr.dropped()
+    pub const fn metrics(&self) -> &ExportMetrics {
+        &self.metrics
     }
 
     /// Exports the last spans and writes the last log lines, within some seconds.

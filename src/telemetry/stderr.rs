@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{IntCounter, Opts};
+use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many lines may be queued; more are dropped.
@@ -34,24 +34,18 @@ pub(super) struct Stderr {
 
 impl Stderr {
     /// Starts the thread, which ends with the process.
-    pub(super) fn start() -> Result<Self, String> {
-        Self::writing_to(io::stderr())
+    /// `dropped` counts the lines that could not be written.
+    pub(super) fn start(dropped: IntCounter) -> Result<Self, String> {
+        Self::writing_to(io::stderr(), dropped)
     }
 
-    fn writing_to(out: impl Write + Send + 'static) -> Result<Self, String> {
+    fn writing_to(out: impl Write + Send + 'static, dropped: IntCounter) -> Result<Self, String> {
         let (messages, received) = sync_channel(CAPACITY);
-        let dropped = Opts::new("inkpass_log_lines_dropped_total", "Log lines that could not be written.");
-        let dropped = IntCounter::with_opts(dropped).map_err(|error| error.to_string())?;
         let failed = dropped.clone();
         let thread =
             thread::Builder::new().name("log".to_owned()).spawn(move || run(&received, out, &failed));
         thread.map_err(|error| format!("the log cannot start: {error}"))?;
         Ok(Self { messages, dropped })
-    }
-
-    /// Counts the lines that were dropped.
-    pub(super) const fn dropped(&self) -> &IntCounter {
-        &self.dropped
     }
 
     /// Waits until the queued lines are written, for a second at most.
@@ -100,10 +94,14 @@ mod tests {
 
     use super::*;
 
+    fn start(writer: io::PipeWriter) -> Result<Stderr, String> {
+        Stderr::writing_to(writer, IntCounter::new("dropped", "Dropped.").unwrap())
+    }
+
     #[test]
     fn lines_come_out_in_order_before_a_flush_ends() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut stderr = Stderr::writing_to(writer).unwrap();
+        let mut stderr = start(writer).unwrap();
         stderr.write_all(b"first\n").unwrap();
         stderr.clone().write_all(b"second\n").unwrap();
         Stderr::flush(&stderr);
@@ -117,21 +115,21 @@ mod tests {
     fn what_cannot_be_written_is_counted() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let mut stderr = Stderr::writing_to(writer).unwrap();
+        let mut stderr = start(writer).unwrap();
         stderr.write_all(b"lost\n").unwrap();
         Stderr::flush(&stderr);
-        assert_eq!(stderr.dropped().get(), 1);
+        assert_eq!(stderr.dropped.get(), 1);
     }
 
     #[test]
     fn nobody_waits_for_a_reader_who_has_stopped() {
         let (reader, writer) = io::pipe().unwrap();
-        let mut stderr = Stderr::writing_to(writer).unwrap();
+        let mut stderr = start(writer).unwrap();
         // More than a pipe and the queue hold.
         for _ in 0..2 * CAPACITY {
             stderr.write_all(&[b'x'; 1024]).unwrap();
         }
-        assert!(stderr.dropped().get() > 0);
+        assert!(stderr.dropped.get() > 0);
         Stderr::flush(&stderr);
         drop(reader);
     }

@@ -103,6 +103,12 @@ impl Watcher {
         }
     }
 
+    /// How many subscriptions there are, and to how many conversions.
+    pub fn counts(&self) -> (usize, usize) {
+        let pollers = self.pollers();
+        (pollers.values().map(|poller| poller.state.receiver_count()).sum(), pollers.len())
+    }
+
     async fn run(self: Arc<Self>, key: PollerKey, poller: Arc<Poller>) {
         let guard = PollerGuard { watcher: &self, key: &key, poller: &poller };
         self.stopping.run_until_cancelled(self.poll(&guard)).await;

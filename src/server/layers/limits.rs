@@ -2,7 +2,10 @@
 //!
 //! Health is never refused, but for its watches, and for more of it on one connection than a probe would ask.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use hyper::body::Incoming;
 
@@ -53,6 +56,8 @@ pub(crate) struct Limits {
     watches: Arc<Shares>,
     reflections: Arc<Shares>,
     bodies: Arc<Shares>,
+    /// Calls of health and reflection that were too many on one connection.
+    refused_open_calls: Arc<AtomicU64>,
 }
 
 /// A call's places, until its answer's last byte.
@@ -86,7 +91,23 @@ impl Limits {
             watches: Shares::new("watches", MOST_WATCHES.min(calls)),
             reflections: Shares::new("reflection streams", MOST_REFLECTIONS),
             bodies: Shares::new("request bytes", MOST_BYTES.min(memory / MEMORY_SHARE_OF_BYTES)),
+            refused_open_calls: Arc::default(),
         }
+    }
+
+    /// What calls take places of, for the metrics.
+    pub(crate) fn of_calls(&self) -> [Arc<Shares>; 5] {
+        [&self.local, &self.batches, &self.upstream, &self.watches, &self.reflections].map(Arc::clone)
+    }
+
+    /// Of bytes of messages.
+    pub(crate) const fn of_bytes(&self) -> &Arc<Shares> {
+        &self.bodies
+    }
+
+    /// How many calls of health and reflection were too many on one connection.
+    pub(crate) const fn refused_open_calls(&self) -> &Arc<AtomicU64> {
+        &self.refused_open_calls
     }
 
     /// The places of a call. `caller`: `None` where nobody was identified.
@@ -120,6 +141,7 @@ impl Limits {
         });
         let is_stream = shares.is_some();
         if !connection.begin_open_call(is_stream, MOST_OPEN_OF_CONNECTION) {
+            self.refused_open_calls.fetch_add(1, Relaxed);
             return Err(Error::NoShare(Refused::OwnShare { what: "health and reflection on a connection" }));
         }
         let open = OpenCall { place: peer.place.clone(), is_stream };
