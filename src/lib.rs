@@ -54,6 +54,8 @@ pub mod error;
 #[cfg(feature = "server")]
 mod file;
 #[cfg(feature = "server")]
+mod flood;
+#[cfg(feature = "server")]
 pub mod idempotency;
 #[cfg(feature = "server")]
 pub mod issuing;

@@ -1,46 +1,16 @@
 //! Denials in a flood: few of a caller's have lines of their own, and the rest one line a second.
-//!
-//! So nobody fills the disk, or the queue, with what was refused. Nothing is left uncounted.
 
-use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use super::line::{Line, Summary};
-use crate::{clock::UnixMillis, per_principal::PerPrincipal};
-
-/// A caller's denials are counted again from nought after so long, and summed up as often.
-const WINDOW: Duration = Duration::from_secs(1);
-
-/// How many of a caller's denials have a line of their own, and how many bytes these have together.
-const LINES: u32 = 5;
-const BYTES: usize = 8 * 1024;
-
-/// How many bytes the lines of all callers' denials have in a second, and how many their summaries.
-const ALL_BYTES: usize = 128 * 1024;
-const SUMMARY_BYTES: usize = 128 * 1024;
+use crate::{
+    clock::UnixMillis,
+    flood::{self, Flood},
+};
 
 /// What callers were denied.
 #[derive(Debug)]
-pub(super) struct Denials {
-    callers: PerPrincipal<Mutex<Denied>>,
-    /// The bytes of lines of their own, since the last summaries.
-    bytes: AtomicUsize,
-    summed_up: Mutex<Instant>,
-}
-
-/// What one caller was denied.
-#[derive(Debug, Default)]
-struct Denied {
-    began: Option<Instant>,
-    lines: u32,
-    bytes: usize,
-    sum: Option<Sum>,
-}
+pub(super) struct Denials(Flood<Sum>);
 
 /// Denials that have no line of their own.
 #[derive(Debug)]
@@ -55,78 +25,25 @@ struct Sum {
 
 impl Denials {
     pub(super) fn new(now: Instant) -> Self {
-        Self { callers: PerPrincipal::default(), bytes: AtomicUsize::new(0), summed_up: Mutex::new(now) }
+        Self(Flood::new(now))
     }
 
     /// Whether a denial has a line of its own, of so many bytes. If not, it is counted.
     pub(super) fn has_line(&self, line: &Line<'_>, bytes: usize, now: Instant) -> bool {
-        let is_idle = |denied: &Mutex<Denied>| lock(denied).is_idle(now);
-        self.callers.with(line.principal, is_idle, |denied| {
-            let mut denied = lock(denied);
-            let has_line = denied.fits(bytes, now) && self.take(bytes);
-            if has_line {
-                denied.lines += 1;
-                denied.bytes += bytes;
-            } else {
-                denied.add(line);
-            }
-            has_line
-        })
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let fits = |taken: usize| Some(taken + bytes).filter(|taken| *taken <= ALL_BYTES);
-        self.bytes.try_update(Relaxed, Relaxed, fits).is_ok()
+        self.0.has_line(line.principal, bytes, || Sum::of(line), now)
     }
 
     /// The summaries of the last second, if it is over or this `is_last`: a line for each caller. Where that would be too
     /// many, one line for the rest.
     pub(super) fn sum_up(&self, now: Instant, is_last: bool) -> Vec<Box<[u8]>> {
-        {
-            let mut last = lock(&self.summed_up);
-            if now.saturating_duration_since(*last) < WINDOW && !is_last {
-                return Vec::new();
-            }
-            *last = now;
-        }
-        self.bytes.store(0, Relaxed);
-        let (mut lines, mut bytes, mut rest) = (Vec::new(), 0, None::<Sum>);
-        self.callers.for_each(|principal, denied| {
-            let Some(sum) = lock(denied).sum.take() else { return };
-            if bytes < SUMMARY_BYTES {
-                let line = sum.line(principal).render();
-                bytes += line.len();
-                lines.push(line);
-            } else if let Some(rest) = &mut rest {
-                rest.add(&sum.line(principal));
-            } else {
-                rest = Some(sum);
-            }
+        let mut lines = Vec::new();
+        self.0.sum_up(now, is_last, |principal, sum| {
+            let line = sum.line(principal.unwrap_or_default()).render();
+            let bytes = line.len();
+            lines.push(line);
+            bytes
         });
-        lines.extend(rest.map(|rest| rest.line("").render()));
         lines
-    }
-}
-
-impl Denied {
-    /// Whether one more line fits into this second's.
-    fn fits(&mut self, bytes: usize, now: Instant) -> bool {
-        if self.began.is_none_or(|began| now.saturating_duration_since(began) >= WINDOW) {
-            *self = Self { began: Some(now), lines: 0, bytes: 0, sum: self.sum.take() };
-        }
-        self.lines < LINES && self.bytes + bytes <= BYTES
-    }
-
-    fn add(&mut self, line: &Line<'_>) {
-        match &mut self.sum {
-            Some(sum) => sum.add(line),
-            None => self.sum = Some(Sum::of(line)),
-        }
-    }
-
-    fn is_idle(&self, now: Instant) -> bool {
-        let is_old = |began: Instant| now.saturating_duration_since(began) >= WINDOW;
-        self.sum.is_none() && self.began.is_none_or(is_old)
     }
 }
 
@@ -141,22 +58,6 @@ impl Sum {
         }
     }
 
-    /// Adds a denial, or a summary of some.
-    fn add(&mut self, line: &Line<'_>) {
-        let Summary { count, since } =
-            line.summary.copied().unwrap_or(Summary { count: 1, since: line.time });
-        self.summary.count += count;
-        self.summary.since = self.summary.since.min(since);
-        self.until = self.until.max(line.time);
-        let shared =
-            [(&mut self.rpc, line.rpc), (&mut self.project, line.project), (&mut self.reason, line.reason)];
-        for (ours, theirs) in shared {
-            if **ours != *theirs {
-                *ours = Box::default();
-            }
-        }
-    }
-
     fn line<'a>(&'a self, principal: &'a str) -> Line<'a> {
         Line {
             principal,
@@ -168,8 +69,22 @@ impl Sum {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl flood::Sum for Sum {
+    fn add(&mut self, other: Self) {
+        self.summary.count += other.summary.count;
+        self.summary.since = self.summary.since.min(other.summary.since);
+        self.until = self.until.max(other.until);
+        let shared = [
+            (&mut self.rpc, other.rpc),
+            (&mut self.project, other.project),
+            (&mut self.reason, other.reason),
+        ];
+        for (ours, theirs) in shared {
+            if *ours != theirs {
+                *ours = Box::default();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +92,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::audit::Decision;
+    use crate::{audit::Decision, flood::WINDOW};
 
     fn denial<'a>(principal: &'a str, reason: &'a str, millis: u64) -> Line<'a> {
         let time = UnixMillis::new(millis).unwrap();
