@@ -190,7 +190,7 @@ async fn a_certificate_that_expires_while_it_serves_is_told_at_readyz_and_as_a_m
     assert_eq!(readyz().await.0, 200, "reads still work");
     let metrics = service.world.metrics().await;
     assert!(metrics.contains("inkpass_refusing{cause=\"certificate\"} 1"), "{metrics}");
-    assert!(metrics.contains("inkpass_tls_certificate_expires_timestamp_seconds"), "{metrics}");
+    assert!(metrics.contains("inkpass_certificate_expiry_timestamp_seconds"), "{metrics}");
 }
 
 /// What people do to PEM on its way into a Secret.

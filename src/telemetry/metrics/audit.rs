@@ -11,8 +11,10 @@ use crate::clock::Clock;
 #[derive(Clone)]
 pub struct AuditMetrics {
     clock: Arc<dyn Clock>,
-    lines: IntCounter,
-    writes: IntCounter,
+    /// Lines that were written.
+    pub lines: IntCounter,
+    /// Writes that these took.
+    pub writes: IntCounter,
     last_write: IntGauge,
     /// Lines that were not written in time.
     pub failures: IntCounter,

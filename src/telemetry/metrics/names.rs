@@ -73,8 +73,8 @@ const fn of(name: &'static str, what: &'static str) -> Label {
     Label { name, values: Values::Of(what) }
 }
 
-const RPC_METHOD: Label = of("rpc_method", "`package.Service/Method`; `_OTHER`: any that is not served");
-const REASON: Label = of("reason", "one of [errors.md](errors.md); empty: none");
+const RPC_METHOD: Label = of("rpc_method", "`package.Service/Method`, or `_OTHER` for what is not served");
+const REASON: Label = of("reason", "one of [errors.md](errors.md), or empty");
 const PROJECT: Label = of("project", "a project of the settings");
 const LISTENER: Label = only("listener", &["grpc", "admin"]);
 const REGION: Label = only("region", Region::NAMES);
