@@ -11,28 +11,15 @@ import itertools
 import json
 import sys
 import time
-from pathlib import Path
 
 import grpc
+from channels import SERVICE_CONFIG, channel, shown
 from inkpass.v1 import common_pb2, token_service_pb2, token_service_pb2_grpc
 
 DEADLINE_S = 5
 LINGER_S = 5  # how long calls go on after standard input ended
 LONGEST_S = 300
 SERVICE_CONNECTIONS = 6  # each goes to one pod only, whichever
-OPTIONS = [
-    # A peer that has gone without a word is found out within two seconds of the next call, and by a ping without one.
-    ("grpc.keepalive_time_ms", 5000),
-    ("grpc.keepalive_timeout_ms", 2000),
-    ("grpc.http2.max_pings_without_data", 0),
-    # How long an attempt to connect may take.
-    ("grpc.min_reconnect_backoff_ms", 2000),
-    # Each caller has connections of its own, as in a process of its own.
-    ("grpc.use_local_subchannel_pool", 1),
-]
-# The one that callers are told to use.
-DEPLOY = (Path(__file__).parents[2] / "docs/deploy.md").read_text()
-SERVICE_CONFIG = json.loads(DEPLOY.split("```json\n")[1].split("```")[0])
 
 
 class Caller:
@@ -40,9 +27,8 @@ class Caller:
         config = SERVICE_CONFIG | {"loadBalancingConfig": [{policy: {}}]}
         if not retry:
             config.pop("methodConfig")
-        options = [*OPTIONS, ("grpc.service_config", json.dumps(config))]
-        channels = [grpc.aio.secure_channel(target, credentials, options) for _ in range(connections)]
-        self.stubs = [token_service_pb2_grpc.TokenServiceStub(channel) for channel in channels]
+        channels = [channel(credentials, target, config) for _ in range(connections)]
+        self.stubs = [token_service_pb2_grpc.TokenServiceStub(one) for one in channels]
         self.calls = []  # begin, end, code
         self.first_failure = None
 
@@ -91,11 +77,6 @@ class Caller:
             "longest_gap_s": round(max(b - a for a, b in zip(answers, answers[1:])), 2),
             "slowest_s": round(max(end - begin for begin, end, _ in self.calls), 2),
         }
-
-
-def shown(ca, token):
-    tls = grpc.ssl_channel_credentials(Path(ca).read_bytes())
-    return grpc.composite_channel_credentials(tls, grpc.access_token_call_credentials(Path(token).read_text()))
 
 
 async def main(namespace, rate, ca, token):

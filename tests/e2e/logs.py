@@ -56,14 +56,14 @@ class Logs:
     def has(self, text):
         return any(text in line for lines in list(self.lines.values()) for line in list(lines))
 
-    def check(self, secret, answered):
+    def check(self, secrets, answered):
         """After the last pod has gone: nothing secret is in any line. `answered` IssueTokens have a line each."""
         need(self.watch.process.poll() is None, "the watch of pods ended, so some may have lived unseen")
         for name, thread in self.threads.items():
             thread.join(timeout=20)
             need(name in self.whole, f"the log of {name} was not read to its end")
         for name, lines in self.lines.items():
-            found = [line for line in lines if any(word in line for word in (*FORBIDDEN, secret))]
+            found = [line for line in lines if any(word in line for word in (*FORBIDDEN, *secrets))]
             need(not found, f"a token or key is in the log of {name}, in {len(found)} lines")
         lines = [line for lines in self.lines.values() for line in lines]
         told = sum("TokenService/IssueToken" in line for line in lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from credentials import Credentials
 from processes import need, say, wait_for
+from store import Store
 
 CHART = Path(__file__).parent.parent.parent / "helm/inkpass"
 NAMESPACE = "inkpass-e2e"
@@ -31,6 +32,7 @@ class Release:
         self.server = f"{self.host}:50051"
         self.secret, self.salt = secrets.token_hex(20), secrets.token_hex(16)
         self.credentials = Credentials(cluster)
+        self.store = Store(cluster, tag)
         self.token_file = ""
 
     def make_namespace(self):
@@ -40,14 +42,21 @@ class Release:
         self.cluster.run("kubectl", "label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         self.make_secret("inkpass-keys", *self.keys(secrets.token_hex(8), self.secret))
         short = [f"{name}.{NAMESPACE}.svc" for name in ("inkpass", "inkpass-headless")]
-        self.make_secret("inkpass-tls", *self.credentials.sign([*short, *(f"{name}.cluster.local" for name in short)]))
+        names = [*short, *(f"{name}.cluster.local" for name in short), self.store.host]
+        self.make_secret("inkpass-tls", *self.credentials.sign(names))
         self.make_secret("inkpass-salt", f"--from-literal=salt={self.salt}")
+        self.make_secret("inkpass-store", f"--from-literal=url={self.store.url}")
+        self.make_secret("inkpass-store-server", f"--from-literal=redis.conf={self.store.settings()}")
         for account in "caller", "ungranted":
             self.cluster.kubectl("create", "serviceaccount", account)
         self.token_file = self.credentials.token("caller")
 
     def keys(self, access_key, secret_key):
         return f"--from-literal=access-key={access_key}", f"--from-literal=secret-key={secret_key}"
+
+    def secrets(self):
+        """What nothing may ever show."""
+        return self.secret, self.store.password
 
     def make_secret(self, name, *sources):
         """Or another one instead."""
@@ -62,6 +71,8 @@ class Release:
             "keys": {"existingSecret": "inkpass-keys"},
             "tls": {"existingSecret": "inkpass-tls"},
             "audit": {"saltSecret": "inkpass-salt"},
+            # It is not there before a check needs it, and the pods are ready all the same.
+            "store": {"urlSecret": "inkpass-store", "caSecret": "inkpass-tls"},
             "policy": {"grants": GRANTS},
             "whiteboard": {"region": "us-sv"},
             "emulator": {"enabled": True},

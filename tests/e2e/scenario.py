@@ -44,7 +44,7 @@ def run(options, cluster):
         for check in CHECKS:
             check(trial)
         release.uninstall()
-        logs.check(release.secret, trial.answered)
+        logs.check(release.secrets(), trial.answered)
         traces.none_has_a_secret(trial)
     finally:
         logs.end()

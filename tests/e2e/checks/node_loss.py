@@ -1,6 +1,7 @@
-"""A pod's node, not the emulator's, is lost under load, and the service goes on."""
+"""A pod's node, not the emulator's, is lost under load, and the service goes on. Of what is created meanwhile there is one."""
 import time
 
+from checks import creates
 from checks.under_load import report, under_load
 from processes import need, say, wait_for
 from release import REPLICAS
@@ -11,19 +12,22 @@ ENDPOINTS_GONE_S, MARGIN_S = 8, 4
 
 
 def a_node_is_cut_off(trial):
-    lose(trial, "cut", "heal")
+    """The store's too."""
+    lose(trial, "cut", "heal", with_store=True)
 
 
 def a_node_loses_power(trial):
     lose(trial, "down", "up", until_replaced=True)
 
 
-def lose(trial, how, regain, until_replaced=False):
+def lose(trial, how, regain, with_store=False, until_replaced=False):
     cluster = trial.cluster
     if not cluster.program:
         say(f"no node is lost ({how}): only a cluster of INKPASS_CLUSTER can do that")
         return
-    node, pod = victim(trial)
+    emulator = node_of_emulator(trial)
+    node, pod = victim(trial, emulator)
+    trial.release.store.place(node if with_store else emulator)
     times = {}
 
     def gone():
@@ -35,6 +39,7 @@ def lose(trial, how, regain, until_replaced=False):
             wait_for("pods elsewhere", lambda: len(cluster.endpoints("inkpass")) == REPLICAS, 90)
             times["again"] = time.monotonic() - begin
 
+    creating = creates.begin(trial)
     try:
         seen = under_load(trial, lambda: cluster.node(node, how), gone)
     finally:
@@ -47,11 +52,15 @@ def lose(trial, how, regain, until_replaced=False):
     wait_for(f"{node} is ready", lambda: cluster.node_ready(node), 60)
     wait_for("all pods are ready", lambda: cluster.settled(REPLICAS), 90)
     say(f"{node} is back, and {REPLICAS} pods are ready")
+    creates.hold(creating)
 
 
-def victim(trial):
+def node_of_emulator(trial):
+    return trial.cluster.pods("emulator")[0][0]["spec"]["nodeName"]
+
+
+def victim(trial, emulator):
     """A node and the pod on it. Node 1 is the way to service addresses."""
-    emulator = trial.cluster.pods("emulator")[0][0]["spec"]["nodeName"]
     pods = {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in trial.release.servers()}
     node = next(node for node in ("node3", "node2") if node in pods and node != emulator)
     return node, pods[node]
