@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, TlsCertificates, TlsMode,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisConnectionInfo, RedisResult, TlsCertificates,
+    TlsMode,
     aio::MultiplexedConnection,
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     from_redis_value,
-    sentinel::{SentinelClientBuilder, SentinelServerType},
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
 use super::address::{Address, Kind};
 
-/// How long a node of a Cluster has, and how often a message is sent on to another one.
+/// How long a node has to be connected to; in a Cluster also to answer, and how often a message is sent on to another one.
 const NODE_CONNECT: Duration = Duration::from_secs(1);
 const NODE_ANSWER: Duration = Duration::from_millis(250);
 const REDIRECTIONS: u32 = 2;
@@ -30,7 +31,9 @@ impl Address {
     /// Connects. It takes as long as it takes: its caller has a limit.
     pub(super) async fn connect(&self) -> RedisResult<Connection> {
         // Each call has a limit of its own, which covers all of its messages.
-        let unlimited = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(NODE_CONNECT))
+            .set_response_timeout(None);
         match &self.kind {
             Kind::Instance => {
                 let node = self.nodes[0].clone();
@@ -38,11 +41,20 @@ impl Address {
                     Some(certificates) => Client::build_with_tls(node, certificates)?,
                     None => Client::open(node)?,
                 };
-                client.get_multiplexed_async_connection_with_config(&unlimited).await.map(Connection::One)
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
             }
             Kind::Sentinel { master } => {
-                let mut sentinels = self.sentinels(master)?;
-                sentinels.get_async_connection_with_config(&unlimited).await.map(Connection::One)
+                let mut sentinels = self.sentinels(master, None)?;
+                let asked = sentinels.get_async_connection_with_config(&config).await;
+                let asked = match (asked, self.nodes[0].redis_settings()) {
+                    // Some want a credential, and others refuse one.
+                    (Err(error), store) if store.password().is_some() => {
+                        let mut sentinels = self.sentinels(master, Some(store))?;
+                        sentinels.get_async_connection_with_config(&config).await.map_err(|_| error)
+                    }
+                    (asked, _) => asked,
+                };
+                asked.map(Connection::One)
             }
             Kind::Cluster => {
                 let builder = ClusterClientBuilder::new(self.nodes.clone())
@@ -58,7 +70,12 @@ impl Address {
         }
     }
 
-    fn sentinels(&self, master: &str) -> RedisResult<redis::sentinel::SentinelClient> {
+    /// `credential`: what Sentinels are shown.
+    fn sentinels(
+        &self,
+        master: &str,
+        credential: Option<&RedisConnectionInfo>,
+    ) -> RedisResult<SentinelClient> {
         let addresses = self.nodes.iter().map(|node| node.addr().clone());
         let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?;
         let redis = self.nodes[0].redis_settings();
@@ -68,6 +85,12 @@ impl Address {
         }
         if let Some(password) = redis.password() {
             builder = builder.set_client_to_redis_password(password);
+        }
+        if let Some(username) = credential.and_then(RedisConnectionInfo::username) {
+            builder = builder.set_client_to_sentinel_username(username);
+        }
+        if let Some(password) = credential.and_then(RedisConnectionInfo::password) {
+            builder = builder.set_client_to_sentinel_password(password);
         }
         if self.is_tls() {
             builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);

@@ -20,8 +20,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{address::Address, connection::Connection};
 use crate::telemetry::StoreMetrics;
 
-/// How long connecting may take, all questions to Sentinels or nodes included.
-const LONGEST_CONNECT: Duration = Duration::from_secs(2);
+/// How long connecting may take, all questions to Sentinels or nodes included: some of them may be lost.
+const LONGEST_CONNECT: Duration = Duration::from_secs(4);
 
 /// The pause after a connection that failed: doubled from the first one to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);

@@ -101,8 +101,10 @@ impl Redis {
             if self.process.try_wait().unwrap().is_some() {
                 return false;
             }
-            if self.try_ask::<String>(&["PING"]).await.is_ok_and(|pong| pong == "PONG") {
-                return true;
+            match self.try_ask::<String>(&["PING"]).await {
+                Ok(pong) if pong == "PONG" => return true,
+                Err(refused) if refused.code() == Some("NOAUTH") => return true,
+                _ => {}
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -105,9 +105,17 @@ async fn a_store_that_only_reads() {
 
 #[tokio::test]
 async fn a_store_whose_replica_does_not_answer() {
-    let (Some(redis), Some(replica)) = (Redis::plain().await, Redis::plain().await) else { return };
-    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
-    replica.follow(&redis).await;
+    for program in ["redis-server", "valkey-server"] {
+        let of = async || Redis::of(program, &["--save", ""]).await;
+        if let (Some(store), Some(replica)) = (of().await, of().await) {
+            assert_waits_for_its_replica(&store, &replica).await;
+        }
+    }
+}
+
+async fn assert_waits_for_its_replica(store: &Redis, replica: &Redis) {
+    let [first, second]: [World; 2] = replicas(&store.settings()).await;
+    replica.follow(store).await;
     create(&first, request(&id(0))).await.unwrap();
     assert_eq!(replica.keys().await.len(), 1);
     replica.signal("STOP");

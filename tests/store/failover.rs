@@ -94,45 +94,67 @@ async fn offset(redis: &Redis) -> String {
     info.lines().find(|line| line.starts_with("master_repl_offset:")).unwrap().to_owned()
 }
 
-#[tokio::test]
-async fn a_cluster_s_nodes_hold_what_is_theirs_and_a_replica_takes_over() {
+/// A node of a Cluster.
+pub(super) struct Node {
+    pub(super) redis: Redis,
+    /// Where the others and clients reach it.
+    pub(super) port: u16,
+    bus: u16,
+}
+
+/// Nodes that do not know each other.
+pub(super) async fn cluster_nodes(count: usize, arguments: &[&str]) -> Option<Vec<Node>> {
     let mut nodes = Vec::new();
-    for _ in 0..4 {
-        let bus = free_port().to_string();
-        let arguments = ["--save", "", "--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-        let node = Redis::start(&[&arguments[..], &["--cluster-port", &bus]].concat()).await;
-        let Some(node) = node else { return };
-        nodes.push((node, bus));
+    while nodes.len() < count {
+        let bus = free_port();
+        let cluster = ["--save", "", "--cluster-enabled", "yes", "--cluster-port", &bus.to_string()];
+        let redis = Redis::start(&[&cluster[..], arguments].concat()).await?;
+        nodes.push(Node { port: redis.port, redis, bus });
     }
-    let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
-    for ((node, _), (first, last)) in nodes.iter().zip(slots) {
-        let _: String = node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
+    Some(nodes)
+}
+
+/// Makes them one Cluster, in which the first so many have the slots.
+pub(super) async fn form_cluster(nodes: &[Node], primaries: usize) {
+    for (index, node) in nodes[..primaries].iter().enumerate() {
+        let [first, next] = [index, index + 1].map(|index| index * 16384 / primaries);
+        let range = [first, next - 1].map(|slot| slot.to_string());
+        let _: String = node.redis.ask(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]).await;
     }
-    for (node, bus) in &nodes[1..] {
-        let _: String = nodes[0].0.ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), bus]).await;
+    for node in &nodes[1..] {
+        let [port, bus] = [node.port, node.bus].map(|port| port.to_string());
+        let _: String = nodes[0].redis.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
     }
-    let is_formed = async || {
-        for (node, _) in &nodes {
-            let info: String = node.ask(&["CLUSTER", "INFO"]).await;
-            if !(info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:4")) {
+    let known = format!("cluster_known_nodes:{}", nodes.len());
+    until(async || {
+        for node in nodes {
+            let info: String = node.redis.ask(&["CLUSTER", "INFO"]).await;
+            if !(info.contains("cluster_state:ok") && info.contains(&known)) {
                 return false;
             }
         }
         true
-    };
-    until(is_formed).await;
-    let first: String = nodes[0].0.ask(&["CLUSTER", "MYID"]).await;
-    let _: String = nodes[3].0.ask(&["CLUSTER", "REPLICATE", &first]).await;
-    until(async || nodes[0].0.ask::<String>(&["INFO", "replication"]).await.contains("state=online")).await;
+    })
+    .await;
+}
 
-    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[1].0.port, nodes[2].0.port);
+#[tokio::test]
+async fn a_cluster_s_nodes_hold_what_is_theirs_and_a_replica_takes_over() {
+    let Some(mut nodes) = cluster_nodes(4, &["--cluster-node-timeout", "1000"]).await else { return };
+    form_cluster(&nodes, 3).await;
+    let first: String = nodes[0].redis.ask(&["CLUSTER", "MYID"]).await;
+    let _: String = nodes[3].redis.ask(&["CLUSTER", "REPLICATE", &first]).await;
+    until(async || nodes[0].redis.ask::<String>(&["INFO", "replication"]).await.contains("state=online"))
+        .await;
+
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[1].redis.port, nodes[2].redis.port);
     let worlds: [World; 2] = replicas(&settings(&url)).await;
     let before = create_some(&worlds, 30).await;
     assert_eq!(posts(&worlds[0]).await, 30);
-    for (node, _) in &nodes {
-        assert!(!node.keys().await.is_empty(), "each node holds some");
+    for node in &nodes {
+        assert!(!node.redis.keys().await.is_empty(), "each node holds some");
     }
-    until(async || offset(&nodes[0].0).await == offset(&nodes[3].0).await).await;
-    nodes[0].0.kill();
+    until(async || offset(&nodes[0].redis).await == offset(&nodes[3].redis).await).await;
+    nodes[0].redis.kill();
     assert_holds(&worlds, &before, 60).await;
 }

@@ -1,58 +1,74 @@
-//! The store behind TLS, with a user that may do what is needed and no more.
+//! Stores behind TLS, with users who may do what is needed and no more.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use inkpass::store::Settings;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::SanType;
 use tonic::Code;
 
-use super::{ID, create, replicas, request};
+use super::{
+    ID, create,
+    failover::{cluster_nodes, form_cluster},
+    id, posts, replicas, request,
+};
 use crate::helpers::{
     World, assert_refused,
-    place::Place,
+    ca::Ca,
     redis::{Redis, free_port, settings},
+    until,
 };
 
 /// What docs/replicas.md says that a user needs.
 const RULES: &str = "on >a-password ~inkpass:* +eval +get +set +del +pttl +time +info +wait";
 
-struct Ca {
-    certificate: rcgen::Certificate,
-    issuer: Issuer<'static, KeyPair>,
+/// What it says of one in a database other than 0, and of one in a Cluster.
+const OF_A_DATABASE: &str = "+select";
+const OF_A_CLUSTER: &str = "+cluster|slots +asking";
+
+/// A server's arguments for TLS, with a certificate for 127.0.0.1 alone.
+fn tls(ca: &Ca) -> [String; 8] {
+    let (certificate, key) = ca.sign("tls", vec![SanType::IpAddress([127, 0, 0, 1].into())]);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (certificate, key, roots) = (text(&certificate), text(&key), text(&ca.path("ca.crt")));
+    let [of_certificate, of_key, of_roots, of_clients] =
+        ["cert-file", "key-file", "ca-cert-file", "auth-clients"].map(|name| format!("--tls-{name}"));
+    [of_certificate, certificate, of_key, key, of_roots, roots, of_clients, "no".to_owned()]
 }
 
-fn ca() -> Ca {
-    let key = KeyPair::generate().unwrap();
-    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let certificate = parameters.self_signed(&key).unwrap();
-    Ca { certificate, issuer: Issuer::new(parameters, key) }
+/// The same, as lines of a file.
+fn lines(arguments: &[String]) -> String {
+    let (pairs, _) = arguments.as_chunks();
+    let line = |[name, value]: &[String; 2]| [name.trim_start_matches('-'), " ", value, "\n"].concat();
+    pairs.iter().map(line).collect::<Vec<_>>().concat()
+}
+
+/// The arguments that make the user.
+fn user(more: &str) -> Vec<String> {
+    let rules = ["--user", "inkpass"].into_iter().chain(RULES.split(' ')).chain(more.split_whitespace());
+    rules.map(ToOwned::to_owned).collect()
+}
+
+fn trusting(url: &str, ca: &Ca) -> Settings {
+    let settings = settings(url);
+    let address = settings.address.clone().with_roots(&fs::read(ca.path("ca.crt")).unwrap());
+    Settings { address, ..settings }
+}
+
+fn all<'a>(arguments: &[&'a [String]]) -> Vec<&'a str> {
+    arguments.iter().flat_map(|arguments| arguments.iter().map(|argument| &**argument)).collect()
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test]
 async fn a_store_behind_tls_takes_a_user_who_may_do_what_is_needed_and_nobody_else() {
-    let (place, ca, other) = (Place::new(), ca(), ca());
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &ca.issuer).unwrap();
-    let file = |name: &str, content: String| {
-        fs::write(place.join(name), content).unwrap();
-        place.join(name).to_str().unwrap().to_owned()
-    };
-    let certificate = file("tls.crt", certificate.pem());
-    let (key, roots) = (file("tls.key", key.serialize_pem()), file("ca.crt", ca.certificate.pem()));
-    let port = free_port().to_string();
-    let tls = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
-    let more = ["--tls-ca-cert-file", &roots, "--tls-auth-clients", "no", "--save", ""];
-    let user: Vec<_> = ["--user", "inkpass"].into_iter().chain(RULES.split(' ')).collect();
-    let Some(redis) = Redis::start(&[&tls[..], &more, &user].concat()).await else { return };
+    let (ca, other, port) = (Ca::new("store"), Ca::new("other"), free_port());
+    let plain = words(&format!("--save  --tls-port {port}"));
+    let Some(redis) = Redis::start(&all(&[&plain, &tls(&ca), &user("")])).await else { return };
 
     let url = |password: &str, host: &str| format!("rediss://inkpass:{password}@{host}:{port}");
-    let trusting = |url: &str, ca: &Ca| {
-        let settings = settings(url);
-        let address = settings.address.clone().with_roots(ca.certificate.pem().as_bytes());
-        Settings { address, ..settings }
-    };
     for (store, is_taken) in [
         (trusting(&url("a-password", "127.0.0.1"), &ca), true),
         (trusting(&url("a-password", "127.0.0.1"), &other), false),
@@ -71,4 +87,65 @@ async fn a_store_behind_tls_takes_a_user_who_may_do_what_is_needed_and_nobody_el
         }
     }
     assert_eq!(redis.keys().await.len(), 1);
+}
+
+#[tokio::test]
+async fn sentinels_behind_tls_name_a_store_behind_tls_and_want_no_credential_or_the_store_s() {
+    let (ca, port) = (Ca::new("store"), free_port());
+    let plain = words(&format!("--save  --tls-port {port} --tls-replication yes"));
+    let user = user(OF_A_DATABASE);
+    let Some(redis) = Redis::start(&all(&[&plain, &tls(&ca), &user])).await else { return };
+    let rules = "on >a-password +role +sentinel|masters";
+    for (number, guard) in
+        ["", "requirepass a-password\n", &format!("user default off\nuser inkpass {rules}\n")]
+            .iter()
+            .enumerate()
+    {
+        let sentinel_port = free_port();
+        let tls = lines(&tls(&ca));
+        let Some(_sentinel) = Redis::sentinel(&format!(
+            "tls-port {sentinel_port}\ntls-replication yes\n{tls}{guard}sentinel monitor main 127.0.0.1 {port} 1\n"
+        ))
+        .await
+        else {
+            return;
+        };
+        // Whoever wants a password alone has a store that does so too.
+        let name = if guard.starts_with("requirepass") { "" } else { "inkpass" };
+        let url = format!("rediss+sentinel://{name}:a-password@127.0.0.1:{sentinel_port}/main/{number}");
+        if name.is_empty() {
+            let _: String = redis.ask(&["CONFIG", "SET", "requirepass", "a-password"]).await;
+        }
+        let [world]: [World; 1] = replicas(&trusting(&url, &ca)).await;
+        // Once the Sentinel has a connection to it, too.
+        until(async || create(&world, request(ID)).await.is_ok()).await;
+        assert!(create(&world, request(ID)).await.unwrap().replayed, "{guard}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_behind_tls_sends_on_to_its_nodes_behind_tls() {
+    let ca = Ca::new("store");
+    let mut nodes = Vec::new();
+    for _ in 0..2 {
+        let port = free_port();
+        let arguments = words(&format!("--tls-cluster yes --tls-replication yes --tls-port {port}"));
+        let node = cluster_nodes(1, &all(&[&arguments, &tls(&ca), &user(OF_A_CLUSTER)])).await;
+        let Some([mut node]) = node.map(|nodes| <[_; 1]>::try_from(nodes).ok().unwrap()) else { return };
+        node.port = port;
+        nodes.push(node);
+    }
+    form_cluster(&nodes, 2).await;
+    // One is named, and names the other.
+    let url = format!("rediss+cluster://inkpass:a-password@127.0.0.1:{}", nodes[0].port);
+    let worlds: [World; 2] = replicas(&trusting(&url, &ca)).await;
+    for number in 0..20 {
+        for world in &worlds {
+            create(world, request(&id(number))).await.unwrap();
+        }
+    }
+    assert_eq!(posts(&worlds[0]).await, 20);
+    for node in &nodes {
+        assert!(!node.redis.keys().await.is_empty(), "each node holds some");
+    }
 }
