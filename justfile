@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto proto-languages features deny doc test constant-time smoke bench-check image rotation chart e2e-refusals e2e-if-possible
+ci: fmt clippy proto proto-languages features deny doc test constant-time smoke bench-check image rotation chart rules e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -94,6 +94,15 @@ image: static
 # The Helm chart: lint, golden files, refusals, settings (`just chart --renew` rewrites the golden files)
 chart *options: static
     PATH="$(.ci/helm):$PATH" tests/helm/check target/image/inkpass {{ options }}
+
+# Recording rules, alerts, their runbooks and the dashboard: promtool, examples of each alert, Grafana's schema
+rules:
+    "${INKPASS_PYTHON:-python3}" -B tests/monitoring/check
+    go run -C helm/dashboard . --check ../inkpass/files/dashboard.json
+
+# Writes the dashboard from helm/dashboard/panels.go
+dashboard:
+    go run -C helm/dashboard . ../inkpass/files/dashboard.json
 
 # The chart on a real cluster: KUBECONFIG's, or one that the program INKPASS_CLUSTER starts
 e2e: image
