@@ -71,6 +71,12 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if and (not (kindIs "invalid" $given)) (lt (int $given) $needed) -}}
 {{- $mistakes = append $mistakes (printf "terminationGracePeriodSeconds is %d, but a pod needs %d to end in order: %d (preStopSleepSeconds) + 15 (calls finish) + 10 (margin). Set it to at least %d, or leave it out." (int $given) $needed (int .Values.preStopSleepSeconds) $needed) -}}
 {{- end -}}
+{{- $alerts := include "inkpass.alertNames" . | splitList " " -}}
+{{- range .Values.prometheusRule.disabled -}}
+{{- if not (has . $alerts) -}}
+{{- $mistakes = append $mistakes (printf "prometheusRule.disabled: there is no alert %s." .) -}}
+{{- end -}}
+{{- end -}}
 {{- $env := list -}}
 {{- if .Values.telemetry.otlpEndpoint -}}
 {{- $env = include "inkpass.identityEnv" . | fromYamlArray -}}
