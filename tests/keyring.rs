@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     sync::{Arc, Mutex},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -11,7 +12,7 @@ use inkpass::{
     keyring::{KeyFiles, KeySettings, KeyState, Keyring, Probe, Project, ProjectSettings, Trial},
     region::Region,
     reload::Reload,
-    token::SigningKey,
+    token::{Kind, Role, SigningKey},
 };
 use tonic::async_trait;
 
@@ -131,6 +132,27 @@ async fn half_a_pair_replaces_nothing_and_the_other_half_completes_it() {
         world.reload().await.unwrap();
         assert_eq!(world.signs("a"), "a2");
     }
+}
+
+#[tokio::test]
+async fn new_keys_count_tokens_from_where_the_old_ones_were_and_their_age_from_their_file() {
+    let world = World::new(None);
+    let project = || world.keys.keyring.load().project("a").unwrap().clone();
+    project().minted().count(Kind::Task, Role::Writer);
+    let changes = || -> Vec<_> {
+        let project = project();
+        project.changes().map(|(state, key, at)| (state, key.access_key().to_owned(), at.seconds())).collect()
+    };
+    let before = changes();
+    world.put("a-active", "a2");
+    let (then, file) = (before[0].2 - 3600, world.place.join("a-active.secret"));
+    let modified = UNIX_EPOCH + Duration::from_secs(then.unsigned_abs());
+    fs::File::open(file).unwrap().set_modified(modified).unwrap();
+    world.reload().await.unwrap();
+    assert_eq!(changes(), [(KeyState::Active, "a2".to_owned(), then), before[1].clone()]);
+    project().minted().count(Kind::Task, Role::Writer);
+    let counted: Vec<_> = project().minted().all().filter(|(_, _, count)| *count > 0).collect();
+    assert_eq!(counted, [(Kind::Task, Role::Writer, 2)]);
 }
 
 #[tokio::test]

@@ -237,11 +237,7 @@ impl World {
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let answer = http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();
-        let metrics = answer.text().await.unwrap();
-        canary::look_through("the metrics", metrics.as_bytes());
-        metrics
+        scrape(self.admin).await
     }
 
     /// A room in the default project and region.
@@ -257,6 +253,15 @@ impl World {
         let answer = self.client.conversions().start_conversion(request).await.unwrap();
         answer.into_inner().conversion.unwrap().uuid
     }
+}
+
+/// The response of `/metrics`.
+pub(crate) async fn scrape(admin: SocketAddr) -> String {
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let answer = http.get(format!("http://{admin}/metrics")).send().await.unwrap();
+    let metrics = answer.text().await.unwrap();
+    canary::look_through("the metrics", metrics.as_bytes());
+    metrics
 }
 
 /// Waits for a condition, with a timeout.
