@@ -24,7 +24,7 @@ use crate::{
     server::{Parts, Timeouts},
     stability::Stability,
     store::{self, Store},
-    telemetry::{Metrics, Sampling},
+    telemetry::{CallLog, Metrics, Sampling},
     tls::Tls,
     token::{Fingerprinter, SigningKey},
     watcher::{self, Watcher},
@@ -80,6 +80,8 @@ pub struct Components {
     pub tasks: TaskTracker,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The lines of calls.
+    pub call_log: Arc<CallLog>,
     /// Which calls are traced.
     pub sampling: Sampling,
     /// Whether reflection is served.
@@ -183,6 +185,7 @@ impl Components {
             stability,
             tasks,
             metrics: Arc::new(metrics),
+            call_log: Arc::default(),
             sampling: Sampling::default(),
             reflection: true,
             timeouts: Timeouts::default(),
@@ -241,6 +244,7 @@ impl Components {
             tls: self.tls,
             callers: self.callers,
             metrics: self.metrics,
+            call_log: self.call_log,
             sampling: self.sampling,
             files: self.files,
             stability: self.stability,

@@ -49,7 +49,8 @@ impl Dev {
         let server = Server::bind(self.listen, self.admin_listen)?;
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
-        let components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;
+        let mut components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;
+        components.call_log = telemetry.calls().clone();
         components.metrics.export(telemetry.metrics());
         let parts = components.assemble();
         let (grpc, admin) = server.addresses()?;

@@ -69,6 +69,7 @@ async fn serve(
     let server = Server::bind(config.server.listen, config.admin_listen)?;
     let mut components = Components::from_config(config, everyone, Environment::system())?;
     components.sampling = telemetry.sampling().clone();
+    components.call_log = telemetry.calls().clone();
     components.metrics.export(telemetry.metrics());
     if let Some(keys) = &components.key_files {
         keys.try_at_start().await.map_err(Failure::Usage)?;

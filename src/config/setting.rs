@@ -11,7 +11,7 @@ use crate::{
     keyring::KeyState,
     outgoing::Proxy,
     region::Region,
-    telemetry::{LogFormat, LogLevel},
+    telemetry::{AccessLog, LogFormat, LogLevel},
     tls::TlsName,
     token::Role,
 };
@@ -120,6 +120,10 @@ impl Setting for LogFormat {
 
 impl Setting for LogLevel {
     const EXPECTED: &'static str = LogLevel::EXPECTED;
+}
+
+impl Setting for AccessLog {
+    const EXPECTED: &'static str = AccessLog::EXPECTED;
 }
 
 impl Setting for Output {

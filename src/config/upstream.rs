@@ -12,7 +12,7 @@ use crate::{
     loopback::is_loopback_url,
     outgoing::{Roots, Route, unspoken_proxy},
     region::Region,
-    telemetry::{self, LogFormat, LogLevel},
+    telemetry::{self, AccessLog, LogLevel},
     watcher, whiteboard,
 };
 
@@ -108,8 +108,9 @@ pub(super) fn read_telemetry(section: &mut Section<'_>, file: &SettingsFile) -> 
         file.wrong("telemetry.sampling_ratio", "must be 0.0 to 1.0");
     }
     telemetry::Settings {
-        log_format: section.take("log_format").unwrap_or(LogFormat::Json),
+        log_format: section.take("log_format"),
         log_level: section.take("log_level").unwrap_or(LogLevel::Info),
+        access_log: section.take("access_log").unwrap_or(AccessLog::Errors),
         otlp_endpoint: endpoint.map(Into::into),
         sampling_ratio,
     }

@@ -8,7 +8,7 @@ use crate::{
     reload::Reload,
     rpc::Services,
     stability::Stability,
-    telemetry::{Metrics, Sampling},
+    telemetry::{CallLog, Metrics, Sampling},
     tls::Tls,
 };
 
@@ -24,6 +24,8 @@ pub struct Parts {
     pub callers: Option<Arc<Callers>>,
     /// The metrics of calls.
     pub metrics: Arc<Metrics>,
+    /// The lines of calls.
+    pub call_log: Arc<CallLog>,
     /// Which calls are traced.
     pub sampling: Sampling,
     /// What is reloaded when its files change.

@@ -62,6 +62,7 @@ pub(super) fn serve_grpc(
     let layers = Layers {
         entropy: parts.entropy.clone(),
         metrics: parts.metrics.clone(),
+        call_log: parts.call_log.clone(),
         sampling: parts.sampling.clone(),
         callers: parts.callers.clone(),
         longest_call: call,

@@ -2,28 +2,32 @@
 //!
 //! No token, key, header or body is ever a field of a span or of an event.
 
+mod call_log;
 mod json_log;
+mod log_control;
+mod log_layer;
 mod metrics;
 mod sampling;
 mod stderr;
+mod text_log;
 mod traces;
 
 use std::{
     ffi::OsString,
-    fmt::Debug,
-    io::{self, IsTerminal},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tokio::{task::JoinSet, time::interval};
 use tracing::Level;
-use tracing_subscriber::{
-    Layer, filter::Targets, fmt::format, layer::SubscriberExt, util::SubscriberInitExt,
-};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub(crate) use self::metrics::Figures;
-use self::stderr::Stderr;
+use self::{log_layer::LogLayer, stderr::Stderr};
 pub use self::{
+    call_log::{CallLog, EndedCall},
+    log_control::{AccessLog, LogControl, LogFormat, LogLevel},
     metrics::{
         AuditMetrics, CallMetrics, ClaimOutcome, ClockSkew, ConnectionMetrics, Cut, DecisionMetrics,
         ExportMetrics, Failure, JwksMetrics, Metrics, Quota, Refusal, ReloadMetrics, Signal, SpanLoss,
@@ -31,58 +35,20 @@ pub use self::{
     },
     sampling::{CallTrace, Sampling},
 };
-use crate::names::names;
+use crate::flood;
 
 /// How long the last spans may take to be exported.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The log's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// Text for a person.
-    Text,
-}
-
-names! { pub LogFormat { Json = "json", Text = "text" } }
-
-/// The lowest level that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Someone must act.
-    Error,
-    /// Someone may have to act.
-    Warn,
-    /// Events of the process: few lines.
-    Info,
-    /// Each call.
-    Debug,
-    /// Everything that inkpass logs.
-    Trace,
-}
-
-names! { pub LogLevel { Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace" } }
-
-impl From<LogLevel> for Level {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Error => Self::ERROR,
-            LogLevel::Warn => Self::WARN,
-            LogLevel::Info => Self::INFO,
-            LogLevel::Debug => Self::DEBUG,
-            LogLevel::Trace => Self::TRACE,
-        }
-    }
-}
-
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The log's format.
-    pub log_format: LogFormat,
+    /// The log's format; `None`: text where standard error is a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
     /// The lowest level that is logged.
     pub log_level: LogLevel,
+    /// Which calls have a line.
+    pub access_log: AccessLog,
     /// Where spans are exported by OTLP over gRPC; the `OTEL_*` variables take precedence.
     pub otlp_endpoint: Option<String>,
     /// The share of traces that are sampled; a caller's sampling decision takes precedence.
@@ -92,8 +58,9 @@ pub struct Settings {
 impl Settings {
     /// Text for a person, and no export.
     pub const LOCAL: Self = Self {
-        log_format: LogFormat::Text,
+        log_format: Some(LogFormat::Text),
         log_level: LogLevel::Info,
+        access_log: AccessLog::Errors,
         otlp_endpoint: None,
         sampling_ratio: 1.0,
     };
@@ -106,6 +73,10 @@ pub struct Telemetry {
     stderr: Stderr,
     provider: Option<SdkTracerProvider>,
     sampling: Sampling,
+    log: LogControl,
+    calls: Arc<CallLog>,
+    /// What sums up the lines of calls.
+    tasks: JoinSet<()>,
 }
 
 /// Starts the log, to standard error, and the export of traces. `environment`: the process's. Call it
@@ -114,46 +85,36 @@ pub struct Telemetry {
 /// # Errors
 /// A sentence: the export cannot start, or the log's thread cannot.
 pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
-    let level = Level::from(settings.log_level);
-    // Libraries log headers and frames at debug: these may hold tokens.
-    let filter = Targets::new()
-        .with_default(Level::WARN)
-        .with_target("inkpass", level)
-        .with_target("opentelemetry_sdk", Level::ERROR);
     let metrics = ExportMetrics::new().map_err(|error| format!("metrics: {error}"))?;
     let stderr = Stderr::start(metrics.log_lines_dropped.clone())?;
-    let log = match settings.log_format {
-        LogFormat::Json => json_log::JsonLog::new(stderr.clone()).boxed(),
-        LogFormat::Text => tracing_subscriber::fmt::layer()
-            .with_writer(stderr.clone())
-            .with_target(false)
-            .with_ansi(io::stderr().is_terminal())
-            .fmt_fields(format::debug_fn(write_field))
-            .boxed(),
-    };
+    let control = LogControl::new(settings.log_level, settings.access_log);
+    let log = LogLayer::new(settings.log_format, stderr.clone()).with_filter(control.clone());
     let (provider, sampler) = traces::provider(settings, environment)?.unzip();
     let traces = provider.as_ref().map(|provider| {
         // The exporter itself is not traced.
         traces::layer(provider).with_filter(Targets::new().with_target("inkpass", Level::DEBUG))
     });
     // A second start has no effect.
-    let _ = tracing_subscriber::registry().with(traces).with(log.with_filter(filter)).try_init();
-    Ok(Telemetry { metrics, stderr, provider, sampling: Sampling::new(sampler, level >= Level::DEBUG) })
+    let _ = tracing_subscriber::registry().with(traces).with(log).try_init();
+    let calls = Arc::new(CallLog::new(control.clone()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(sum_up(calls.clone()));
+    let sampling = Sampling::new(sampler);
+    Ok(Telemetry { metrics, stderr, provider, sampling, log: control, calls, tasks })
 }
 
-/// Writes the fields that a person reads, and leaves the others out.
-fn write_field(
-    writer: &mut format::Writer<'_>,
-    field: &tracing::field::Field,
-    value: &dyn Debug,
-) -> std::fmt::Result {
-    match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        name if name.starts_with("otel.") || name.starts_with("network.") || name == "rpc.system.name" => {
-            Ok(())
-        }
-        name => write!(writer, " {name}={value:?}"),
+/// Sums up the lines of calls. It never ends by itself.
+async fn sum_up(calls: Arc<CallLog>) {
+    let mut ticks = interval(flood::WINDOW);
+    loop {
+        ticks.tick().await;
+        calls.sum_up(Instant::now(), false);
     }
+}
+
+/// As fields have it whose names end in `_ms`: to a microsecond.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Telemetry {
@@ -161,6 +122,18 @@ impl Telemetry {
     #[must_use]
     pub const fn sampling(&self) -> &Sampling {
         &self.sampling
+    }
+
+    /// What is logged, to change it.
+    #[must_use]
+    pub const fn log(&self) -> &LogControl {
+        &self.log
+    }
+
+    /// The lines of calls.
+    #[must_use]
+    pub const fn calls(&self) -> &Arc<CallLog> {
+        &self.calls
     }
 
     /// The metrics of the log and of exports.
@@ -173,7 +146,9 @@ impl Telemetry {
     pub async fn flush(self) {
         // Not on the runtime's threads, which the exporter needs.
         let flushed = tokio::task::spawn_blocking(move || {
-            let Self { stderr, provider, .. } = self;
+            let Self { stderr, provider, calls, tasks, .. } = self;
+            drop(tasks);
+            calls.sum_up(Instant::now(), true);
             if provider.is_some_and(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT).is_err()) {
                 tracing::warn!("the last spans were not exported; check the OTLP endpoint");
             }

@@ -13,12 +13,11 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample},
 };
 
-/// Decides which calls get a span. The default: none but those that the log may name.
+/// Decides which calls are traced. The default: none.
 #[derive(Clone, Debug, Default)]
 pub struct Sampling {
     /// `None`: nothing is exported.
     sampler: Option<Arc<Sampler>>,
-    logs_calls: bool,
 }
 
 /// What is decided of one call.
@@ -30,15 +29,9 @@ pub struct CallTrace {
 }
 
 impl Sampling {
-    /// `sampler`: decides, where traces are exported. `logs_calls`: the log has a line for each call.
-    pub(super) fn new(sampler: Option<Sampler>, logs_calls: bool) -> Self {
-        Self { sampler: sampler.map(Arc::new), logs_calls }
-    }
-
-    /// Whether the log has a line for each call.
-    #[must_use]
-    pub const fn logs_calls(&self) -> bool {
-        self.logs_calls
+    /// `sampler`: decides, where traces are exported.
+    pub(super) fn new(sampler: Option<Sampler>) -> Self {
+        Self { sampler: sampler.map(Arc::new) }
     }
 
     /// By the sampler, and by what the caller sent along, if it `is_known`.
@@ -122,7 +115,7 @@ mod tests {
 
     /// A call whose caller wants a trace, where nothing else is sampled.
     fn decide(state: &str, is_known: bool) -> CallTrace {
-        let sampling = Sampling::new(Some(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))), false);
+        let sampling = Sampling::new(Some(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))));
         let headers = [("traceparent", PARENT), ("tracestate", state)];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         sampling.decide(&HeaderMap::from_iter(headers), is_known)

@@ -11,7 +11,6 @@ use std::{
 };
 
 use prometheus::IntCounter;
-use tracing_subscriber::fmt::MakeWriter;
 
 /// How many lines may be queued; more are dropped.
 const CAPACITY: usize = 2048;
@@ -25,7 +24,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// A writer of lines, one a `write`. Cloning it is cheap.
+/// Takes lines. Cloning it is cheap.
 #[derive(Clone)]
 pub(super) struct Stderr {
     messages: SyncSender<Message>,
@@ -48,6 +47,18 @@ impl Stderr {
         Ok(Self { messages, dropped })
     }
 
+    /// Counts the lines that were dropped.
+    pub(super) const fn dropped(&self) -> &IntCounter {
+        &self.dropped
+    }
+
+    /// Queues a line, or drops it where too many wait already.
+    pub(super) fn write(&self, line: Vec<u8>) {
+        if self.messages.try_send(Message::Line(line)).is_err() {
+            self.dropped.inc();
+        }
+    }
+
     /// Waits until the queued lines are written, for a second at most.
     pub(super) fn flush(&self) {
         let (done, is_done) = sync_channel(1);
@@ -67,27 +78,6 @@ fn run(messages: &Receiver<Message>, mut out: impl Write, failed: &IntCounter) {
     }
 }
 
-impl Write for Stderr {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.messages.try_send(Message::Line(line.to_vec())).is_err() {
-            self.dropped.inc();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Stderr {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -101,10 +91,10 @@ mod tests {
     #[test]
     fn lines_come_out_in_order_before_a_flush_ends() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let mut stderr = start(writer).unwrap();
-        stderr.write_all(b"first\n").unwrap();
-        stderr.clone().write_all(b"second\n").unwrap();
-        Stderr::flush(&stderr);
+        let stderr = start(writer).unwrap();
+        stderr.write(b"first\n".into());
+        stderr.clone().write(b"second\n".into());
+        stderr.flush();
         drop(stderr);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -115,22 +105,22 @@ mod tests {
     fn what_cannot_be_written_is_counted() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let mut stderr = start(writer).unwrap();
-        stderr.write_all(b"lost\n").unwrap();
-        Stderr::flush(&stderr);
+        let stderr = start(writer).unwrap();
+        stderr.write(b"lost\n".into());
+        stderr.flush();
         assert_eq!(stderr.dropped.get(), 1);
     }
 
     #[test]
     fn nobody_waits_for_a_reader_who_has_stopped() {
         let (reader, writer) = io::pipe().unwrap();
-        let mut stderr = start(writer).unwrap();
+        let stderr = start(writer).unwrap();
         // More than a pipe and the queue hold.
         for _ in 0..2 * CAPACITY {
-            stderr.write_all(&[b'x'; 1024]).unwrap();
+            stderr.write(vec![b'x'; 1024]);
         }
         assert!(stderr.dropped.get() > 0);
-        Stderr::flush(&stderr);
+        stderr.flush();
         drop(reader);
     }
 }

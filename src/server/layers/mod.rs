@@ -39,7 +39,7 @@ use crate::{
     methods::Method,
     principal::Principal,
     rpc,
-    telemetry::{Metrics, Sampling},
+    telemetry::{CallLog, Metrics, Sampling},
     whiteboard::Effect,
 };
 
@@ -51,6 +51,7 @@ pub(super) struct Layers {
     /// For request ids.
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) call_log: Arc<CallLog>,
     pub(super) sampling: Sampling,
     /// Authenticates; `None`: every caller is anonymous.
     pub(super) callers: Option<Arc<Callers>>,
@@ -76,7 +77,7 @@ impl Layers {
         }
         // 3. Around all that can refuse a call, so that every refusal is counted.
         let method = Method::of(request.uri().path());
-        let mut observed = Observed::begin(method, &self.metrics);
+        let mut observed = Observed::begin(method, &id, &call, &self.metrics, &self.call_log);
         // 4. Around authentication, because that may wait for an issuer's keys.
         let deadline = Deadline::of(request.headers(), observed.began(), self.longest_call);
         // 5. Before the span: whom nobody knows decides nothing about what is traced.
@@ -85,6 +86,9 @@ impl Layers {
             Some(Err(unknown)) => Err(Error::Unauthenticated(unknown)),
             None => Err(Error::DeadlineExceeded(Effect::None)),
         };
+        if let Ok(Some(principal)) = &caller {
+            observed.set_principal(principal);
+        }
         let is_known = self.callers.is_none() || matches!(&caller, Ok(Some(_)));
         observed.begin_span(&request, &id, &call, &self.sampling, is_known);
         // 6. Before the handler: what there is no place for is answered at its headers.

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,30 +25,51 @@ use crate::{
     call::RequestId,
     error::Reason,
     methods::{Method, Rpc},
+    principal::Principal,
     server::peer::{Call, Peer},
-    telemetry::{CallTrace, Metrics, Sampling},
+    telemetry::{CallLog, CallTrace, EndedCall, Metrics, Sampling},
 };
 
 /// A call in flight. Dropped before its end, it was cancelled.
 pub(super) struct Observed {
     span: Span,
     metrics: Arc<Metrics>,
+    log: Arc<CallLog>,
     method: Method,
+    id: RequestId,
+    peer: Arc<str>,
+    /// `None`: nobody knows.
+    principal: Option<Principal>,
     began: Instant,
     end: End,
     caller_trace: Option<TraceId>,
 }
 
 impl Observed {
-    pub(super) fn begin(method: Method, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn begin(
+        method: Method,
+        id: &RequestId,
+        peer: &Peer,
+        metrics: &Arc<Metrics>,
+        log: &Arc<CallLog>,
+    ) -> Self {
         Self {
             span: Span::none(),
             metrics: metrics.clone(),
+            log: log.clone(),
             method,
+            id: id.clone(),
+            peer: peer.ip.clone(),
+            principal: None,
             began: Instant::now(),
             end: End { code: Code::Cancelled, reason: "" },
             caller_trace: None,
         }
+    }
+
+    /// Who calls.
+    pub(super) fn set_principal(&mut self, principal: &Principal) {
+        self.principal = Some(principal.clone());
     }
 
     /// Begins the call's span, within its caller's if that is known.
@@ -61,7 +83,7 @@ impl Observed {
     ) {
         let trace = sampling.decide(request.headers(), is_known);
         // The log names the call of what goes wrong upstream, at any `log_level`.
-        if trace.is_sampled || sampling.logs_calls() || is_upstream(self.method) {
+        if trace.is_sampled || self.log.names_calls() || is_upstream(self.method) {
             self.span = begin_span(self.metrics.of(self.method).method(), id, peer, &trace);
         }
         self.caller_trace = trace.of_caller();
@@ -80,6 +102,21 @@ impl Observed {
     /// The trace that the caller sent along.
     pub(super) fn caller_trace(&self) -> Option<TraceId> {
         self.caller_trace
+    }
+
+    fn log(&self, method: &'static str, code: &'static str, duration: Duration) {
+        let call = EndedCall {
+            method,
+            is_ok: self.end.code == Code::Ok,
+            code,
+            reason: self.end.reason,
+            principal: self.principal.as_ref().map(Principal::as_str),
+            peer: &self.peer,
+            request_id: self.id.as_str(),
+            trace_id: self.caller_trace,
+            duration,
+        };
+        self.span.in_scope(|| self.log.log(&call));
     }
 
     /// Follows the answer to its end. What is `kept` is kept for as long.
@@ -153,7 +190,11 @@ impl Drop for Observed {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
         let End { code, reason } = self.end;
-        let name = self.metrics.of(self.method).ended(code as i32, reason, duration);
+        let metrics = self.metrics.of(self.method);
+        let name = metrics.ended(code as i32, reason, duration);
+        if self.log.wants(code == Code::Ok, matches!(self.method, Method::Open(_))) {
+            self.log(metrics.method(), name, duration);
+        }
         if self.span.is_none() {
             return;
         }
@@ -167,7 +208,6 @@ impl Drop for Observed {
         if is_server_fault(code) {
             self.span.record("otel.status_code", "ERROR");
         }
-        self.span.in_scope(|| tracing::debug!(rpc.status_code = name, reason, ?duration, "a call ended"));
     }
 }
 
