@@ -62,6 +62,8 @@ pub mod issuing;
 #[cfg(feature = "server")]
 pub mod keyring;
 #[cfg(feature = "server")]
+pub mod live_settings;
+#[cfg(feature = "server")]
 mod memory_limit;
 #[cfg(feature = "server")]
 pub mod methods;

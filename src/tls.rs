@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -127,6 +128,11 @@ impl Reload for Tls {
     fn files(&self) -> Vec<PathBuf> {
         let TlsSettings { cert_file, key_file, client_ca_file, .. } = &self.settings;
         [cert_file, key_file].into_iter().chain(client_ca_file).cloned().collect()
+    }
+
+    fn describe(&self) -> String {
+        let expires = UNIX_EPOCH + Duration::from_secs(self.expires().try_into().unwrap_or_default());
+        format!("a certificate that expires at {}", humantime::format_rfc3339_seconds(expires))
     }
 
     async fn reload(&self) -> Result<(), Vec<String>> {

@@ -87,6 +87,10 @@ impl Reload for ApiKeys {
         vec![self.path.clone()]
     }
 
+    fn describe(&self) -> String {
+        format!("{} API keys", self.keys.load().len())
+    }
+
     async fn reload(&self) -> Result<(), Vec<String>> {
         let path = self.path.clone();
         self.keys.store(Arc::new(on_a_thread(move || read_file(&path)).await?));

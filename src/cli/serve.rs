@@ -1,6 +1,6 @@
 //! `inkpass serve`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -16,6 +16,7 @@ use crate::{
     assembly::{Components, Environment},
     audit::Audit,
     config::{Config, Sources},
+    live_settings::LiveSettings,
     server::Server,
     telemetry::{self, Telemetry},
 };
@@ -50,7 +51,8 @@ impl Serve {
         let config = Config::load(&sources)?;
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
         until_terminated(|stop| async move {
-            let result = serve(config, everyone, hang_ups, &telemetry, stop).await;
+            let live = LiveSettings::new(sources, config.digests.clone(), telemetry.log().clone());
+            let result = serve(config, live, everyone, hang_ups, &telemetry, stop).await;
             tracing::info!("the last spans and log lines are exported");
             telemetry.flush().await;
             result
@@ -61,6 +63,7 @@ impl Serve {
 
 async fn serve(
     config: Config,
+    live: LiveSettings,
     everyone: bool,
     hang_ups: Signal,
     telemetry: &Telemetry,
@@ -71,6 +74,7 @@ async fn serve(
     components.sampling = telemetry.sampling().clone();
     components.call_log = telemetry.calls().clone();
     components.metrics.export(telemetry.metrics());
+    components.files.push(Arc::new(live));
     if let Some(keys) = &components.key_files {
         keys.try_at_start().await.map_err(Failure::Usage)?;
     }

@@ -28,7 +28,7 @@ use crate::{
     audit,
     caller::{self, Identity},
     clock::SystemClock,
-    document::Mistake,
+    document::{Digests, Mistake},
     idempotency,
     keyring::{Keyring, ProjectSettings},
     memory_limit::memory_limit,
@@ -71,6 +71,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// `[telemetry]`: the log and the traces.
     pub telemetry: telemetry::Settings,
+    /// Of every value in the file.
+    pub digests: Digests,
 }
 
 /// `[server]`.
@@ -101,6 +103,20 @@ impl Config {
         let config = file.root().and_then(|root| read(sources, root, &file));
         file.finish(config)
     }
+}
+
+/// Reads `[telemetry]` alone, and the digests of all that is in the file.
+///
+/// # Errors
+/// The file is no TOML, or every mistake in the section; other sections are not looked at.
+pub fn load_telemetry(sources: &Sources) -> Result<(telemetry::Settings, Digests), Vec<Mistake>> {
+    let file = SettingsFile::read(sources)?;
+    let read = file.root().map(|mut root| {
+        let settings = upstream::read_telemetry(&mut root.overlaid("telemetry"), &file);
+        root.ignore_rest();
+        (settings, file.digests())
+    });
+    file.finish(read)
 }
 
 /// Reads on after a mistake, so that all are found; `None` where something needed is missing.
@@ -193,6 +209,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         projects,
         keyring: keyring?,
         telemetry,
+        digests: file.digests(),
     })
 }
 

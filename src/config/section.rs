@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, ffi::OsString, fmt::Display};
 
 use super::{setting::Setting, sources::Sources};
-use crate::document::{Document, Fields, Mistake, Node, join};
+use crate::document::{Digests, Document, Fields, Mistake, Node, join};
 
 /// The longest settings file, in bytes: four times what a `ConfigMap` holds.
 const LONGEST: u64 = 4 * 1024 * 1024;
@@ -44,6 +44,11 @@ impl SettingsFile {
     /// The outermost table; `None` if the file is no TOML.
     pub(super) fn root(&self) -> Option<Section<'_>> {
         Some(Section::new(self, self.document.root()?))
+    }
+
+    /// Of every value in the file.
+    pub(super) fn digests(&self) -> Digests {
+        self.document.digests()
     }
 
     /// Adds a mistake about a setting, wherever that is set.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 /// The sources of settings. Flags take precedence over the environment, and the environment over the
 /// file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// `--config` or `INKPASS_CONFIG`.
     pub file: Option<PathBuf>,

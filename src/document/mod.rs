@@ -8,7 +8,7 @@ mod mistake;
 mod node;
 mod reader;
 
-pub use self::mistake::Mistake;
+pub use self::{mistake::Mistake, reader::Digests};
 pub(crate) use self::{
     node::{Fields, Node, Optional},
     reader::{Document, join},

@@ -2,11 +2,18 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt::Display, path::Path};
 
-use toml::de::{DeTable, DeValue};
+use sha2::{Digest, Sha256};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 use zeroize::Zeroizing;
 
 use super::mistake::{Mistake, Position};
 use crate::file::read_text;
+
+/// Of each value of a document, by its path: its SHA-256.
+pub type Digests = BTreeMap<String, [u8; 32]>;
 
 /// The text of a document, and what is wrong with it so far.
 pub(crate) struct Document {
@@ -79,6 +86,13 @@ impl Document {
         Position { line, column: before.chars().count() + 1 }
     }
 
+    /// The digest of every single value by its path, to tell what of another document differs. A value may be a secret.
+    pub(crate) fn digests(&self) -> Digests {
+        let mut digests = Digests::new();
+        add_digests(DeTable::parse_recoverable(&self.text).0.get_ref(), "", &self.text, &mut digests);
+        digests
+    }
+
     /// What was read, if nothing was wrong.
     ///
     /// # Errors
@@ -112,6 +126,27 @@ fn add_starts(table: &DeTable<'_>, path: &str, starts: &mut BTreeMap<String, usi
             _ => {}
         }
     }
+}
+
+fn add_digests(table: &DeTable<'_>, path: &str, text: &str, digests: &mut Digests) {
+    for (name, value) in table {
+        add_digest(value, join(path, name.get_ref()), text, digests);
+    }
+}
+
+fn add_digest(value: &Spanned<DeValue<'_>>, path: String, text: &str, digests: &mut Digests) {
+    let single = match value.get_ref() {
+        DeValue::Table(table) => return add_digests(table, &path, text, digests),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                add_digest(item, format!("{path}[{index}]"), text, digests);
+            }
+            return;
+        }
+        DeValue::String(text) => text,
+        _ => text.get(value.span()).unwrap_or_default(),
+    };
+    digests.insert(path, Sha256::digest(single).into());
 }
 
 /// The path of what a table at `path` calls `name`.

@@ -122,6 +122,12 @@ impl Project {
         self.keys.iter().map(|(state, key)| (*state, key))
     }
 
+    /// Its name, and its keys by their public halves, for the log.
+    pub(super) fn describe(&self) -> String {
+        let keys = self.keys_with_states().map(|(state, key)| format!("{} {state}", key.access_key()));
+        format!("{}: {}", self.name, keys.collect::<Vec<_>>().join(", "))
+    }
+
     /// Whether it has another project's keys, in the same states.
     pub(super) fn has_keys_of(&self, other: &Self) -> bool {
         let is_same =

@@ -89,6 +89,12 @@ impl Reload for KeyFiles {
         files(&self.settings)
     }
 
+    fn describe(&self) -> String {
+        let keyring = self.keyring.load();
+        let projects: Vec<_> = keyring.projects().map(|project| project.describe()).collect();
+        projects.join("; ")
+    }
+
     /// Each project by itself: one with a mistake keeps its keys, and does not affect the others.
     async fn reload(&self) -> Result<(), Vec<String>> {
         let before = self.keyring.load_full();
@@ -108,10 +114,11 @@ impl Reload for KeyFiles {
         mistakes.extend(clashing);
         let projects = self.settings.iter().zip(new).filter_map(|(settings, new)| {
             let old = before.project(&settings.name);
-            if let Some(new) = &new
-                && old.is_some_and(|old| !new.has_keys_of(old))
+            if let (Some(new), Some(old)) = (&new, old)
+                && !new.has_keys_of(old)
             {
-                tracing::info!(project = settings.name, "the project's new keys are in use");
+                let (keys, before) = (new.describe(), old.describe());
+                tracing::info!(project = settings.name, keys, before, "the project's new keys are in use");
             }
             new.or_else(|| old.cloned())
         });

@@ -49,6 +49,11 @@ impl Reload for PolicyFile {
         vec![self.path.clone()]
     }
 
+    fn describe(&self) -> String {
+        let rules = self.rules.load();
+        format!("{} grants", rules.grants().len())
+    }
+
     async fn reload(&self) -> Result<(), Vec<String>> {
         let (rules, path, projects) = (self.rules.clone(), self.path.clone(), self.projects.clone());
         on_a_thread(move || replace(&rules, &path, Some(&projects))).await

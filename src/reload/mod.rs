@@ -57,6 +57,11 @@ pub trait Reload: Send + Sync + 'static {
     /// The files that it is loaded from.
     fn files(&self) -> Vec<PathBuf>;
 
+    /// What is in use, for the log. Never a secret.
+    fn describe(&self) -> String {
+        String::new()
+    }
+
     /// Loads all its files again, and replaces what was loaded before.
     ///
     /// # Errors
@@ -160,8 +165,10 @@ impl Reloader {
                 (Err(_), _) => {}
             }
         }
+        let before = self.target.describe();
         let result = self.target.reload().await;
         self.metrics.set_failing(result.is_err());
+        let was_failing = self.failed_at.is_some();
         self.failed_at = result.is_err().then(Instant::now);
         let (what, is_first) = (self.target.name(), self.tried.is_none());
         let tried = (content, result);
@@ -170,7 +177,9 @@ impl Reloader {
             Ok(()) if is_first => {}
             Ok(()) => {
                 self.metrics.count(true);
-                tracing::info!(what, "changed files are in use");
+                let in_use = self.target.describe();
+                let again = if was_failing { " again, after files that could not be used" } else { "" };
+                tracing::info!(what, in_use, before, "changed files are in use{again}");
             }
             Err(_) if self.tried.as_ref() == Some(&tried) => {}
             Err(mistakes) => {

@@ -9,8 +9,8 @@ use opentelemetry::trace::TraceId;
 use tracing::field::display;
 
 use super::{
+    fields::millis,
     log_control::{ACCESS, AccessLog, LogControl, LogLevel},
-    millis,
 };
 use crate::{
     clock::{Clock, SystemClock, UnixMillis},

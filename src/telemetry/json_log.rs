@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::log_layer::Fields;
+use super::fields::Fields;
 use crate::json_line::push_ascii;
 
 /// In printable ASCII.

@@ -3,6 +3,7 @@
 //! No token, key, header or body is ever a field of a span or of an event.
 
 mod call_log;
+mod fields;
 mod json_log;
 mod log_control;
 mod log_layer;
@@ -24,7 +25,6 @@ use tracing::Level;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub(crate) use self::metrics::Figures;
-use self::{log_layer::LogLayer, stderr::Stderr};
 pub use self::{
     call_log::{CallLog, EndedCall},
     log_control::{AccessLog, LogControl, LogFormat, LogLevel},
@@ -35,6 +35,7 @@ pub use self::{
     },
     sampling::{CallTrace, Sampling},
 };
+use self::{log_layer::LogLayer, stderr::Stderr};
 use crate::flood;
 
 /// How long the last spans may take to be exported.
@@ -110,11 +111,6 @@ async fn sum_up(calls: Arc<CallLog>) {
         ticks.tick().await;
         calls.sum_up(Instant::now(), false);
     }
-}
-
-/// As fields have it whose names end in `_ms`: to a microsecond.
-pub(crate) fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl Telemetry {

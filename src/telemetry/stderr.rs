@@ -47,11 +47,6 @@ impl Stderr {
         Ok(Self { messages, dropped })
     }
 
-    /// Counts the lines that were dropped.
-    pub(super) const fn dropped(&self) -> &IntCounter {
-        &self.dropped
-    }
-
     /// Queues a line, or drops it where too many wait already.
     pub(super) fn write(&self, line: Vec<u8>) {
         if self.messages.try_send(Message::Line(line)).is_err() {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::log_layer::Fields;
+use super::fields::Fields;
 
 /// What a line begins with, in place of a name and a value.
 const FIRST: [&str; 3] = ["timestamp", "level", "message"];

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use inkpass::proto::{IssueTokenRequest, Role};
+use inkpass::proto::{IssueTokenRequest, Role, token_service_client::TokenServiceClient};
 use serde_json::Value;
-use tonic::{Code, Request};
+use tonic::{Code, Request, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{create_a_room, failures};
@@ -86,7 +86,7 @@ async fn few_calls_of_a_caller_have_lines_in_a_second_and_all_are_counted() {
     // Whatever else is logged.
     let program = start("access_log = 'all'\nlog_level = 'error'").await;
     let (teacher, ungranted) = (program.client("key:teacher").await, program.client("key:ungranted").await);
-    let mut unknown = inkpass::proto::token_service_client::TokenServiceClient::new(program.channel().await);
+    let mut unknown = unknown(&program).await;
     for _ in 0..CALLS {
         issue(&ungranted, room("r", Role::Writer)).await.unwrap_err();
         let refused = unknown.issue_token(IssueTokenRequest::default()).await.unwrap_err();
@@ -136,4 +136,67 @@ async fn a_failure_names_its_call_however_little_is_logged() {
             assert_eq!(failure["request_id"].as_str().map(str::len), Some(36), "{level}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_logged_changes_with_the_settings_and_wrong_ones_change_nothing() {
+    let program = start("").await;
+    let at_start = fs::read_to_string(program.path("inkpass.toml")).unwrap();
+    let write = |telemetry: &str| {
+        let settings = at_start.replace("[telemetry]\n", &format!("[telemetry]\n{telemetry}\n"));
+        fs::write(program.path("new"), settings).unwrap();
+        fs::rename(program.path("new"), program.path("inkpass.toml")).unwrap();
+    };
+    let (teacher, mut unknown) = (program.client("key:teacher").await, unknown(&program).await);
+    // One that succeeds, and one whose cause is a line at debug.
+    let mut call = async || {
+        issue(&teacher, room("r", Role::Writer)).await.unwrap();
+        unknown.issue_token(IssueTokenRequest::default()).await.unwrap_err();
+    };
+    let causes = || program.logged("a caller was not authenticated");
+
+    call().await;
+    write("access_log = 'all'\nlog_level = 'debug'\nsampling_ratio = 0.5");
+    until("all is logged", async || program.logged("changed files are in use") == 1).await;
+    call().await;
+    until("two failures and a success", async || logged(&program, "UNAUTHENTICATED") == 2).await;
+    until("a success", async || logged(&program, "OK") == 1).await;
+    assert_eq!(causes(), 1);
+    let told = named(&program, "changed files are in use");
+    assert_eq!(
+        (&told["what"], &told["in_use"]),
+        (&"settings".into(), &"log_level debug, access_log all".into())
+    );
+    let waiting = named(&program, "they take effect at the next start");
+    assert_eq!(
+        (&waiting["level"], &waiting["settings"]),
+        (&"WARN".into(), &"telemetry.sampling_ratio".into())
+    );
+
+    write("access_log = 'some'");
+    until("it is refused", async || program.logged("files cannot be used") == 1).await;
+    let refused = named(&program, "files cannot be used")["mistakes"].to_string();
+    assert!(refused.contains("telemetry.access_log: must be one of off, errors, all"), "{refused}");
+    call().await;
+    until("as before", async || logged(&program, "OK") == 2 && causes() == 2).await;
+
+    write("");
+    until("as at the start", async || {
+        program.logged("in use again, after files that could not be used") == 1
+    })
+    .await;
+    assert_eq!(program.logged("no setting waits for the next start any more"), 1);
+    call().await;
+    until("failures alone", async || logged(&program, "UNAUTHENTICATED") == 4).await;
+    assert_eq!((logged(&program, "OK"), causes()), (2, 2));
+}
+
+async fn unknown(program: &Program) -> TokenServiceClient<Channel> {
+    TokenServiceClient::new(program.channel().await)
+}
+
+/// The last line whose message has this in it.
+fn named(program: &Program, what: &str) -> Value {
+    let has = |line: &Value| line["message"].as_str().is_some_and(|message| message.contains(what));
+    lines(program).into_iter().rfind(has).unwrap_or_else(|| panic!("{what}: {:#?}", lines(program)))
 }

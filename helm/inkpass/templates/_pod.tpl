@@ -52,7 +52,8 @@ tolerations:
 
 {{- define "inkpass.podAnnotations" -}}
 kubectl.kubernetes.io/default-container: inkpass
-checksum/settings: {{ include "inkpass.settings" . | sha256sum }}
+{{- /* Without what the service itself reads again. */}}
+checksum/settings: {{ regexReplaceAll "(?m)^(log_level|access_log) = .*\n" (include "inkpass.settings" .) "" | sha256sum }}
 {{- end -}}
 
 {{- define "inkpass.mounts" -}}

@@ -91,6 +91,7 @@ share_quotas = {{ .Values.store.shareQuotas }}
 [telemetry]
 log_format = {{ .Values.telemetry.logFormat | toJson }}
 log_level = {{ .Values.telemetry.logLevel | toJson }}
+access_log = {{ .Values.telemetry.accessLog | toJson }}
 {{- with .Values.telemetry.otlpEndpoint }}
 otlp_endpoint = {{ . | toJson }}
 {{- end }}
