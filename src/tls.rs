@@ -174,7 +174,15 @@ fn build(settings: &TlsSettings, now: UnixMillis) -> Result<Current, Vec<Mistake
     let key = CertifiedKey::new(chain, key);
     match key.keys_match() {
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
-        Err(error) => return Err(vec![Mistake::in_file(&settings.key_file, error)]),
+        Err(error @ Error::InconsistentKeys(_)) => {
+            return Err(vec![Mistake::in_file(&settings.key_file, error)]);
+        }
+        // It was parsed above, so this is a form that no caller takes.
+        Err(error) => {
+            let why =
+                format!("holds a certificate that cannot be used, which takes X.509 version 3: {error}");
+            return Err(vec![in_cert_file(why)]);
+        }
     }
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
     config.alpn_protocols = vec![b"h2".to_vec()];

@@ -172,6 +172,24 @@ fn a_certificate_that_is_for_another_name_is_refused() {
     assert_eq!(mistakes.len(), 2);
 }
 
+#[test]
+fn a_certificate_of_x_509_version_1_is_told_of_its_own_file() {
+    let ca = Ca::new("one");
+    let settings = ca.settings();
+    let pem = std::fs::read(&settings.cert_file).unwrap();
+    let good = <rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem);
+    let mut der = good.unwrap().to_vec();
+    // Its version, which counts from 0.
+    let version = der.windows(5).position(|bytes| bytes == [0xa0, 3, 2, 1, 2]).unwrap();
+    der[version + 4] = 0;
+    let text = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, der);
+    ca.write("tls.crt", &format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"));
+    let mistakes = Tls::load(settings, Arc::new(SystemClock)).err().unwrap();
+    let mistakes: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    assert!(mistakes.len() == 1 && mistakes[0].contains("tls.crt"), "{mistakes:?}");
+    assert!(mistakes[0].contains("takes X.509 version 3"), "{mistakes:?}");
+}
+
 #[tokio::test]
 async fn a_certificate_that_expires_while_it_serves_is_told_at_readyz_and_as_a_metric() {
     let service = TlsService::start().await;
