@@ -1,6 +1,8 @@
-//! Lines that were not written: each is counted, and a few log lines report them.
+//! Lines that were not written: each is counted, and a few log lines report them. So they do of a file that cannot be
+//! opened at its path.
 
 use std::{
+    io,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -47,6 +49,36 @@ impl Failures {
     }
 }
 
+/// The path of the file that is written holds something else, which cannot be opened: the beginning and the end of this are
+/// logged, and what was tried between them once in a while.
+#[derive(Default)]
+pub(super) struct ElsewhereLog {
+    /// When the next line may be written; `None`: the file is at its path.
+    next: Option<Instant>,
+    tries: u64,
+}
+
+impl ElsewhereLog {
+    /// The shortest time between two log lines.
+    const INTERVAL: Duration = Duration::from_mins(1);
+
+    pub(super) fn failed(&mut self, error: &io::Error, now: Instant) {
+        self.tries += 1;
+        if self.next.is_none_or(|next| now >= next) {
+            let tries = self.tries;
+            tracing::error!(%error, tries, "the audit file cannot be reopened; lines still go to the old one; mend it");
+            self.next = Some(now + Self::INTERVAL);
+        }
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        if self.next.take().is_some() {
+            let tries = std::mem::take(&mut self.tries);
+            tracing::info!(tries, "the audit file is reopened; lines go to the new one");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, atomic::AtomicUsize};
@@ -79,5 +111,24 @@ mod tests {
         });
         assert_eq!(logged.load(Ordering::SeqCst), 2);
         assert_eq!(failures.unreported.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_reopened_is_logged_at_its_beginning_once_in_a_while_and_at_its_end() {
+        let (logged, start, error) = (Arc::<AtomicUsize>::default(), Instant::now(), io::Error::other("x"));
+        let seconds = |seconds| start + Duration::from_secs(seconds);
+        let mut log = ElsewhereLog::default();
+        tracing::subscriber::with_default(registry().with(Count(Arc::clone(&logged))), || {
+            let count = || logged.load(Ordering::SeqCst);
+            log.succeeded();
+            assert_eq!(count(), 0);
+            (0..60).for_each(|second| log.failed(&error, seconds(second)));
+            assert_eq!(count(), 1);
+            log.failed(&error, seconds(60));
+            assert_eq!(count(), 2);
+            log.succeeded();
+            log.succeeded();
+            assert_eq!((count(), log.tries), (3, 0));
+        });
     }
 }

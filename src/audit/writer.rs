@@ -16,6 +16,7 @@ use super::{
     OnFailure, Unavailable,
     denials::Denials,
     entry::{Entry, QueueSpace},
+    failures::ElsewhereLog,
     line::Mark,
     recent_lines::{self, RecentLines},
     sink::{Fate, Sink},
@@ -77,6 +78,8 @@ pub(super) struct Writer {
     failed: bool,
     /// The file was removed and cannot be made again: lines written since then are lost so far.
     removed: Option<Instant>,
+    /// The file is not at its path, and what is there cannot be opened.
+    elsewhere: ElsewhereLog,
     denials: Arc<Denials>,
     /// Until when lines may be written, once the trail is being closed.
     closing: Option<Instant>,
@@ -118,6 +121,7 @@ impl Writer {
             buffer: Vec::new(),
             failed: false,
             removed: None,
+            elsewhere: ElsewhereLog::default(),
             denials,
             closing: None,
         }
@@ -348,9 +352,10 @@ impl Writer {
 
     fn reopen(&mut self) {
         if let Err(error) = self.sink.reopen() {
-            tracing::error!(%error, "the audit file cannot be reopened; lines still go to the old one; mend it and send SIGHUP again");
+            self.elsewhere.failed(&error, Instant::now());
             return;
         }
+        self.elsewhere.succeeded();
         self.rewrite_first();
         // The old file was renamed, so its lines are kept.
         self.recent = RecentLines::default();

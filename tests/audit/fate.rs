@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use inkpass::audit::OnFailure;
+use inkpass::{audit::OnFailure, proto::Role};
 use serde_json::Value;
 
 use super::{Trail, identity, is_marked, read};
-use crate::helpers::place::Place;
+use crate::{
+    decisions::{POLICY, issue, program::Program, room, until},
+    helpers::place::Place,
+};
 
 /// Calls until this is so; gives how many calls were made and refused.
 async fn calls_until(trail: &Trail, from: usize, is_true: impl Fn() -> bool) -> (usize, usize) {
@@ -93,4 +96,24 @@ async fn a_file_that_cannot_be_made_again_refuses_calls_until_it_can() {
     let lines: Vec<_> = read(&path).into_iter().filter(|line| !is_marked(line, "resumed")).collect();
     assert!(lines.iter().any(|line| is_marked(line, "again")), "what was lost is there again");
     assert_eq!(numbers(&lines).last(), Some(&(number + 1)));
+}
+
+#[tokio::test]
+async fn a_file_that_something_else_was_put_in_place_of_is_logged_once_until_it_is_mended() {
+    let program = Program::start(POLICY, "").await;
+    let (path, away) = (program.path("audit.log"), program.path("audit.log.1"));
+    let teacher = program.client("key:teacher").await;
+    fs::rename(&path, &away).unwrap();
+    fs::create_dir(&path).unwrap();
+    until("it is seen", async || program.logged("cannot be reopened") > 0).await;
+    let before = read(&away).len();
+    for _ in 0..6 {
+        issue(&teacher, room("r", Role::Writer)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert_eq!(read(&away).len(), before + 6, "lines go on to the old one");
+    assert_eq!(program.logged("cannot be reopened"), 1, "it is looked at every second");
+    fs::remove_dir(&path).unwrap();
+    until("its end is seen", async || program.logged("the audit file is reopened") == 1).await;
+    assert!(path.is_file());
 }
