@@ -229,3 +229,13 @@ fn a_denial_names_what_the_policy_does_not_allow() {
     }
     assert!(Error::from(Denial::RegionForbidden).explain().metadata.is_empty());
 }
+
+/// What is kept for its time does not end by its caller's doing.
+#[test]
+fn a_caller_with_its_share_is_told_how_to_have_less() {
+    let own_share = Refused::OwnShare { what: "x" };
+    let message = |error: Error| error.explain().message.into_owned();
+    assert!(message(Error::NoShare(own_share)).ends_with("let some end first"));
+    let kept = message(Error::Idempotency(IdempotencyError::NoRoom(own_share)));
+    assert!(kept.ends_with("each is kept for ten minutes, so make fewer of them"), "{kept}");
+}

@@ -61,6 +61,10 @@ const SOON: Retry = Retry::After(DELAY);
 const CLOCK_UNSTABLE: &str =
     "this server's clock was set by more than 5 s, and nothing is signed until it is stable; try again";
 
+/// To one who has its share, of what ends and of what is kept.
+const LET_SOME_END: &str = "let some end first";
+const MAKE_FEWER: &str = "each is kept for ten minutes, so make fewer of them";
+
 /// The violation of a `request_id` that was used before.
 const OTHER_ARGUMENTS: &str = "was used with other arguments in the last ten minutes; make a new one";
 
@@ -90,7 +94,7 @@ impl Error {
                 SOON,
             ),
             Self::TokenWithheld { why, found_by } => explain_withheld(*why, *found_by),
-            Self::NoShare(refused) => explain_no_share(*refused),
+            Self::NoShare(refused) => explain_no_share(*refused, LET_SOME_END),
             Self::Idempotency(error) => explain_idempotency(*error),
             Self::RepeatedSafely(error) => explain_repeated(error.explain()),
             Self::Upstream(error, resource) => explain_upstream(error, *resource),
@@ -167,13 +171,13 @@ fn explain_quota(exceeded: &QuotaExceeded) -> Explanation {
     Explanation { detail, ..retried(Reason::CallerQuotaExceeded, format!("{exceeded}; {advice}"), retry) }
 }
 
-/// Nothing was sent, and nothing is done.
-fn explain_no_share(refused: Refused) -> Explanation {
+/// Nothing was sent, and nothing is done. `advice`: to one who has its share.
+fn explain_no_share(refused: Refused, advice: &str) -> Explanation {
     let reason = Reason::from(refused);
     match refused {
         Refused::OwnShare { what } => Explanation {
             detail: Detail::QuotaFailure(what.to_owned(), format!("the caller's share of {what}")),
-            ..retried(reason, format!("{refused}; let some end first"), SOON)
+            ..retried(reason, format!("{refused}; {advice}"), SOON)
         },
         Refused::AllTaken { .. } => {
             retried(reason, format!("{refused} in this replica; try again later"), SOON)
@@ -233,7 +237,7 @@ fn explain_withheld(why: Withheld, found_by: FoundBy) -> Explanation {
 fn explain_idempotency(error: IdempotencyError) -> Explanation {
     match error {
         IdempotencyError::OtherArguments => invalid(&[FieldViolation::new("request_id", OTHER_ARGUMENTS)]),
-        IdempotencyError::NoRoom(refused) => explain_no_share(refused),
+        IdempotencyError::NoRoom(refused) => explain_no_share(refused, MAKE_FEWER),
         IdempotencyError::Lost => retried(
             Reason::UpstreamOutcomeUnknown,
             "the first call with this request_id broke off; look before you ask again with a new one",
@@ -296,7 +300,7 @@ fn explain_upstream(error: &Upstream, resource: Resource) -> Explanation {
             )
         },
         Upstream::ClockUnstable => retried(CLOCK_UNSTABLE, SOON),
-        Upstream::NoShare(refused) => explain_no_share(*refused),
+        Upstream::NoShare(refused) => explain_no_share(*refused, LET_SOME_END),
         Upstream::TooLate => explain_deadline(Effect::None),
         Upstream::UnexpectedAnswer { .. } => plain(UNEXPECTED_ANSWER),
     }
