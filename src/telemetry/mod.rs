@@ -38,8 +38,8 @@ pub use self::{
 use self::{log_layer::LogLayer, stderr::Stderr};
 use crate::flood;
 
-/// How long the last spans may take to be exported.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the last spans may take to be exported: a stop takes 2 s where no call is under way.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
@@ -145,8 +145,10 @@ impl Telemetry {
             let Self { stderr, provider, calls, tasks, .. } = self;
             drop(tasks);
             calls.sum_up(Instant::now(), true);
-            if provider.is_some_and(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT).is_err()) {
-                tracing::warn!("the last spans were not exported; check the OTLP endpoint");
+            match provider.map(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT)) {
+                Some(Ok(())) => tracing::info!("the last spans are exported"),
+                Some(Err(_)) => tracing::warn!("the last spans were not exported; check the OTLP endpoint"),
+                None => {}
             }
             stderr.flush();
         });

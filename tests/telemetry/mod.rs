@@ -10,7 +10,7 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use opentelemetry_proto::tonic::{
@@ -87,6 +87,8 @@ fn attribute(span: &Span, name: &str) -> String {
 struct Run {
     stderr: String,
     token: String,
+    /// How long its stop took.
+    stop: Duration,
 }
 
 /// `inkpass serve` in front of a world's emulator. Its files are in `directory`.
@@ -154,6 +156,7 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     }
 
     let id = process.id().unwrap().to_string();
+    let stopping = Instant::now();
     std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
     let mut stderr = String::new();
     process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
@@ -164,7 +167,7 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
     assert!(written.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{written}");
     let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
     assert!(ended.success(), "{stderr}");
-    Run { stderr, token: answer.token.unwrap().value }
+    Run { stderr, token: answer.token.unwrap().value, stop: stopping.elapsed() }
 }
 
 /// The lines about failures of the upstream.

@@ -3,9 +3,10 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::net::TcpListener;
 
 use super::{Receiver, attribute, create_a_room, failures, serve};
-use crate::helpers::{World, place::Place, redis::Redis};
+use crate::helpers::{ANY_PORT, World, place::Place, redis::Redis};
 
 #[tokio::test]
 async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
@@ -131,5 +132,16 @@ async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_
 #[tokio::test]
 async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
     let world = World::on_the_system_s_clock().await;
-    create_a_room(&world, &[], "otlp_endpoint = 'http://127.0.0.1:1'").await;
+    // One takes connections, and says nothing.
+    let silent = TcpListener::bind(ANY_PORT).await.unwrap();
+    for address in ["127.0.0.1:1".to_owned(), silent.local_addr().unwrap().to_string()] {
+        let run = create_a_room(&world, &[], &format!("otlp_endpoint = 'http://{address}'")).await;
+        assert!(run.stderr.contains("the last spans were not exported"), "{}", run.stderr);
+        assert!(!run.stderr.contains("the last spans are exported"), "{}", run.stderr);
+        assert!(run.stop < Duration::from_millis(1800), "{address}: {:?}", run.stop);
+    }
+    let receiver = Receiver::default();
+    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
+    let run = create_a_room(&world, &[], &settings).await;
+    assert!(run.stderr.contains("the last spans are exported"), "{}", run.stderr);
 }
