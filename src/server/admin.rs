@@ -18,15 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 
-use super::{
-    places::{Capacity, Place},
-    readiness::Readiness,
-};
+use super::{places::Place, readiness::Readiness};
 use crate::telemetry::{Cut, Failure, Metrics};
-
-/// Probes and Prometheus need a few connections, and are answered at once; nobody is authenticated here.
-pub(super) const CAPACITY: Capacity =
-    Capacity { most: 64, most_unauthenticated: 48, most_of_peer: 0, grace: Duration::from_millis(10) };
 
 /// How long a client has for a request's headers.
 const SILENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use rustix::net::sockopt::{
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ const UNACKNOWLEDGED_MILLIS: u32 = 30_000;
 
 /// The back-off after a failure to accept, such as a lack of descriptors.
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(5);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 
 /// The shortest time between two log lines about connections that are not accepted.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
@@ -80,7 +80,9 @@ impl Listener {
                     self.places.metrics().failed(Failure::Accept);
                     tracing::debug!(%error, "a connection cannot be accepted");
                     self.log("connections cannot be accepted; check the limit of open files");
-                    sleep(self.backoff).await;
+                    let now = Instant::now();
+                    self.places.make_room(now);
+                    self.places.freed(now + self.backoff).await;
                 }
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! A connection is unauthenticated until a certificate or a call has authenticated its client, and stays so beyond the
 //! client's share. Such connections have a quarter of the places. When that is full, the oldest of them that is idle
-//! makes room for the next, but not before it had time for its first call.
+//! makes room for the next, but not before it had time for its first call. One makes room too where a descriptor is missing.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,8 +27,15 @@ use crate::{
 /// The most connections of a listener, where there are descriptors for them.
 const MOST: usize = 4096;
 
-/// Descriptors that are not for connections: as many as calls upstream may take, and some files.
-const OTHER_DESCRIPTORS: usize = 512 + 64 + 64;
+/// The most connections of the admin listener: probes and Prometheus need a few, and are answered at once.
+const MOST_OF_ADMIN: usize = 64;
+
+/// Descriptors that are not for connections of gRPC: as many as calls upstream may take, and some files.
+const OTHER_DESCRIPTORS: usize = 512 + MOST_OF_ADMIN + 64;
+
+/// How long an unauthenticated connection has for its first call before it may have to make room: a millisecond for each
+/// that there is, so that a thousand a second come and go, and this at most.
+const LONGEST_GRACE: Duration = Duration::from_millis(250);
 
 /// What an unauthenticated connection can make the process hold, in bytes: half a TLS handshake, and half calls.
 const MEMORY_OF_UNAUTHENTICATED: u64 = 512 * 1024;
@@ -43,8 +50,6 @@ pub(super) struct Capacity {
     pub(super) most_unauthenticated: usize,
     /// From one IP address; 0: no limit.
     pub(super) most_of_peer: usize,
-    /// How long an unauthenticated connection has for its first call before it may have to make room.
-    pub(super) grace: Duration,
 }
 
 /// The places of a listener.
@@ -91,7 +96,7 @@ impl Places {
 
     /// A place for a connection that was just accepted.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr, now: Instant) -> Admission {
-        let Capacity { most, most_unauthenticated, most_of_peer, grace } = self.capacity;
+        let Capacity { most, most_unauthenticated, most_of_peer } = self.capacity;
         let mut state = self.state();
         let of_peer = state.by_peer.get(&peer).copied().unwrap_or(0);
         if most_of_peer > 0 && of_peer >= most_of_peer {
@@ -101,15 +106,14 @@ impl Places {
         let (is_full, is_crowded) =
             (state.taken >= most, state.unauthenticated.len() >= most_unauthenticated);
         if is_full || is_crowded {
-            let Some(leaves) = state.who_leaves(now) else {
-                self.metrics.refused(if is_full { Refusal::Full } else { Refusal::Unauthenticated });
-                return Admission::Refused;
-            };
-            if now < leaves.accepted + grace && !leaves.is_surplus() {
-                return Admission::NotBefore(leaves.accepted + grace);
+            match state.make_room(now) {
+                Room::Made => {}
+                Room::NotBefore(moment) => return Admission::NotBefore(moment),
+                Room::None => {
+                    self.metrics.refused(if is_full { Refusal::Full } else { Refusal::Unauthenticated });
+                    return Admission::Refused;
+                }
             }
-            state.unauthenticated.remove(&leaves.number);
-            leaves.must_leave.cancel();
         }
         let number = state.next;
         let connection = Arc::new(Connection::new(number, now));
@@ -120,6 +124,12 @@ impl Places {
         self.metrics.open.inc();
         self.metrics.accepted.inc();
         Admission::Admitted(Place { places: self.clone(), peer, connection })
+    }
+
+    /// Where the process has no descriptor for another connection: an unauthenticated one makes room, if there is one.
+    pub(super) fn make_room(&self, now: Instant) {
+        // If it is too soon, it is tried again.
+        let _ = self.state().make_room(now);
     }
 
     /// Done at this moment, or sooner if there may be room.
@@ -137,7 +147,27 @@ impl Places {
     }
 }
 
+/// Whether a connection makes room.
+enum Room {
+    Made,
+    /// One does then.
+    NotBefore(Instant),
+    None,
+}
+
 impl State {
+    fn make_room(&mut self, now: Instant) -> Room {
+        let Some(leaves) = self.who_leaves(now) else { return Room::None };
+        let millis = u64::try_from(self.unauthenticated.len()).unwrap_or(u64::MAX);
+        let moment = leaves.accepted + LONGEST_GRACE.min(Duration::from_millis(millis));
+        if now < moment && !leaves.is_surplus() {
+            return Room::NotBefore(moment);
+        }
+        self.unauthenticated.remove(&leaves.number);
+        leaves.must_leave.cancel();
+        Room::Made
+    }
+
     /// The connection that makes room: one whose client has its share by others, the oldest that is idle, or else the oldest
     /// that had time for its calls.
     fn who_leaves(&self, now: Instant) -> Option<Arc<Connection>> {
@@ -152,18 +182,27 @@ impl Capacity {
     /// Of gRPC's listener, as far as this process has descriptors for it: unauthenticated connections have a quarter, and one
     /// for 512 KiB at most of this process's memory limit. `memory`: that limit, in bytes, if there is one.
     pub(super) fn of_grpc(most_of_peer: usize, memory: Option<u64>) -> Self {
-        let descriptors = getrlimit(Resource::Nofile).current;
-        let descriptors =
-            descriptors.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let descriptors = descriptors();
         let fit = memory.map_or(u64::MAX, |bytes| bytes / MEMORY_OF_UNAUTHENTICATED);
         let most = MOST.min(descriptors.saturating_sub(OTHER_DESCRIPTORS).max(descriptors / 4));
         Self {
             most,
             most_unauthenticated: (most / 4).min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1),
             most_of_peer,
-            grace: Duration::from_millis(250),
         }
     }
+
+    /// Of the admin listener, where nobody is authenticated.
+    pub(super) fn of_admin() -> Self {
+        let most = MOST_OF_ADMIN.min(descriptors() / 16).max(4);
+        Self { most, most_unauthenticated: most * 3 / 4, most_of_peer: 0 }
+    }
+}
+
+/// How many descriptors this process may have.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 impl Place {
@@ -211,6 +250,17 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
+impl Place {
+    /// Of a connection with this number.
+    pub(super) fn of_test(peer: IpAddr, number: u64) -> Self {
+        let capacity = Capacity { most: 1, most_unauthenticated: 1, most_of_peer: 0 };
+        let places = Places::new(capacity, crate::telemetry::Metrics::new([]).unwrap().connections("grpc"));
+        places.state().taken = 1;
+        Self { places, peer, connection: Arc::new(Connection::new(number, Instant::now())) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
@@ -219,10 +269,11 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    const GRACE: Duration = Duration::from_millis(250);
+    /// While there are four of them.
+    const GRACE: Duration = Duration::from_millis(4);
 
     fn places(most: usize, most_of_peer: usize) -> Arc<Places> {
-        let capacity = Capacity { most, most_unauthenticated: most / 4, most_of_peer, grace: GRACE };
+        let capacity = Capacity { most, most_unauthenticated: most / 4, most_of_peer };
         Places::new(capacity, Metrics::new([]).unwrap().connections("grpc"))
     }
 
@@ -300,6 +351,20 @@ mod tests {
         }
         let newcomer = admit(&places, now).expect("it does not wait");
         assert!(more[0].connection.must_leave.is_cancelled() && newcomer.connection.client().is_none());
+    }
+
+    #[test]
+    fn a_thousand_unauthenticated_connections_may_come_and_go_in_a_second() {
+        let start = Instant::now();
+        for (most, grace) in [(16, 4), (400, 100), (4096, 250)] {
+            let places = places(most, 0);
+            let _all: Vec<_> = (0..most / 4).map(|_| admit(&places, start).unwrap()).collect();
+            let expected = start + Duration::from_millis(grace);
+            assert!(
+                matches!(places.admit(PEER, start), Admission::NotBefore(at) if at == expected),
+                "{most}"
+            );
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) fn serve_admin(
     readiness: Arc<Readiness>,
     end: CancellationToken,
 ) -> impl Future<Output = Result<(), TaskError>> + use<> {
-    let places = Places::new(admin::CAPACITY, parts.metrics.connections("admin"));
+    let places = Places::new(Capacity::of_admin(), parts.metrics.connections("admin"));
     let router = admin::router(readiness, parts.metrics.clone());
     async move {
         let keep = |stream, place| admin::keep(router.clone(), stream, place, end.clone());

@@ -16,6 +16,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
 use crate::{
+    command_line::Limit,
     decisions::{POLICY, issue, program::Program, room},
     helpers::{
         cgroup::Cgroup,
@@ -26,32 +27,47 @@ use crate::{
 
 const CONNECTIONS: usize = 2000;
 const STREAMS: usize = 4;
+const ISSUE_TOKEN: &str = "/inkpass.v1.TokenService/IssueToken";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures an optimised program: just rotation"]
 async fn two_thousand_connections_of_four_calls_each_fit_into_64_mib() {
     let Some(limit) = Cgroup::memory(64 * 1024 * 1024) else { return };
-    let program = Program::limited(POLICY, &limit).await;
+    let program = Program::limited(POLICY, Limit::Cgroup(&limit), CONNECTIONS).await;
     let address = program.part("grpc").parse().unwrap();
-    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
-    let key = [("x-api-key", key.trim())];
     let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for number in 0..CONNECTIONS {
+        // Each of a caller of its own: one alone would be told that it has its share.
+        let key = fs::read_to_string(program.path(&format!("key:crowd-{number}"))).unwrap();
+        let key = [("x-api-key", key.trim())];
         let mut raw = Raw::connect(address).await;
         // Its first call tells who it is.
-        raw.whole_call("/inkpass.v1.TokenService/IssueToken", &key, &message(0, 0)).await;
+        raw.whole_call(ISSUE_TOKEN, &key, &message(0, 0)).await;
         raw.until_ended(1).await;
         for _ in 0..STREAMS {
-            raw.call("/inkpass.v1.TokenService/IssueToken", &key, &message(1024, 512)).await;
+            raw.call(ISSUE_TOKEN, &key, &message(1024, 512)).await;
         }
         connections.push(raw);
     }
-    // Those that find no place are answered at once; all connections stay, and others are served.
+    // Those that find no place are told so at once; all connections stay, and others are served.
     let open = join_all(connections.iter_mut().map(Raw::ping)).await;
     assert!(open.iter().all(|open| *open), "{} are open", open.iter().filter(|open| **open).count());
+    let metrics = program.admin("/metrics").await;
+    let refused = |reason: &str| -> usize {
+        let lines = metrics.lines().filter(|line| line.starts_with("inkpass_calls_total"));
+        let of = lines.filter(|line| line.contains(&format!("reason=\"{reason}\"")));
+        of.map(|line| line.rsplit_once(' ').unwrap().1.parse::<usize>().unwrap()).sum()
+    };
+    let (overloaded, own_share) = (refused("OVERLOADED"), refused("CALLER_QUOTA_EXCEEDED"));
+    let under_way = CONNECTIONS * STREAMS - overloaded - own_share;
+    assert!((400..=512).contains(&under_way), "one for 128 KiB: {under_way}");
+    assert!(overloaded > own_share, "OVERLOADED {overloaded}, and at its share {own_share}");
     let verifier = program.client("key:verifier").await;
     let request = inkpass::proto::VerifyTokenRequest { token: "x".to_owned(), ..Default::default() };
-    verifier.tokens().verify_token(request).await.unwrap();
+    verifier.tokens().verify_token(request).await.unwrap_err();
+    drop(connections);
+    let request = inkpass::proto::VerifyTokenRequest { token: "x".to_owned(), ..Default::default() };
+    until(async || verifier.tokens().verify_token(request.clone()).await.is_ok()).await;
 }
 
 /// What came of the calls of a load.
@@ -99,17 +115,20 @@ async fn a_process_of_a_tenth_of_a_core_lives_sheds_and_recovers() {
     until(async || outcomes.answered.load(Ordering::SeqCst) > 500).await;
 
     limit.hold(program.id());
-    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-    let livez = format!("http://{}/livez", program.part("admin"));
     let throttled = Instant::now();
-    let ended = || outcomes.answered.load(Ordering::SeqCst) + outcomes.shed.load(Ordering::SeqCst);
-    let before = ended();
-    while throttled.elapsed() < Duration::from_secs(10) {
+    let counts = || (outcomes.answered.load(Ordering::SeqCst), outcomes.shed.load(Ordering::SeqCst));
+    let before = counts();
+    while throttled.elapsed() < Duration::from_mins(1) {
         // As the kubelet asks.
-        let alive = http.get(&livez).timeout(Duration::from_secs(5)).send().await;
-        assert_eq!(alive.unwrap().status(), 200);
+        program.admin("/livez").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert!(ended() > before + 50, "calls are answered or shed");
+    assert!(limit.throttled() > 100, "it stands still again and again");
+    let now = counts();
+    assert!(
+        now.0 > before.0 + 50 && now.1 > before.1 + 50,
+        "some are answered, and some shed: {before:?} {now:?}"
+    );
 
     limit.lift();
     let lifted = Instant::now();

@@ -5,19 +5,22 @@ use std::time::Duration;
 use inkpass::caller::{Settings, Unknown};
 use serde_json::json;
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
 
 use super::{
     Issuer, Signer, World,
     api_keys::KeyFile,
     but,
     certificates::certificate,
-    claims,
+    claims, header_map,
     issuer::{EC, RSA},
 };
 
 /// The burst of the token bucket that all unauthenticated callers share.
 const BURST: usize = 100;
+
+/// How many callers wait for a fetch of an issuer's keys.
+const MOST_WAITING: usize = 64;
 
 /// Empties the token bucket.
 async fn flood(world: &World) {
@@ -68,21 +71,36 @@ async fn an_empty_bucket_ends_look_ups_and_locks_out_nobody() {
     assert_eq!((issuer.requests(), world.count("key_unknown")), (2, 1));
 }
 
-#[tokio::test]
-async fn a_new_key_is_known_within_a_second_though_others_ask_for_made_up_ones() {
-    let issuer = Issuer::start(&[&EC]).await;
-    let world = World::of(&issuer).await;
-    issuer.publish(&[&EC, &RSA]);
+/// What a thousand callers present: half of them tokens with key ids that nobody has, and half API keys that nobody has.
+fn junk(issuer: &Issuer) -> Vec<(&'static str, String)> {
     let made_up = |number: usize| {
         let header = but(EC.header(), json!({ "kid": format!("made-up-{number}") }));
-        EC.sign_with(&header, &claims(&issuer).to_string())
+        EC.sign_with(&header, &claims(issuer).to_string())
     };
-    let made_up: Vec<_> = (0..1000).map(made_up).collect();
-    let new = RSA.sign(&claims(&issuer));
+    let one = |number: usize| match number % 2 {
+        0 => ("authorization", format!("Bearer {}", made_up(number))),
+        _ => ("x-api-key", format!("ik_made-up-{number}")),
+    };
+    (0..1000).map(one).collect()
+}
+
+async fn with_api_keys(issuer: &Issuer) -> World {
+    let file = KeyFile::new();
+    file.add("key:billing");
+    World::with(issuer, Settings { api_keys_file: Some(file.path()), ..Settings::default() }).await
+}
+
+#[tokio::test]
+async fn a_new_key_is_known_within_a_second_though_ten_thousand_others_present_junk() {
+    let issuer = Issuer::start(&[&EC]).await;
+    let world = with_api_keys(&issuer).await;
+    issuer.publish(&[&EC, &RSA]);
+    let (junk, new) = (junk(&issuer), RSA.sign(&claims(&issuer)));
     for calls in 0..10 {
-        let junk = join_all(made_up.iter().map(|token| world.by_token(token)));
-        let (junk, known) = tokio::join!(junk, world.by_token(&new));
-        assert!(junk.iter().all(|result| *result == Err(Unknown)));
+        let others =
+            join_all(junk.iter().map(|(name, value)| async { world.identify(&[(name, value)]).await }));
+        let (others, known) = tokio::join!(others, world.by_token(&new));
+        assert!(others.iter().all(|result| *result == Err(Unknown)));
         if known.is_ok() {
             assert!(calls > 0 && issuer.requests() == 2, "one fetch for all of them");
             return;
@@ -92,6 +110,33 @@ async fn a_new_key_is_known_within_a_second_though_others_ask_for_made_up_ones()
             assert!(world.by_token(&new).await.is_ok(), "it is not known after a second");
         }
     }
+}
+
+#[tokio::test]
+async fn while_a_fetch_runs_sixty_four_wait_and_all_others_are_refused_at_once() {
+    let issuer = Issuer::start(&[&EC]).await;
+    let world = with_api_keys(&issuer).await;
+    world.clock.advance(Duration::from_secs(2));
+    issuer.publish(&[&EC, &RSA]);
+    issuer.open(false);
+    let new = RSA.sign(&claims(&issuer));
+    let mut junk: FuturesUnordered<_> = junk(&issuer)
+        .into_iter()
+        .map(|(name, value)| {
+            let callers = world.callers.clone();
+            async move { callers.identify(&header_map(&[(name, &value)]), None).await }
+        })
+        .collect();
+    for _ in 0..1000 - MOST_WAITING {
+        assert_eq!(junk.next().await, Some(Err(Unknown)));
+    }
+    assert!(junk.next().now_or_never().is_none(), "the others wait for the issuer");
+    // There is no place to wait for one more, and it is told so at once.
+    assert_eq!(world.by_token(&new).now_or_never(), Some(Err(Unknown)));
+    issuer.open(true);
+    assert!(junk.all(async |result| result == Err(Unknown)).await);
+    assert!(world.by_token(&new).await.is_ok(), "it is known once the fetch has ended");
+    assert_eq!(issuer.requests(), 2);
 }
 
 #[tokio::test]

@@ -60,6 +60,28 @@ pub(crate) fn fail(code: i32, arguments: &[&str]) -> String {
     text(&output.stderr)
 }
 
+/// What the kernel gives a process.
+#[derive(Clone, Copy)]
+pub(crate) enum Limit<'a> {
+    None,
+    Cgroup(&'a Cgroup),
+    /// So many descriptors, which it cannot have more of.
+    Descriptors(u32),
+}
+
+/// The same program with so many descriptors.
+fn with_descriptors(most: u32, command: &Command) -> Command {
+    let mut started = Command::new("prlimit");
+    started.arg(format!("--nofile={most}:{most}")).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => started.env(name, value),
+            None => started.env_remove(name),
+        };
+    }
+    started
+}
+
 /// A process that serves until it is dropped, and the line that it printed. Everything that it prints is
 /// looked through.
 pub(crate) struct Served {
@@ -84,11 +106,13 @@ impl Served {
     }
 
     /// With a limit of the kernel on it. Its log goes to a file of the test.
-    pub(crate) fn limited(arguments: &[&str], log: impl Into<Stdio>, limit: Option<&Cgroup>) -> Self {
-        let mut command = inkpass(arguments);
-        if let Some(limit) = limit {
-            command = limit.start(&command);
-        }
+    pub(crate) fn limited(arguments: &[&str], log: impl Into<Stdio>, limit: Limit<'_>) -> Self {
+        let command = inkpass(arguments);
+        let mut command = match limit {
+            Limit::None => command,
+            Limit::Cgroup(group) => group.start(&command),
+            Limit::Descriptors(most) => with_descriptors(most, &command),
+        };
         Self::spawned(&mut command, log)
     }
 

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use inkpass::{
@@ -24,8 +25,8 @@ use tonic::transport::Channel;
 
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
-    command_line::Served,
-    helpers::{ANY_PORT, canary, cgroup::Cgroup, key, place::Place, upstream::Upstream},
+    command_line::{Limit, Served},
+    helpers::{ANY_PORT, canary, key, place::Place, upstream::Upstream},
 };
 
 /// The keys that the emulator accepts.
@@ -50,7 +51,7 @@ impl Program {
         (program, upstream)
     }
 
-    pub(super) fn upstream(&self) -> Upstream {
+    pub(crate) fn upstream(&self) -> Upstream {
         let settings = fs::read_to_string(self.path("inkpass.toml")).unwrap();
         let address = settings.split("http://").nth(1).unwrap().split('\'').next().unwrap();
         Upstream::new(address.parse().unwrap())
@@ -58,18 +59,18 @@ impl Program {
 
     /// With these keys: the first is active, and the others are retiring.
     pub(super) async fn with(policy: &str, whiteboard: &str, on_failure: &str, keys: &[Files]) -> Self {
-        Self::with_audit(policy, whiteboard, ("DIR/audit.log", on_failure), keys, None).await
+        Self::with_audit(policy, whiteboard, ("DIR/audit.log", on_failure), keys, Limit::None, 0).await
     }
 
     /// With the audit trail in another file.
-    pub(super) async fn auditing_to(file: &str, policy: &str) -> Self {
-        Self::with_audit(policy, "", (file, "deny"), &[Files::of(ACCEPTED[0])], None).await
+    pub(crate) async fn auditing_to(file: &str, policy: &str) -> Self {
+        Self::with_audit(policy, "", (file, "deny"), &[Files::of(ACCEPTED[0])], Limit::None, 0).await
     }
 
-    /// With a limit of the kernel on it.
-    pub(crate) async fn limited(policy: &str, limit: &Cgroup) -> Self {
+    /// With a limit of the kernel on it, and so many callers besides: `key:crowd-0` and so on.
+    pub(crate) async fn limited(policy: &str, limit: Limit<'_>, crowd: usize) -> Self {
         let keys = [Files::of(ACCEPTED[0])];
-        Self::with_audit(policy, "", ("DIR/audit.log", "deny"), &keys, Some(limit)).await
+        Self::with_audit(policy, "", ("DIR/audit.log", "allow"), &keys, limit, crowd).await
     }
 
     async fn with_audit(
@@ -77,11 +78,14 @@ impl Program {
         whiteboard: &str,
         (output, on_failure): (&str, &str),
         keys: &[Files],
-        limit: Option<&Cgroup>,
+        limit: Limit<'_>,
+        crowd: usize,
     ) -> Self {
         let directory = Place::new();
         let path = |name: &str| directory.path().join(name);
-        write_keys(&directory, &CALLERS);
+        let crowd: Vec<_> = (0..crowd).map(|number| format!("key:crowd-{number}")).collect();
+        let callers: Vec<_> = CALLERS.into_iter().chain(crowd.iter().map(|caller| &**caller)).collect();
+        write_keys(&directory, &callers);
         for name in ["keys", "policy"] {
             fs::create_dir(path(name)).unwrap();
         }
@@ -127,6 +131,13 @@ impl Program {
         line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
+    /// The CPU time that it has taken, its own and the kernel's for it, in units of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         self.served.signal(name);
     }
@@ -166,15 +177,19 @@ impl Program {
         log.lines().filter(|line| line.contains(text)).count()
     }
 
+    /// The answer of the admin listener at this path.
+    pub(crate) async fn admin(&self, path: &str) -> String {
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let url = format!("http://{}{path}", self.served.part("admin"));
+        // As patient as the kubelet may be.
+        let answer = http.get(&url).timeout(Duration::from_secs(5)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    }
+
     /// Waits until `/metrics` has this line.
     pub(super) async fn until_metric(&self, line: &str) {
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
-        let url = format!("http://{}/metrics", self.served.part("admin"));
-        until(line, async || {
-            let text = http.get(&url).send().await.unwrap().text().await.unwrap();
-            text.lines().any(|one| one == line)
-        })
-        .await;
+        until(line, async || self.admin("/metrics").await.lines().any(|one| one == line)).await;
     }
 }
 
