@@ -1,7 +1,8 @@
-//! Reads the headers of HTTP/2's frames as they come in, and closes the connection of a client that resets its calls.
+//! Reads the headers of HTTP/2's frames as they come in, and closes the connection of a client that resets its calls, or that
+//! sends frames which ask for nothing.
 //!
 //! Neither hyper nor h2 has a rule against resets that are paced: h2 counts only those that come before their call
-//! began. RFC 9113, sections 3.4, 4.1 and 6.4.
+//! began. Nor against PING, SETTINGS, PRIORITY and `WINDOW_UPDATE`. RFC 9113, sections 3.4, 4.1 and 6.
 
 use std::{io, time::Instant};
 
@@ -11,8 +12,10 @@ const PREFACE: usize = 24;
 /// A frame's header: its length in three bytes, its type, flags, and its stream.
 const HEADER: usize = 9;
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const CONTINUATION: u8 = 9;
 
 /// A reset is premature if its call began so shortly before: a caller that has lost its patience is later.
 const PREMATURE_MILLIS: u32 = 1000;
@@ -22,6 +25,15 @@ const MANY_RESETS: u32 = 200;
 
 /// More are too many in any case.
 const MOST_RESETS: u32 = 1000;
+
+/// More resets than this that are not premature are too many, if they are more than nine in ten of the calls begun: a
+/// caller whose deadlines pass has others that are answered, or few.
+const MANY_LATE_RESETS: u32 = 500;
+
+/// More frames that are no part of a call are too many, and so many more for each call: a long answer's windows take two
+/// for each of its pieces.
+const MOST_OTHERS: u32 = 5000;
+const MOST_OTHERS_OF_CALL: u32 = 200;
 const WINDOW_MILLIS: u32 = 10_000;
 
 /// How many calls are remembered: as many as may be under way.
@@ -43,10 +55,12 @@ pub(super) struct Frames {
     calls: Box<[(u32, u32); REMEMBERED]>,
     /// The place of the next one.
     next: usize,
-    /// When this window began; what was begun in it, and prematurely reset.
+    /// When this window began; what was begun in it, prematurely reset, and reset later; and frames of other kinds.
     window: u32,
     begun: u32,
     reset: u32,
+    reset_late: u32,
+    others: u32,
 }
 
 impl Frames {
@@ -63,6 +77,8 @@ impl Frames {
             window: 0,
             begun: 0,
             reset: 0,
+            reset_late: 0,
+            others: 0,
         }
     }
 
@@ -84,7 +100,7 @@ impl Frames {
     /// Goes on with these bytes.
     ///
     /// # Errors
-    /// The client resets too many of its calls.
+    /// The client resets too many of its calls, or sends too many frames that are no part of one.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         loop {
             let skipped = self.skip.min(bytes.len());
@@ -102,7 +118,8 @@ impl Frames {
             self.filled = 0;
             let [a, b, c, kind, _, stream @ ..] = self.header;
             self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
-            if matches!(kind, HEADERS | RST_STREAM) {
+            // A call's own, which h2 counts.
+            if !matches!(kind, DATA | CONTINUATION) {
                 let now = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
                 // The first bit is reserved, and ignored.
                 self.count(kind, u32::from_be_bytes(stream) & 0x7fff_ffff, now)?;
@@ -112,7 +129,7 @@ impl Frames {
 
     fn count(&mut self, kind: u8, stream: u32, now: u32) -> io::Result<()> {
         if now.saturating_sub(self.window) > WINDOW_MILLIS {
-            (self.window, self.begun, self.reset) = (now, 0, 0);
+            (self.window, self.begun, self.reset, self.reset_late, self.others) = (now, 0, 0, 0, 0);
         }
         match kind {
             HEADERS if stream > self.newest => {
@@ -121,18 +138,24 @@ impl Frames {
                 self.calls[self.next] = (stream, now);
                 self.next = (self.next + 1) % REMEMBERED;
             }
+            HEADERS => {}
             RST_STREAM => {
-                let call = self.calls.iter_mut().find(|(of, _)| *of == stream);
-                if let Some(call) = call.filter(|(_, at)| now.saturating_sub(*at) < PREMATURE_MILLIS) {
-                    self.reset += 1;
-                    *call = (0, 0);
+                if let Some((call, began)) = self.calls.iter_mut().find(|(of, _)| *of == stream) {
+                    let is_premature = now.saturating_sub(*began) < PREMATURE_MILLIS;
+                    *(if is_premature { &mut self.reset } else { &mut self.reset_late }) += 1;
+                    *call = 0;
                 }
             }
-            _ => {}
+            _ => self.others += 1,
         }
         let is_flood = self.reset > MANY_RESETS && self.reset > self.begun / 2;
-        if is_flood || self.reset > MOST_RESETS {
+        let is_late_flood = self.reset_late > MANY_LATE_RESETS && self.reset_late > self.begun / 10 * 9;
+        if is_flood || is_late_flood || self.reset > MOST_RESETS {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client resets its calls"));
+        }
+        if self.others > MOST_OTHERS + self.begun.saturating_mul(MOST_OTHERS_OF_CALL) {
+            let why = "the client sends frames that ask for nothing";
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, why));
         }
         Ok(())
     }
@@ -185,7 +208,24 @@ mod tests {
     #[test]
     fn who_resets_half_of_its_calls_at_once_is_ended_and_who_does_now_and_then_or_late_is_not() {
         assert_eq!((ends_after(1, 0), ends_after(1, 999)), (MANY_RESETS, MANY_RESETS));
-        assert_eq!((ends_after(2, 0), ends_after(3, 0), ends_after(1, 1000)), (400, 0, 0));
+        assert_eq!((ends_after(2, 0), ends_after(3, 0)), (400, 0));
+        // Late ones, if they are nearly all.
+        assert_eq!((ends_after(1, 1000), ends_after(2, 1000)), (MANY_LATE_RESETS, 0));
+    }
+
+    #[test]
+    fn frames_that_ask_for_nothing_end_the_connection_unless_they_go_with_calls() {
+        let ping = |frames: &mut Frames, now| frames.count(6, 0, now).is_ok();
+        let mut frames = Frames::new();
+        assert_eq!((0..u32::MAX).take_while(|_| ping(&mut frames, 0)).count(), MOST_OTHERS as usize);
+        // A hundred a second are no flood, and so are those of answers.
+        let mut frames = Frames::new();
+        assert!((0..100_000).all(|number| ping(&mut frames, number * 10)));
+        let mut frames = Frames::new();
+        assert!((0..1000).all(|call| {
+            let begins = frames.count(HEADERS, 2 * call + 1, 0).is_ok();
+            begins && (0..MOST_OTHERS_OF_CALL).all(|_| ping(&mut frames, 0))
+        }));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use inkpass::proto::Role;
 use tokio::time::timeout;
 
 use crate::{
-    decisions::{issue, room},
+    decisions::{POLICY, issue, program::Program, room},
     helpers::{
         World,
         raw::{Raw, frame, message, reset},
@@ -161,21 +161,32 @@ async fn empty_frames_without_an_end_are_too_many() {
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_that_ask_for_nothing_holds_up_nobody() {
-    let world = World::start().await;
+async fn a_million_frames_that_ask_for_nothing_end_their_connection_and_cost_next_to_nothing() {
+    let program = Program::start(POLICY, "").await;
+    let teacher = program.client("key:teacher").await;
+    let address: SocketAddr = program.part("grpc").parse().unwrap();
+    let memory = program.status("VmRSS:");
     let kinds: [(u8, &[u8]); 4] =
         [(6, &[0; 8]), (4, &[]), (2, &[0, 0, 0, 1, 0]), (WINDOW_UPDATE, &[0, 0, 0, 1])];
     for (kind, payload) in kinds {
-        let mut raw = Raw::connect(world.grpc).await;
+        let mut raw = Raw::connect(address).await;
         let stream = u32::from(kind == 2);
         let flood = frame(kind, 0, stream, payload).repeat(1000);
-        // What comes back is not read: the server stops reading then.
+        let spent = program.cpu_ticks();
+        // What comes back is not read meanwhile.
         let flooding = async {
-            for _ in 0..20 {
+            for _ in 0..1000 {
                 raw.send(&flood).await;
             }
         };
-        let _ = timeout(Duration::from_secs(2), flooding).await;
-        serves(&world).await;
+        let flooded = timeout(Duration::from_secs(10), flooding).await;
+        assert!(flooded.is_ok(), "{kind}: it is not closed");
+        assert!(raw.closes_within(Duration::from_secs(5)).await.is_some(), "{kind}");
+        issue(&teacher, room("abuse", Role::Writer)).await.unwrap();
+        // Of 10 ms: a tenth of a core for two seconds.
+        let spent = program.cpu_ticks() - spent;
+        assert!(spent < 20, "{kind}: {spent} ticks");
     }
+    let grown = program.status("VmRSS:").saturating_sub(memory);
+    assert!(grown < 4 * 1024, "{grown} KiB");
 }
