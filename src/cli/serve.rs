@@ -53,7 +53,6 @@ impl Serve {
         until_terminated(|stop| async move {
             let live = LiveSettings::new(sources, config.digests.clone(), telemetry.log().clone());
             let result = serve(config, live, everyone, hang_ups, &telemetry, stop).await;
-            tracing::info!("the last spans and log lines are exported");
             telemetry.flush().await;
             result
         })
@@ -75,18 +74,28 @@ async fn serve(
     components.call_log = telemetry.calls().clone();
     components.metrics.export(telemetry.metrics());
     components.files.push(Arc::new(live));
-    if let Some(keys) = &components.key_files {
-        keys.try_at_start().await.map_err(Failure::Usage)?;
-    }
-    let audit = components.audit.clone();
-    let parts = components.assemble();
+    let (keys, audit) = (components.key_files.clone(), components.audit.clone());
     let (grpc, admin) = server.addresses()?;
     let ready = move || {
         print_in_background(format!("grpc={grpc} admin={admin}\n"));
         tracing::info!(%grpc, %admin, "serving");
     };
+    let serving = async {
+        if let Some(keys) = keys {
+            // The whiteboard API may not answer for long.
+            tokio::select! {
+                tried = keys.try_at_start() => tried.map_err(Failure::Usage)?,
+                () = stop.next() => {
+                    tracing::info!("stopped before it served");
+                    return Ok(());
+                }
+            }
+        }
+        let parts = components.assemble();
+        Ok(server.run(parts, ready, async { stop.next().await }).await?)
+    };
     let result = tokio::select! {
-        result = server.run(parts, ready, async { stop.next().await }) => result.map_err(Failure::from),
+        result = serving => result,
         failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
     };
     if let Some(audit) = audit

@@ -1,5 +1,5 @@
 //! Standard output and standard error that nobody reads any more, as where a container's log driver
-//! stalls: nothing waits for them.
+//! stalls: nothing waits for them. An upstream that says nothing holds up no end before the start either.
 
 use std::{
     fs,
@@ -39,13 +39,23 @@ struct Stuck {
 
 impl Stuck {
     fn start(audit: &str, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
+        Self::in_front_of("base_url = 'http://127.0.0.1:1'", audit, stdout, stderr)
+    }
+
+    /// `whiteboard`: that section of the settings.
+    fn in_front_of(
+        whiteboard: &str,
+        audit: &str,
+        stdout: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Self {
         let place = Place::new();
         let path = |name: &str| place.join(name).to_str().unwrap().to_owned();
         fs::write(path("access"), "an-access-key").unwrap();
         fs::write(path("secret"), secret_of("an-access-key")).unwrap();
         fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o400)).unwrap();
         let settings = format!(
-            "[whiteboard]\nbase_url = 'http://127.0.0.1:1'\n[audit]\noutput = '{audit}'\n[projects.default]\n\
+            "[whiteboard]\n{whiteboard}\n[audit]\noutput = '{audit}'\n[projects.default]\n\
              region = 'eu'\nkeys = [{{ access_key_file = '{}', secret_key_file = '{}', state = 'active' }}]\n",
             path("access"),
             path("secret")
@@ -158,4 +168,17 @@ async fn with_both_full_nothing_is_handed_out_and_the_process_ends() {
     }
     assert!(stuck.is_live().await);
     stuck.ends();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_ends_a_process_that_still_waits_for_its_upstream_to_start() {
+    let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let whiteboard = format!("base_url = 'http://{}'\ntry_new_keys = true", upstream.local_addr().unwrap());
+    let place = Place::new();
+    let (audit, log) = (place.join("audit.log"), fs::File::create(place.join("log")).unwrap());
+    let stuck = Stuck::in_front_of(&whiteboard, audit.to_str().unwrap(), Stdio::null(), log);
+    let (_silent, _) = upstream.accept().await.unwrap();
+    stuck.ends();
+    let log = fs::read_to_string(place.join("log")).unwrap();
+    assert!(log.contains("stopped before it served"), "{log}");
 }
