@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use inkpass::proto::{CreateRoomRequest, IssueTokenRequest};
+use inkpass::proto::{CreateRoomRequest, IssueTokenRequest, Role};
 use serde_json::json;
 use tonic::transport::Channel;
 use tonic_health::pb::{
@@ -13,9 +13,12 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::helpers::{
-    World,
-    raw::{Raw, message},
+use crate::{
+    decisions::room,
+    helpers::{
+        World,
+        raw::{Raw, message, whole},
+    },
 };
 
 async fn health(channel: Channel, service: &str) -> ServingStatus {
@@ -100,17 +103,40 @@ async fn a_stop_waits_for_no_idle_or_silent_client_and_no_watch() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_a_client_that_reads_no_answer_for_its_drain_alone() {
+async fn a_stop_waits_for_no_client_that_takes_no_answer_or_sends_half_a_call() {
+    const ISSUE_TOKEN: &str = "/inkpass.v1.TokenService/IssueToken";
     let world = World::start().await;
-    let mut raw = Raw::with_settings(world.grpc, &[(4, 0)]).await;
+    let issue = whole(&room("r1", Role::Writer));
+    let (mut zero_window, mut half) =
+        (Raw::with_settings(world.grpc, &[(4, 0)]).await, Raw::connect(world.grpc).await);
     for _ in 0..5 {
-        raw.whole_call("/grpc.health.v1.Health/Check", &[], &message(0, 0)).await;
+        zero_window.whole_call(ISSUE_TOKEN, &[], &issue).await;
+        half.call(ISSUE_TOKEN, &[], &issue[..issue.len() - 1]).await;
     }
-    assert!(raw.ping().await);
+    half.call("/grpc.health.v1.Health/Check", &[], &message(10, 1)).await;
+    assert!(zero_window.ping().await && half.ping().await);
     let began = Instant::now();
     world.stop.send(()).unwrap();
     world.ended.await.unwrap().unwrap();
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    // Some 1.5 s, and not the whole 15 s.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_call_that_is_worked_at_though_its_client_is_silent() {
+    let World { upstream, grpc, stop, ended, .. } = World::start().await;
+    upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 4000 })).await;
+    let mut raw = Raw::connect(grpc).await;
+    raw.whole_call("/inkpass.v1.RoomService/CreateRoom", &[], &message(0, 0)).await;
+    // Another one of the same connection waits for its client.
+    raw.call("/inkpass.v1.TokenService/IssueToken", &[], &message(10, 1)).await;
+    while upstream.requests().await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    raw.falls_silent();
+    stop.send(()).unwrap();
+    raw.until_ended(1).await;
+    ended.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -30,6 +30,10 @@ pub(super) struct Connection {
     reader: AtomicWaker,
     /// Of these, calls of health and reflection, and streams of theirs.
     open_calls: [AtomicU32; 2],
+    /// Of the others, those that wait for their client alone.
+    waiting: AtomicU32,
+    /// How often bytes have come or gone.
+    moves: AtomicU32,
     /// Its client has its share of the connections already.
     is_surplus: AtomicBool,
     /// Of messages that are being received.
@@ -49,6 +53,8 @@ impl Connection {
             ended_calls: AtomicU32::new(0),
             reader: AtomicWaker::new(),
             open_calls: Default::default(),
+            waiting: AtomicU32::new(0),
+            moves: AtomicU32::new(0),
             is_surplus: AtomicBool::new(false),
             bytes: AtomicUsize::new(0),
             must_leave: CancellationToken::new(),
@@ -72,8 +78,33 @@ impl Connection {
 
     /// Whether no call is under way, but those that stay open for as long as their caller likes.
     pub(super) fn is_idle(&self) -> bool {
-        let open_calls: u32 = self.open_calls.iter().map(|calls| calls.load(Relaxed)).sum();
-        self.calls.load(Relaxed) <= open_calls
+        self.calls.load(Relaxed) <= self.open_calls()
+    }
+
+    /// Whether no call is being worked at: the next step of each is its client's.
+    pub(super) fn waits_for_its_client(&self) -> bool {
+        self.calls.load(Relaxed) <= self.open_calls() + self.waiting.load(Relaxed)
+    }
+
+    fn open_calls(&self) -> u32 {
+        self.open_calls.iter().map(|calls| calls.load(Relaxed)).sum()
+    }
+
+    pub(super) fn begin_waiting(&self) {
+        self.waiting.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end_waiting(&self) {
+        self.waiting.fetch_sub(1, Relaxed);
+    }
+
+    /// A number that changes whenever bytes come or go.
+    pub(super) fn moves(&self) -> u32 {
+        self.moves.load(Relaxed)
+    }
+
+    pub(super) fn note_move(&self) {
+        self.moves.fetch_add(1, Relaxed);
     }
 
     /// Who has made a call by it first.

@@ -47,6 +47,11 @@ const FIRST_CALL: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_secs(10);
 const HASTY_FAREWELL: Duration = Duration::from_secs(1);
 
+/// How often it is looked at meanwhile. At a stop it is cut after so many looks at which its calls waited for its client,
+/// who had neither sent nor taken a byte.
+const LOOK: Duration = Duration::from_millis(250);
+const MOST_QUIET_LOOKS: u32 = 5;
+
 const KIB: u32 = 1024;
 
 /// What all connections of gRPC have alike.
@@ -158,17 +163,21 @@ impl Keeper {
     /// When a connection is cut that was asked to end, and why.
     async fn last_moment(&self, connection: &Connection, age: Duration) -> Cut {
         let asked = Instant::now();
-        let idle = async {
+        let silent = async {
+            let (mut moves, mut quiet) = (connection.moves(), 0);
             loop {
-                sleep(HASTY_FAREWELL).await;
-                let is_time = self.drain.is_cancelled() || asked.elapsed() >= FAREWELL;
-                if is_time && connection.is_idle() {
+                sleep(LOOK).await;
+                let is_quiet = connection.waits_for_its_client() && connection.moves() == moves;
+                (moves, quiet) = (connection.moves(), if is_quiet { quiet + 1 } else { 0 });
+                let (is_stop, passed) = (self.drain.is_cancelled(), asked.elapsed());
+                let is_time = passed >= if is_stop { HASTY_FAREWELL } else { FAREWELL };
+                if is_time && connection.is_idle() || is_stop && quiet >= MOST_QUIET_LOOKS {
                     return;
                 }
             }
         };
         tokio::select! {
-            () = idle => Cut::Idle,
+            () = silent => Cut::Idle,
             () = connection.must_leave() => Cut::MadeRoom,
             () = sleep_until(connection.accepted + age * 2) => Cut::Age,
         }

@@ -60,6 +60,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
             None => ready!(self.poll_piece(context, buffer))?,
         }
         let Self { frames, connection, .. } = &mut *self;
+        connection.note_move();
         frames.read(&buffer.filled()[before..])?;
         if !connection.has_called() {
             connection.note(frames.has_preface(), frames.has_called());
@@ -74,7 +75,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.io).poll_write(context, bytes));
+        self.connection.note_move();
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -82,7 +85,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(context, slices));
+        self.connection.note_move();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {

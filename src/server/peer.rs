@@ -21,12 +21,22 @@ pub(super) struct Peer {
 }
 
 /// A call under way, until its answer's last byte: the connection that it came by is not idle for so long.
-pub(super) struct Call(Arc<Peer>);
+pub(super) struct Call {
+    peer: Arc<Peer>,
+    /// Once there is an answer, which its client is to take.
+    waits: Option<Waiting>,
+}
 
 impl Call {
     pub(super) fn begin(peer: Arc<Peer>) -> Self {
         peer.place.connection.begin_call();
-        Self(peer)
+        Self { peer, waits: None }
+    }
+
+    /// Its answer is there: nobody works at it any more.
+    pub(super) fn hand_over(mut self) -> Self {
+        self.waits = Some(Waiting::begin(self.place.clone()));
+        self
     }
 }
 
@@ -34,13 +44,29 @@ impl Deref for Call {
     type Target = Peer;
 
     fn deref(&self) -> &Peer {
-        &self.0
+        &self.peer
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.place.connection.end_call();
+        self.peer.place.connection.end_call();
+    }
+}
+
+/// A call that waits for its client alone: for the rest of its message, or until its answer is taken.
+pub(super) struct Waiting(Arc<Place>);
+
+impl Waiting {
+    pub(super) fn begin(place: Arc<Place>) -> Self {
+        place.connection.begin_waiting();
+        Self(place)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.connection.end_waiting();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     helpers::{
         Setup, World,
         clock::TimerClock,
-        raw::{PREFACE, Raw, message, reset},
+        raw::{PREFACE, Raw, message, reset, whole},
     },
 };
 
@@ -149,8 +149,9 @@ async fn who_reads_no_answer_is_cut_at_twice_a_connection_s_age() {
     let world = Setup { timeouts, ..Setup::default() }.start().await;
     // No window for any answer.
     let mut raw = Raw::with_settings(world.grpc, &[(4, 0)]).await;
+    let request = whole(&room("abuse", Role::Writer));
     for _ in 0..128 {
-        raw.whole_call(HEALTH, &[], &message(0, 0)).await;
+        raw.whole_call(ISSUE_TOKEN, &[], &request).await;
     }
     let closed = raw.closes_within(Duration::from_secs(10)).await;
     assert!(closed.is_some_and(|after| after < Duration::from_secs(4)), "{closed:?}");

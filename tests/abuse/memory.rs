@@ -1,4 +1,5 @@
-//! Messages that never end, held against the memory of a process: fault cases 51 and 52.
+//! Messages that never end, streams without an end, and answers that nobody takes, held against the memory of a process:
+//! fault cases 9, 14, 51 and 52.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
@@ -6,8 +7,8 @@ use inkpass::proto::{Role, VerifyTokenRequest};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
-    decisions::{POLICY, issue, program::Program, room},
-    helpers::raw::{Raw, message},
+    decisions::{POLICY, issue, program::Program, room, until},
+    helpers::raw::{Raw, message, whole},
 };
 
 const KIB: usize = 1024;
@@ -66,6 +67,58 @@ async fn half_sent_messages_of_a_caller_are_bounded_and_others_are_served() {
     assert!(grown < 64 * KIB * KIB, "{grown}");
     let request = VerifyTokenRequest { token: "x".repeat(8000), ..Default::default() };
     verifier.tokens().verify_token(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_hold_next_to_nothing() {
+    let program = Program::start(POLICY, "").await;
+    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
+    let request = whole(&room("abuse", Role::Writer));
+    let (mut connections, mut before) = (Vec::new(), 0);
+    for number in 1..=6 {
+        // No window for any answer.
+        let mut raw = Raw::with_settings(address(&program), &[(4, 0)]).await;
+        for _ in 0..128 {
+            raw.whole_call("/inkpass.v1.TokenService/IssueToken", &[("x-api-key", key.trim())], &request)
+                .await;
+        }
+        let answered = || crate::audit::read(&program.path("audit.log")).len();
+        until("all are answered", async || answered() == number * 128).await;
+        connections.push(raw);
+        // What the first one takes is there for all.
+        before = if number == 1 { resident(&program) } else { before };
+    }
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 8 * KIB * KIB, "{grown} for 640 answers");
+}
+
+#[tokio::test]
+async fn of_five_thousand_streams_128_are_taken_and_the_others_hold_nothing() {
+    let program = Program::start(POLICY, "").await;
+    let teacher = program.client("key:teacher").await;
+    let key = fs::read_to_string(program.path("key:teacher")).unwrap();
+    let key = [("x-api-key", key.trim())];
+    let mut raw = Raw::connect(address(&program)).await;
+    raw.whole_call("/inkpass.v1.TokenService/IssueToken", &key, &message(0, 0)).await;
+    raw.until_ended(1).await;
+    let before = resident(&program);
+    for _ in 0..5000 {
+        raw.call("/inkpass.v1.TokenService/IssueToken", &key, &message(100, 0)).await;
+    }
+    let (mut refused, mut goes_away) = (0, None);
+    while refused < 5000 - 128 && goes_away.is_none() {
+        let Some(next) = raw.next_frame().await else { break };
+        goes_away = next.goes_away();
+        if let Some(code) = next.resets_with() {
+            assert_eq!(code, 7, "REFUSED_STREAM");
+            refused += 1;
+        }
+    }
+    // For h2 each is a reset of the server's own making, of which a connection has some hundreds.
+    assert!(refused >= 500 && goes_away.is_none_or(|code| code == [0, 0, 0, 11]), "{refused} {goes_away:?}");
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 5 * KIB * KIB, "{grown}");
+    issue(&teacher, room("abuse", Role::Writer)).await.unwrap();
 }
 
 #[tokio::test]

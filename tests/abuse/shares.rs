@@ -1,17 +1,29 @@
-//! One caller takes all it can of what is bounded, and another one calls: fault cases 53 to 56.
+//! One caller takes all it can of what is bounded, and another one calls: fault cases 53 to 56. Callers without a credential
+//! take all the watches that there are for them.
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use inkpass::{
     client::Client,
     proto::{CreateRoomRequest, GetRoomRequest, Role},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tonic::{Code, Status};
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tonic_types::StatusExt;
 
-use crate::decisions::{TestService, issue, room, until};
+use crate::{
+    command_line::Limit,
+    decisions::{TestService, issue, program::Program, room, until},
+    helpers::{
+        World,
+        raw::{Raw, message},
+    },
+};
 
 /// Two callers that may do the same.
 const POLICY: &str = r#"[[grants]]
@@ -128,32 +140,109 @@ async fn creates_of_one_caller_that_hang_leave_places_for_others_and_are_free_on
     until("its places are free again", async || create(greedy.clone()).await.is_ok()).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_hang_leave_descriptors_for_new_connections_probes_and_others_reads() {
+    let program = Program::limited(POLICY, Limit::Descriptors(1024), 0).await;
+    let slow = json!({ "path": "/v5/rooms", "count": 10_000, "kind": "delay", "delay_ms": 15_000 });
+    program.upstream().fault(slow).await;
+    let mut crowd_of = Vec::new();
+    for _ in 0..30 {
+        crowd_of.push(program.client("key:teacher").await);
+    }
+    let of = |number: usize| crowd_of[number % crowd_of.len()].clone();
+    let (refused, waiting) = crowd(3600, SHARE, |number| read(of(number), number)).await;
+    let is_of_its_share = |status: &Status| refusal(status).0 == "CALLER_QUOTA_EXCEEDED";
+    assert!(
+        refused.iter().all(is_of_its_share),
+        "{:?}",
+        refused.iter().find(|status| !is_of_its_share(status))
+    );
+
+    // Connections that were not there before.
+    let other = program.client("key:verifier").await;
+    issue(&other, room("abuse", Role::Writer)).await.unwrap();
+    program.admin("/livez").await;
+    program.admin("/readyz").await;
+    HealthClient::new(program.channel().await).check(HealthCheckRequest::default()).await.unwrap();
+    let others = tokio::spawn(read(other, 5000));
+    let upstream = program.upstream();
+    until("the other's read goes out", async || upstream.requests().await.len() == SHARE + 1).await;
+    assert!(!others.is_finished() && waiting.len() == SHARE);
+    assert_eq!(program.logged("cannot be accepted"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_denials_is_summed_up_and_counted() {
-    let service = TestService::audited(POLICY).await;
-    let (ungranted, other) = (service.client("key:ungranted").await, service.teacher().await);
+    const FLOOD: Duration = Duration::from_secs(10);
+    let program = Program::auditing_to("DIR/audit.log", POLICY).await;
+    let (ungranted, other) = (program.client("key:ungranted").await, program.client("key:teacher").await);
     let began = Instant::now();
-    let mut denied = 0_u64;
-    while began.elapsed() < Duration::from_secs(2) {
-        for _ in 0..50 {
-            issue(&ungranted, room("abuse", Role::Writer)).await.unwrap_err();
-            denied += 1;
-        }
+    let mut flood = JoinSet::new();
+    for _ in 0..64 {
+        let ungranted = ungranted.clone();
+        flood.spawn(async move {
+            let mut denied = 0_u64;
+            while began.elapsed() < FLOOD {
+                issue(&ungranted, room("abuse", Role::Writer)).await.unwrap_err();
+                denied += 1;
+            }
+            denied
+        });
+    }
+    while began.elapsed() < FLOOD {
         issue(&other, room("abuse", Role::Writer)).await.unwrap();
     }
-    let of = |line: &Value| line["principal"] == "key:ungranted";
-    let counted =
-        |lines: &[Value]| -> u64 { lines.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum() };
+    let denied: u64 = flood.join_all().await.iter().sum();
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+
+    let lines = || {
+        let all = crate::audit::read(&program.path("audit.log"));
+        all.into_iter().filter(|line| line["principal"] == "key:ungranted").collect::<Vec<Value>>()
+    };
     until("all are counted", async || {
-        counted(&service.lines().into_iter().filter(of).collect::<Vec<_>>()) == denied
+        lines().iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum::<u64>() == denied
     })
     .await;
-    let lines: Vec<_> = service.lines().into_iter().filter(of).collect();
+    let lines = lines();
     let summaries: Vec<_> = lines.iter().filter(|line| line["mark"] == "summary").collect();
-    assert!((2..=5).contains(&summaries.len()), "one a second: {summaries:?}");
-    assert!(lines.len() - summaries.len() <= 5 * 4, "five a second: {}", lines.len());
+    assert!(denied > 2000, "{denied} are no flood");
+    assert!((5..=seconds).contains(&summaries.len()), "one a second: {summaries:?}");
+    assert!(lines.len() - summaries.len() <= 5 * seconds, "five a second: {}", lines.len());
     let bytes: usize = lines.iter().map(|line| line.to_string().len()).sum();
     assert!(bytes < 256 * 1024, "{bytes}");
     assert_eq!(summaries[0]["reason"], "PROJECT_UNKNOWN", "{}", summaries[0]);
     assert_eq!(summaries[0]["rpc"], "inkpass.v1.TokenService/IssueToken");
+}
+
+#[tokio::test]
+async fn watches_of_health_that_nobody_has_authenticated_leave_one_for_each_newcomer() {
+    let world = World::start().await;
+    let watch = async || {
+        let channel = Channel::from_shared(format!("http://{}", world.grpc)).unwrap().connect().await;
+        let watch = HealthClient::new(channel.unwrap()).watch(HealthCheckRequest::default()).await;
+        let mut watch = watch.unwrap().into_inner();
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+        watch
+    };
+    let mut probe = watch().await;
+    let mut crowd = Vec::new();
+    for _ in 0..24 {
+        let mut raw = Raw::connect(world.grpc).await;
+        for _ in 0..8 {
+            raw.whole_call("/grpc.health.v1.Health/Watch", &[], &message(0, 0)).await;
+        }
+        assert!(raw.ping().await);
+        crowd.push(raw);
+    }
+    let mut newcomers = [watch().await, watch().await];
+    // Those who had more than others were told so, and a few of theirs have ended.
+    let ended = tokio::time::timeout(Duration::from_secs(10), crowd[0].until_ended(1)).await;
+    ended.expect("a watch of the first connection makes room");
+    for watch in newcomers.iter_mut().chain([&mut probe]) {
+        assert!(watch.message().now_or_never().is_none(), "it goes on");
+    }
+    world.stop.send(()).unwrap();
+    for watch in newcomers.iter_mut().chain([&mut probe]) {
+        assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    }
 }

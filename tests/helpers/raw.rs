@@ -241,6 +241,12 @@ pub(crate) fn message(claimed: usize, sent: usize) -> Vec<u8> {
     [&[0][..], &length, &vec![0; sent]].concat()
 }
 
+/// A message, whole.
+pub(crate) fn whole(of: &impl prost::Message) -> Vec<u8> {
+    let bytes = of.encode_to_vec();
+    [message(bytes.len(), 0), bytes].concat()
+}
+
 /// The headers of every call.
 fn grpc(path: &str) -> [(&str, &str); 6] {
     [

@@ -19,8 +19,9 @@ use super::fields::FieldCount;
 use crate::{
     call::EffectSoFar,
     error::Error,
+    methods::Method,
     principal::Principal,
-    server::places::Place,
+    server::{health::LONGEST_REQUEST, peer::Waiting, places::Place},
     shares::{Holder, Refused, Share, Shares},
 };
 
@@ -38,11 +39,10 @@ const MOST_OF_CONNECTION: usize = 8 * 1024 * 1024;
 /// A request's body.
 pub(super) struct RequestBody {
     body: Incoming,
+    method: Method,
     shares: Arc<Shares>,
     caller: Option<Principal>,
     place: Arc<Place>,
-    /// The longest message that is taken: one that is longer is refused by who reads it.
-    longest: usize,
     prefix: [u8; PREFIX],
     filled: usize,
     /// Bytes of the message that are still to come.
@@ -50,6 +50,8 @@ pub(super) struct RequestBody {
     room: Option<Room>,
     fields: FieldCount,
     effect: EffectSoFar,
+    /// While the rest of the message is to come.
+    waits: Option<Waiting>,
 }
 
 /// Room for a message, of its caller and on its connection.
@@ -65,27 +67,36 @@ impl Drop for Room {
     }
 }
 
+/// The longest message of a request, in bytes.
+const fn longest_request(method: Method) -> usize {
+    match method {
+        Method::Ours(rpc) => rpc.row().largest_request,
+        Method::Open(_) | Method::Unknown => LONGEST_REQUEST,
+    }
+}
+
 impl RequestBody {
     pub(super) fn new(
         body: Incoming,
+        method: Method,
         shares: Arc<Shares>,
         caller: Option<Principal>,
         place: Arc<Place>,
-        longest: usize,
         effect: EffectSoFar,
     ) -> Self {
         Self {
             body,
+            method,
             shares,
             caller,
             place,
-            longest,
             prefix: [0; PREFIX],
             filled: 0,
             missing: 0,
             room: None,
             fields: FieldCount::default(),
             effect,
+            waits: None,
         }
     }
 
@@ -124,7 +135,8 @@ impl RequestBody {
     fn make_room(&mut self) -> Result<(), Refused> {
         self.room = None;
         let bytes = self.missing;
-        if bytes <= SMALL || bytes > self.longest {
+        // One that is too long is refused by who reads it.
+        if bytes <= SMALL || bytes > longest_request(self.method) {
             return Ok(());
         }
         let share = self.shares.take(Holder::of(self.caller.as_ref()), bytes)?;
@@ -144,7 +156,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let waits = polled.is_pending() && !matches!(self.method, Method::Open(_));
+        if waits != self.waits.is_some() {
+            self.waits = waits.then(|| Waiting::begin(self.place.clone()));
+        }
+        let frame = ready!(polled);
         if let Some(Ok(frame)) = &frame
             && let Some(bytes) = frame.data_ref()
             && let Err(error) = self.read(bytes)

@@ -7,9 +7,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use http::Response;
 use hyper::body::Incoming;
+use tonic::body::Body;
 
-use super::body::RequestBody;
+use super::{
+    body::RequestBody,
+    open_streams::{OpenStream as StreamPlace, OpenStreams},
+};
 use crate::{
     call::EffectSoFar,
     error::Error,
@@ -53,8 +58,8 @@ pub(crate) struct Limits {
     local: Arc<Shares>,
     batches: Arc<Shares>,
     upstream: Arc<Shares>,
-    watches: Arc<Shares>,
-    reflections: Arc<Shares>,
+    watches: Arc<OpenStreams>,
+    reflections: Arc<OpenStreams>,
     bodies: Arc<Shares>,
     /// Calls of health and reflection that were too many on one connection.
     refused_open_calls: Arc<AtomicU64>,
@@ -64,7 +69,23 @@ pub(crate) struct Limits {
 #[derive(Default)]
 pub(super) struct Admitted {
     _share: Option<Share>,
-    _open: Option<OpenCall>,
+    open: Option<OpenCall>,
+    stream: Option<StreamPlace>,
+}
+
+impl Admitted {
+    /// Whether it is a call of health or reflection.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// The call's answer, which ends early if its place goes to another.
+    pub(super) fn limit(&self, answer: Response<Body>) -> Response<Body> {
+        match &self.stream {
+            Some(stream) => stream.limit(answer),
+            None => answer,
+        }
+    }
 }
 
 /// A call of health or reflection on its connection.
@@ -88,8 +109,8 @@ impl Limits {
             local: Shares::new("calls", MOST_LOCAL.min(calls)),
             batches: Shares::new("batches", MOST_BATCHES.min(memory / MEMORY_OF_BATCH)),
             upstream: Shares::new("upstream calls", MOST_UPSTREAM.min(calls)),
-            watches: Shares::new("watches", MOST_WATCHES.min(calls)),
-            reflections: Shares::new("reflection streams", MOST_REFLECTIONS),
+            watches: OpenStreams::new(Shares::new("watches", MOST_WATCHES.min(calls))),
+            reflections: OpenStreams::new(Shares::new("reflection streams", MOST_REFLECTIONS)),
             bodies: Shares::new("request bytes", MOST_BYTES.min(memory / MEMORY_SHARE_OF_BYTES)),
             refused_open_calls: Arc::default(),
         }
@@ -97,7 +118,8 @@ impl Limits {
 
     /// What calls take places of, for the metrics.
     pub(crate) fn of_calls(&self) -> [Arc<Shares>; 5] {
-        [&self.local, &self.batches, &self.upstream, &self.watches, &self.reflections].map(Arc::clone)
+        [&self.local, &self.batches, &self.upstream, &self.watches.shares, &self.reflections.shares]
+            .map(Arc::clone)
     }
 
     /// Of bytes of messages.
@@ -122,42 +144,50 @@ impl Limits {
             Method::Open(_) => return self.admit_open(method, peer),
             Method::Ours(Rpc::BatchIssueTokens) => &self.batches,
             Method::Ours(rpc) => match (rpc.row().action, rpc.row().reach) {
-                (Action::Watches, _) => &self.watches,
+                (Action::Watches, _) => &self.watches.shares,
                 (_, Reach::Local) => &self.local,
                 (_, Reach::Upstream) => &self.upstream,
             },
         };
         let share = shares.take(Holder::of(caller), 1).map_err(Error::NoShare)?;
-        Ok(Admitted { _share: Some(share), _open: None })
+        Ok(Admitted { _share: Some(share), ..Admitted::default() })
     }
 
-    /// Of health and reflection a stream has a place: of whoever has made another call by its connection. Other calls of
-    /// theirs are bounded on each connection alone.
+    /// Of health and reflection a stream has a place: of whoever has made another call by its connection, or among those of
+    /// connections that nobody has authenticated. Other calls of theirs are bounded on each connection alone.
     fn admit_open(&self, method: Method, peer: &Peer) -> Result<Admitted, Error> {
         let connection = &peer.place.connection;
-        let shares = method.open_stream().map(|stream| match stream {
+        let streams = method.open_stream().map(|stream| match stream {
             OpenStream::Health => &self.watches,
             OpenStream::Reflection => &self.reflections,
         });
-        let is_stream = shares.is_some();
-        if !connection.begin_open_call(is_stream, MOST_OPEN_OF_CONNECTION) {
+        if !connection.begin_open_call(streams.is_some(), MOST_OPEN_OF_CONNECTION) {
             self.refused_open_calls.fetch_add(1, Relaxed);
             return Err(Error::NoShare(Refused::OwnShare { what: "health and reflection on a connection" }));
         }
-        let open = OpenCall { place: peer.place.clone(), is_stream };
-        let share = shares.map(|shares| shares.take(Holder::of(connection.client()), 1)).transpose();
-        Ok(Admitted { _share: share.map_err(Error::NoShare)?, _open: Some(open) })
+        let open = Some(OpenCall { place: peer.place.clone(), is_stream: streams.is_some() });
+        match (streams, connection.client()) {
+            (Some(streams), Some(client)) => {
+                let share = streams.shares.take(Holder::Principal(client.as_str()), 1);
+                Ok(Admitted { _share: Some(share.map_err(Error::NoShare)?), open, stream: None })
+            }
+            (Some(streams), None) => {
+                let stream = streams.admit(&peer.place);
+                Ok(Admitted { stream: Some(stream.map_err(Error::NoShare)?), open, ..Admitted::default() })
+            }
+            (None, _) => Ok(Admitted { open, ..Admitted::default() }),
+        }
     }
 
-    /// A request's body, whose messages of up to so many bytes take room.
+    /// A request's body, whose messages take room.
     pub(super) fn body(
         &self,
         body: Incoming,
+        method: Method,
         caller: Option<Principal>,
         peer: &Peer,
-        longest: usize,
         effect: EffectSoFar,
     ) -> RequestBody {
-        RequestBody::new(body, self.bodies.clone(), caller, peer.place.clone(), longest, effect)
+        RequestBody::new(body, method, self.bodies.clone(), caller, peer.place.clone(), effect)
     }
 }

@@ -6,6 +6,7 @@ mod deadline;
 mod fields;
 mod limits;
 mod observe;
+mod open_streams;
 
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
@@ -27,10 +28,7 @@ use self::{
     observe::Observed,
 };
 pub(super) use self::{limits::Limits, observe::Answer};
-use super::{
-    health::LONGEST_REQUEST,
-    peer::{Call, Peer},
-};
+use super::peer::{Call, Peer};
 use crate::{
     call::{CallContext, EffectSoFar, RequestId},
     caller::{Callers, Unknown},
@@ -96,9 +94,9 @@ impl Layers {
             caller.and_then(|caller| Ok((self.limits.admit(method, caller.as_ref(), &call)?, caller)));
         let (place, answer) = match admitted {
             Ok((place, caller)) => {
-                let (longest, effect) = (longest_request(method), EffectSoFar::of(effect_of(method)));
-                let mut request = request
-                    .map(|body| self.limits.body(body, caller.clone(), &call, longest, effect.clone()));
+                let effect = EffectSoFar::of(effect_of(method));
+                let mut request =
+                    request.map(|body| self.limits.body(body, method, caller.clone(), &call, effect.clone()));
                 keep_needed(request.headers_mut());
                 // A handler of `inkpass.v1` sees authenticated callers only.
                 request.extensions_mut().insert(CallContext {
@@ -110,12 +108,13 @@ impl Layers {
                     effect: effect.clone(),
                 });
                 let answer = self.answer(method, request).instrument(observed.span());
-                let answer = deadline.enforce(answer).await;
+                let answer = deadline.enforce(answer).await.map(|answer| place.limit(answer));
                 (place, answer.ok_or_else(|| too_late(&effect)))
             }
             Err(error) => (Admitted::default(), Err(error)),
         };
         let answer = answer.unwrap_or_else(|error| Status::from(error).into_http());
+        let call = if place.is_open() { call } else { call.hand_over() };
         with_id(observed.follow(answer, (call, place)), id)
     }
 
@@ -194,14 +193,6 @@ fn effect_of(method: Method) -> Effect {
 fn too_late(effect: &EffectSoFar) -> Error {
     let error = Error::DeadlineExceeded(effect.get());
     if effect.repeats_safely() { error.repeated_safely() } else { error }
-}
-
-/// A request's longest message, in bytes.
-const fn longest_request(method: Method) -> usize {
-    match method {
-        Method::Ours(rpc) => rpc.row().largest_request,
-        Method::Open(_) | Method::Unknown => LONGEST_REQUEST,
-    }
 }
 
 fn with_id(mut answer: Response<Answer>, id: RequestId) -> Response<Answer> {
