@@ -7,14 +7,14 @@ use std::{collections::BTreeMap, time::Instant};
 use tokio_util::task::TaskTracker;
 use tracing::Level;
 
-use super::{breaker::PATIENCE, call::Signed, error::Error, flood::Flood};
+use super::{breaker::PATIENCE, call::Signed, error::Error, tally::Tally};
 
 /// How many failures of one reason have a line of their own in a second.
 const LINES: u64 = 5;
 
 /// Only calls that failed take its lock.
 #[derive(Clone)]
-pub(super) struct Failures(Flood<(Level, &'static str)>);
+pub(super) struct Failures(Tally<(Level, &'static str)>);
 
 macro_rules! line {
     ($level:ident, $call:expr, $error:expr) => {{
@@ -44,7 +44,7 @@ macro_rules! sum {
 impl Failures {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(Flood::new(LINES, tasks, sum_up))
+        Self(Tally::new(LINES, tasks, sum_up))
     }
 
     /// Logs a failure, once for each call that was sent, and passes the result on.

@@ -19,7 +19,6 @@ mod error_body;
 mod failures;
 mod fault;
 mod fields;
-mod flood;
 mod gate;
 mod hosts;
 mod lenient;
@@ -28,6 +27,7 @@ mod rooms;
 mod scenes;
 mod settings;
 mod single_flight;
+mod tally;
 mod transport;
 mod unread;
 

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Cloning it is cheap.
 #[derive(Clone)]
-pub(super) struct Flood<K: Ord>(Arc<Inner<K>>);
+pub(super) struct Tally<K: Ord>(Arc<Inner<K>>);
 
 struct Inner<K: Ord> {
     /// How many of a kind have a line of their own in a second.
@@ -32,7 +32,7 @@ struct Met {
     untold: u64,
 }
 
-impl<K: Ord + Send + 'static> Flood<K> {
+impl<K: Ord + Send + 'static> Tally<K> {
     /// `tasks`: owns what ends a second.
     pub(super) fn new(
         lines: u64,
@@ -93,21 +93,21 @@ mod tests {
     #[tokio::test]
     async fn a_few_of_each_kind_have_lines_and_none_is_left_uncounted() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
-        let flood = Flood::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
-        let lines = ["a", "a", "b", "a", "b"].map(|kind| flood.has_line(kind, 3));
+        let tally = Tally::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
+        let lines = ["a", "a", "b", "a", "b"].map(|kind| tally.has_line(kind, 3));
         assert_eq!(lines, [true, true, true, false, true]);
         assert_eq!(summed_up.recv().await, Some(BTreeMap::from([("a", 3)])), "at the end of the second");
-        assert!(flood.has_line("a", 1), "another second");
-        assert!(flood.has_line("a", 1) && !flood.has_line("a", 1) && !flood.has_line("a", 4));
+        assert!(tally.has_line("a", 1), "another second");
+        assert!(tally.has_line("a", 1) && !tally.has_line("a", 1) && !tally.has_line("a", 4));
         assert_eq!(summed_up.recv().await, Some(BTreeMap::from([("a", 5)])));
     }
 
     #[tokio::test]
     async fn a_process_that_ends_loses_no_sum() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
-        let flood = Flood::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
-        flood.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
-        drop(flood);
+        let tally = Tally::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
+        tally.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
+        drop(tally);
         assert_eq!(summed_up.try_recv(), Ok(BTreeMap::from([("a", 7)])));
     }
 }
