@@ -2,6 +2,9 @@
 //!
 //! It opens when half of the last twenty calls within a minute have failed. A failure is a 5xx, a timeout or a connection
 //! that cannot be made; what the vendor refuses is none.
+//!
+//! Pauses are from the beginning of one try to that of the next. So an upstream that is well again is noticed within
+//! the longest pause, also if a try from before hangs.
 
 use std::{
     array,
@@ -45,8 +48,10 @@ struct State {
 #[derive(Debug)]
 struct Open {
     pause: Duration,
+    /// While one tries: when it holds back the next no longer.
     next_try: Instant,
-    is_trying: bool,
+    /// How many have tried.
+    tries: u32,
 }
 
 /// Lets one call out. Dropped without being settled, the call broke off: soon, it says nothing.
@@ -55,7 +60,8 @@ pub(super) struct Pass<'a> {
     breaker: &'a Breaker,
     began: Instant,
     opened: u32,
-    is_try: bool,
+    /// Which try it is, 1 the first; 0: it is none.
+    nth_try: u32,
     is_settled: bool,
 }
 
@@ -78,13 +84,14 @@ impl Breaker {
     pub(super) fn pass(&self, now: Instant) -> Result<Pass<'_>, Duration> {
         let mut state = self.state();
         let opened = state.opened;
-        let pass = |is_try| Pass { breaker: self, began: now, opened, is_try, is_settled: false };
-        let Some(open) = &mut state.open else { return Ok(pass(false)) };
-        if open.is_trying || now < open.next_try {
-            return Err(open.next_try.saturating_duration_since(now).max(Duration::from_millis(100)));
+        let pass = |nth_try| Pass { breaker: self, began: now, opened, nth_try, is_settled: false };
+        let Some(open) = &mut state.open else { return Ok(pass(0)) };
+        if now < open.next_try {
+            return Err((open.next_try - now).min(open.pause));
         }
-        open.is_trying = true;
-        Ok(pass(true))
+        open.tries += 1;
+        open.next_try = now + LONGEST_PAUSE;
+        Ok(pass(open.tries))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,18 +122,17 @@ impl Pass<'_> {
                     tracing::warn!(host, region, class, failed, "{what}");
                 }
             }
-            (Some(_), Some(false)) if self.is_try => {
+            (Some(_), Some(false)) if self.nth_try > 0 => {
                 state.open = None;
                 let what = "the whiteboard API answers again; the circuit is closed";
                 tracing::info!(host, region, class, "{what}");
             }
-            (Some(open), has_failed) if self.is_try => {
-                open.is_trying = false;
+            (Some(open), has_failed) if self.nth_try == open.tries => {
                 if has_failed.is_some() {
                     open.pause = (open.pause * 2).min(LONGEST_PAUSE);
                 }
                 // One that broke off has tried too: the next waits as long.
-                open.next_try = now + open.pause;
+                open.next_try = self.began + open.pause;
             }
             (Some(_), _) | (None, None) => {}
         }
@@ -158,7 +164,7 @@ impl State {
         }
         self.calls.clear();
         self.opened += 1;
-        self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, is_trying: false });
+        self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, tries: 0 });
         Some(failed)
     }
 }
@@ -204,6 +210,27 @@ mod tests {
         now += LONGEST_PAUSE;
         assert!(call(&breaker, false, now));
         assert!((0..JUDGED - 1).all(|_| call(&breaker, true, now)), "it is as new");
+    }
+
+    #[test]
+    fn a_try_that_hangs_holds_the_next_back_for_the_longest_pause_alone() {
+        let (breaker, now) = (new(), Instant::now());
+        assert!((0..JUDGED).all(|_| call(&breaker, true, now)));
+        let began = now + FIRST_PAUSE;
+        let hanging = breaker.pass(began).ok().unwrap();
+        let second = began + LONGEST_PAUSE;
+        assert!(breaker.pass(began + LONGEST_PAUSE * 99 / 100).is_err());
+        let next = breaker.pass(second).ok().unwrap();
+        assert!(breaker.pass(second).is_err(), "one at a time");
+        // What the older one says of a failure is known by now.
+        hanging.settle(true, second);
+        assert!(breaker.pass(second + LONGEST_PAUSE / 2).is_err());
+        let third = second + LONGEST_PAUSE;
+        let last = breaker.pass(third).ok().unwrap();
+        next.settle(false, third);
+        assert!(call(&breaker, false, third), "a late success closes it");
+        last.settle(true, third);
+        assert!(call(&breaker, false, third));
     }
 
     #[test]
