@@ -15,6 +15,11 @@ use crate::{outgoing, region::Region};
 /// Below the upstream's own, so that a connection is seldom used while it is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// When a connection of HTTP/2 is asked whether it lives, after a silence during a call, and how long its answer may take:
+/// together as long as a call. Without this a dead one would get all later calls too.
+const PING_AFTER: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// How many lookups of a host's name are under way at most. Each holds a thread of those that read files too, and goes on
 /// when its call no longer waits for it.
 const MOST_LOOKUPS: usize = 8;
@@ -50,6 +55,8 @@ impl Host {
     fn new(url: &Url, settings: &Settings) -> Result<Self, reqwest::Error> {
         let builder = outgoing::client(url, &settings.route)?
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .http2_keep_alive_interval(PING_AFTER)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
             .dns_resolver(Arc::new(Resolver(Arc::new(Semaphore::new(MOST_LOOKUPS)))));
         let builder = match &settings.roots {
             Some(roots) if url.scheme() == "https" => builder.tls_certs_merge(roots.certificates()),

@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::Code;
 
-use super::{ROOM, create, tls, tls_world};
-use crate::helpers::{assert_refused, ca::Ca};
+use super::{ROOM, create, create_within, tls, tls_world};
+use crate::helpers::{assert_refused, ca::Ca, until};
 
 /// What becomes of the first POST; all later ones are answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +25,8 @@ enum Fate {
     Cancelled,
     /// The connection says that it ends, with this POST as the last that it looks at, and ends.
     LastOfItsConnection,
+    /// The connection falls silent for good, and is not closed.
+    Swallowed,
 }
 
 async fn listen(ca: &Ca, fate: Fate) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -53,6 +55,7 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, posts: Arc<AtomicUsize>
                 let _ = std::future::poll_fn(|context| connection.poll_closed(context)).await;
                 return;
             }
+            Fate::Swallowed if is_first => std::future::pending().await,
             _ => {
                 let answer = answer.send_response(Response::builder().status(201).body(()).unwrap(), false);
                 answer.unwrap().send_data(Bytes::from(ROOM), true).unwrap();
@@ -74,4 +77,15 @@ async fn a_post_is_sent_again_only_if_the_upstream_says_that_it_has_not_looked_a
         assert_refused(&refused, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
         assert_eq!(posts.load(SeqCst), 1, "{fate:?}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_takes_no_later_call_with_it() {
+    let ca = Ca::new("one");
+    let (upstream, posts) = listen(&ca, Fate::Swallowed).await;
+    let world = tls_world(upstream, &ca).await;
+    create_within(&world, 300).await.unwrap_err();
+    assert_eq!(posts.load(SeqCst), 1);
+    // By calls too short for the breaker to count, until a new connection takes one.
+    until(async || create_within(&world, 400).await.is_ok()).await;
 }
