@@ -62,10 +62,10 @@ pub(super) fn broken(error: &reqwest::Error, fault: Fault, effect: Effect) -> Er
     };
     // The causes alone: the error itself shows the URL.
     let detail = format!("{what}{}", Causes(error));
-    match (fault, effect) {
-        (Fault::Garbled, effect) => unusable(effect, detail),
-        (_, Effect::Possible) if !fault.is_unsent() => Error::OutcomeUnknown { detail },
-        _ => Error::Unreachable { detail },
+    match fault {
+        Fault::Garbled => unusable(effect, detail),
+        _ if fault.is_unsent() => Error::Unreachable { detail },
+        _ => lost(effect, detail),
     }
 }
 
@@ -99,6 +99,14 @@ fn failed(received: &Received, reading: &Reading<'_>, what: &str) -> Error {
     })
 }
 
+/// A failure upstream: nobody knows how far the call came.
+fn lost(effect: Effect, detail: String) -> Error {
+    match effect {
+        Effect::Possible => Error::OutcomeUnknown { detail },
+        Effect::None => Error::Unreachable { detail },
+    }
+}
+
 /// An answer that says nothing of what was done.
 pub(super) fn unusable(effect: Effect, detail: String) -> Error {
     match effect {
@@ -127,6 +135,8 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
         401 => Error::CredentialsRejected { detail },
         429 => Error::RateLimited { retry_after: received.retry_after },
         400 | 403 | 404 if is_undocumented => Error::UnexpectedAnswer { detail },
+        // With 408 and 499 a gateway says that it waited in vain.
+        408 | 499 | 500.. => lost(effect, detail),
         400..500 => {
             let by_status = match status.as_u16() {
                 404 if resource == Resource::Scene && body.mentions("scene") => Error::SceneNotFound,
@@ -136,7 +146,6 @@ pub(super) fn check(received: Received, effect: Effect, resource: Resource) -> R
             };
             body.refusal(resource).unwrap_or(by_status)
         }
-        500.. if effect == Effect::None => Error::Unreachable { detail },
         _ => unusable(effect, detail),
     })
 }
@@ -175,6 +184,12 @@ mod tests {
             (403, r#"{"message":"unbanned"}"#, "refused"),
             (401, r#"{"code":2010606}"#, "credentials_rejected"),
             (500, r#"{"code":2010203}"#, "outcome_unknown"),
+            (400, r#"{"errors":[{"code":2010606}]}"#, "feature_disabled"),
+            (403, r#"{"error":{"data":{"errorCode":"2010203"}}}"#, "queue_full"),
+            (400, r#"{"data":{"code":112,"errcode":2010607}}"#, "not_waiting"),
+            (400, r#"{"data":{"page":2010607}}"#, "refused"),
+            (408, "", "outcome_unknown"),
+            (499, "<html>", "outcome_unknown"),
             (302, "", "outcome_unknown"),
             (418, "", "unexpected_answer"),
         ] {
@@ -196,8 +211,16 @@ mod tests {
 
     #[test]
     fn the_vendor_s_request_id_reaches_the_log_whole() {
-        let body = received(400, r#"{"error":{"title":"x","requestId":"jMa0_B_S-wwwJw"}}"#);
-        let error = check(body, Effect::None, Resource::Room).unwrap_err();
-        assert_eq!(error.detail(), Some("400 Bad Request, upstream request id jMa0_B_S-wwwJw"));
+        for (written, logged) in [
+            (r#""jMa0_B_S-wwwJw""#, "jMa0_B_S-wwwJw"),
+            (r#""a.b:c/d+e=~1""#, "a.b:c/d+e=~1"),
+            ("7", "7"),
+            (r#""a\nb\"c d""#, "abcd"),
+        ] {
+            let body = received(400, &format!(r#"{{"error":{{"title":"x","requestId":{written}}}}}"#));
+            let error = check(body, Effect::None, Resource::Room).unwrap_err();
+            let detail = format!("400 Bad Request, upstream request id {logged}");
+            assert_eq!(error.detail(), Some(&*detail));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{error::Error, lenient};
+use super::{error::Error, fields::text, lenient};
 use crate::methods::Resource;
 
 /// The vendor's error codes that say more than the status does.
@@ -37,20 +37,31 @@ impl ErrorBody {
         place.iter().try_fold(self.0.as_ref()?, |value, name| value.get(name))
     }
 
-    /// The error codes, wherever they stand. Each comes as a number or as a string of digits.
-    fn codes(&self) -> impl Iterator<Item = String> {
-        let places: [&[&str]; 5] =
-            [&["code"], &["errorCode"], &["error", "code"], &["error", "errorCode"], &["error"]];
-        places.into_iter().filter_map(|place| match self.at(place)? {
-            Value::String(code) => Some(code.clone()),
-            Value::Number(code) => Some(code.to_string()),
-            _ => None,
-        })
+    /// The error codes, wherever they stand, the outermost first. Each comes as a number or as a string of digits.
+    fn codes(&self) -> Vec<String> {
+        const NAMES: [&str; 5] = ["code", "errorCode", "error_code", "errcode", "error"];
+        let (mut codes, mut level) = (Vec::new(), Vec::from_iter(&self.0));
+        while !level.is_empty() {
+            let mut below = Vec::new();
+            for value in level {
+                match value {
+                    Value::Array(items) => below.extend(items),
+                    Value::Object(fields) => {
+                        let named = fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str()));
+                        codes.extend(named.filter_map(|(_, code)| text(code.clone())));
+                        below.extend(fields.values());
+                    }
+                    _ => {}
+                }
+            }
+            level = below;
+        }
+        codes
     }
 
     /// The vendor's own code. A gateway's envelope has codes too, such as 0 and 200.
     pub(super) fn vendor_s_code(&self) -> Option<String> {
-        self.codes().find(|code| is_vendor_s(code))
+        self.codes().into_iter().find(|code| is_vendor_s(code))
     }
 
     /// Whether a body of success is an error all the same.
@@ -65,7 +76,7 @@ impl ErrorBody {
 
     /// Why it refuses, where it says more than the status: by a code, or by its prose.
     pub(super) fn refusal(&self, resource: Resource) -> Option<Error> {
-        if let Some(refused) = self.codes().find_map(|code| by_code(&code, resource)) {
+        if let Some(refused) = self.codes().iter().find_map(|code| by_code(code, resource)) {
             return Some(refused);
         }
         // The project has not the feature in this region.
@@ -101,12 +112,12 @@ impl ErrorBody {
     /// What identifies the failure to the vendor's support.
     pub(super) fn request_id(&self) -> String {
         let ids = [self.at(&["error", "requestId"]), self.at(&["requestId"])];
-        plain(ids.into_iter().flatten().find_map(Value::as_str).unwrap_or_default())
+        plain(&ids.into_iter().flatten().find_map(|id| text(id.clone())).unwrap_or_default())
     }
 
     /// Its code and id, and nothing of its prose.
     pub(super) fn describe(&self) -> String {
-        let code = self.vendor_s_code().or_else(|| self.codes().next()).unwrap_or_default();
+        let code = self.vendor_s_code().or_else(|| self.codes().into_iter().next()).unwrap_or_default();
         match (&*plain(&code), &*self.request_id()) {
             ("", "") => String::new(),
             (code, "") => format!(", code {code}"),
@@ -134,6 +145,6 @@ fn by_code(code: &str, resource: Resource) -> Option<Error> {
 
 /// What of a text cannot break a log line.
 fn plain(text: &str) -> String {
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || "-_.:/+=~".contains(*c);
     text.chars().filter(allowed).take(64).collect()
 }
