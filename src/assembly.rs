@@ -166,9 +166,10 @@ impl Components {
         let metrics = Metrics::with_clock(all_methods(), clock.clone());
         let metrics = metrics.map_err(|error| format!("metrics: {error}"))?;
         let stability = Arc::new(Stability::new(clock));
-        let (skew, tasks) = (metrics.upstream_clock_skew(), TaskTracker::new());
-        let whiteboard = Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), skew, tasks.clone())
-            .map_err(|error| format!("cannot make an HTTP client: {error}; are CA roots installed?"))?;
+        let (upstream, tasks) = (metrics.upstream().clone(), TaskTracker::new());
+        let whiteboard =
+            Whiteboard::new(whiteboard, stability.clone(), entropy.clone(), upstream, tasks.clone())
+                .map_err(|error| format!("cannot make an HTTP client: {error}; are CA roots installed?"))?;
         Ok(Self {
             environment,
             keyring: Arc::new(ArcSwap::from_pointee(keyring)),

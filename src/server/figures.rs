@@ -1,6 +1,6 @@
 //! The metrics that are looked up when someone asks for them: what is in use, keys, the certificate, watches, the runtime.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::runtime::Handle;
 
@@ -30,6 +30,14 @@ pub(super) fn export(parts: &Parts, limits: &Limits) {
         figures.set(names::WATCHES, &[], float(open as u64));
         figures.set(names::CONVERSIONS_FOLLOWED, &[], float(conversions as u64));
     });
+    let whiteboard = parts.services.whiteboard.clone();
+    parts.metrics.look(&UPSTREAM, move |figures| {
+        figures.set(names::UPSTREAM_RETRY_BUDGET, &[], whiteboard.repeats_left().into());
+        for (region, class, circuit) in whiteboard.circuits() {
+            let labels = [region.as_str(), class];
+            figures.set(names::UPSTREAM_BREAKER, &labels, float(circuit as u64));
+        }
+    });
     let runtime = Handle::current();
     parts.metrics.look(&RUNTIME, move |figures| look_at_the_runtime(&runtime, figures));
 }
@@ -37,14 +45,16 @@ pub(super) fn export(parts: &Parts, limits: &Limits) {
 static PLACES: [Metric; 3] = [names::IN_FLIGHT, names::IN_USE, names::SHED];
 static KEYS: [Metric; 2] = [names::TOKENS_ISSUED, names::KEY_AGE];
 static WATCHES: [Metric; 2] = [names::WATCHES, names::CONVERSIONS_FOLLOWED];
+static UPSTREAM: [Metric; 2] = [names::UPSTREAM_RETRY_BUDGET, names::UPSTREAM_BREAKER];
 static RUNTIME: [Metric; 4] =
     [names::TOKIO_WORKERS, names::TOKIO_TASKS, names::TOKIO_QUEUE, names::TOKIO_BUSY];
 
 /// What there is a place for, and what found none.
 fn export_places(parts: &Parts, limits: &Limits) {
     let (calls, refused) = (limits.of_calls(), limits.refused_open_calls().clone());
-    let creator = &parts.services.creator;
-    let others = [limits.of_bytes(), creator.places(), creator.request_ids()].map(Arc::clone);
+    let (creator, [reads, writes]) = (&parts.services.creator, parts.services.whiteboard.places());
+    let (creating, request_ids) = (creator.places().clone(), creator.request_ids().clone());
+    let others = [limits.of_bytes().clone(), creating, request_ids, reads, writes];
     parts.metrics.look(&PLACES, move |figures| {
         for calls in &calls {
             figures.set(names::IN_FLIGHT, &[&label(calls)], float(calls.taken() as u64));

@@ -29,9 +29,9 @@ pub use self::{
     call_log::{CallLog, EndedCall},
     log_control::{AccessLog, LogControl, LogFormat, LogLevel},
     metrics::{
-        AuditMetrics, CallMetrics, ClaimOutcome, ClockSkew, ConnectionMetrics, Cut, DecisionMetrics,
-        ExportMetrics, Failure, JwksMetrics, Metrics, Quota, Refusal, ReloadMetrics, Signal, SpanLoss,
-        StoreCall, StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
+        AuditMetrics, CallMetrics, ClaimOutcome, ConnectionMetrics, Cut, DecisionMetrics, ExportMetrics,
+        Failure, JwksMetrics, Metrics, Quota, Refusal, ReloadMetrics, Signal, SpanLoss, StoreCall,
+        StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
     },
     sampling::{CallTrace, Sampling},
 };

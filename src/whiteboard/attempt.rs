@@ -14,6 +14,7 @@ use tracing::{Instrument, Span, field::Empty};
 
 use super::{
     answer::{self, Received},
+    breaker::PATIENCE,
     call::{Request, SHORTEST_WAIT, Signed},
     error::{Effect, Error},
     fault::Fault,
@@ -21,7 +22,11 @@ use super::{
     hosts::{Host, Hosts},
     pacing,
 };
-use crate::{stability::Stability, telemetry::ClockSkew, token::TokenValue};
+use crate::{
+    stability::Stability,
+    telemetry::{UpstreamMetrics, UpstreamStatus},
+    token::TokenValue,
+};
 
 const LONGEST_ANSWER: usize = 1024 * 1024;
 
@@ -29,13 +34,15 @@ const LONGEST_ANSWER: usize = 1024 * 1024;
 pub(super) struct Attempts {
     pub(super) hosts: Hosts,
     pub(super) stability: Arc<Stability>,
-    pub(super) skew: ClockSkew,
+    pub(super) metrics: UpstreamMetrics,
 }
 
 /// What became of one attempt.
 pub(super) struct Attempt {
     pub(super) result: Result<Received, Error>,
     pub(super) fault: Option<Fault>,
+    /// `None`: nothing was sent.
+    status: Option<UpstreamStatus>,
     /// What the vendor asks for.
     pub(super) pause: Option<Duration>,
 }
@@ -72,7 +79,9 @@ impl Attempts {
             error.r#type = Empty,
         );
         call.begin(nth);
+        let timer = self.metrics.begin(call.region, request.rpc, nth, PATIENCE);
         let attempt = self.attempt(call, host, limit).instrument(span.clone()).await;
+        timer.end(attempt.status);
         if let Err(error) = &attempt.result {
             span.record("error.type", error.name());
             span.record("otel.status_code", "ERROR");
@@ -82,11 +91,12 @@ impl Attempts {
 
     async fn attempt(&self, call: &Signed, host: &Host, limit: Duration) -> Attempt {
         let effect = Effect::of(call.request.rpc);
-        let failed = |error, fault| Attempt { result: Err(error), fault, pause: None };
+        let failed = |error, fault, status| Attempt { result: Err(error), fault, status, pause: None };
         match self.receive(call, host, limit).await {
             Ok(received) => {
                 call.answered(&received);
                 let fault = Fault::of(received.status);
+                let status = Some(UpstreamStatus::of(received.status.as_u16()));
                 // 503 may ask for one too.
                 let pause = received.retry_after.filter(|_| matches!(received.status.as_u16(), 429 | 503));
                 let result = match (answer::check(received, effect, call.request.resource), pause) {
@@ -95,16 +105,21 @@ impl Attempts {
                     }
                     (result, _) => result,
                 };
-                Attempt { result, fault, pause }
+                Attempt { result, fault, status, pause }
             }
-            Err(Broken::Kept) => failed(Error::TooLate, None),
+            Err(Broken::Kept) => failed(Error::TooLate, None, None),
             Err(Broken::TooLong) => {
                 let detail = "an answer of more than 1 MiB".to_owned();
-                failed(answer::unusable(effect, detail), Some(Fault::Broken))
+                failed(answer::unusable(effect, detail), Some(Fault::Broken), Some(UpstreamStatus::Broken))
             }
             Err(Broken::Http(error)) => {
                 let fault = Fault::of_error(&error);
-                failed(answer::broken(&error, fault, effect), Some(fault))
+                let status = match fault {
+                    Fault::Connect => UpstreamStatus::Connect,
+                    _ if error.is_timeout() => UpstreamStatus::Timeout,
+                    _ => UpstreamStatus::Broken,
+                };
+                failed(answer::broken(&error, fault, effect), Some(fault), Some(status))
             }
         }
     }
@@ -133,7 +148,7 @@ impl Attempts {
         let theirs = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
         if let Some(theirs) = theirs.and_then(|theirs| i64::try_from(theirs.as_secs()).ok()) {
             let ours = self.stability.wall_time().get() / 1000;
-            self.skew.set(theirs - ours.cast_signed());
+            self.metrics.set_clock_skew(theirs - ours.cast_signed());
         }
     }
 }

@@ -54,6 +54,17 @@ struct Open {
     tries: u32,
 }
 
+/// How a circuit stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    /// Calls go out.
+    Closed,
+    /// One call tries whether the whiteboard API answers again.
+    Trying,
+    /// No call goes out.
+    Open,
+}
+
 /// Lets one call out. Dropped without being settled, the call broke off: soon, it says nothing.
 #[must_use = "the call's end must be told"]
 pub(super) struct Pass<'a> {
@@ -75,6 +86,16 @@ impl Breaker {
             class: classes[class],
             state: Mutex::default(),
         })
+    }
+
+    /// How it stands, with its region and the class of calls that it is for.
+    pub(super) fn circuit(&self) -> (Region, &'static str, Circuit) {
+        let circuit = match &self.state().open {
+            None => Circuit::Closed,
+            Some(open) if open.is_trying => Circuit::Trying,
+            Some(_) => Circuit::Open,
+        };
+        (self.region, self.class, circuit)
     }
 
     /// A pass for one call.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{settings::Settings, transport::Transport};
-use crate::{entropy::Entropy, stability::Stability, telemetry::ClockSkew, token::Role};
+use super::{breaker::Circuit, settings::Settings, transport::Transport};
+use crate::{
+    entropy::Entropy, region::Region, shares::Shares, stability::Stability, telemetry::UpstreamMetrics,
+    token::Role,
+};
 
 /// The REST API. Cloning it is cheap.
 #[derive(Clone)]
@@ -15,8 +18,7 @@ pub struct Whiteboard {
 }
 
 impl Whiteboard {
-    /// Makes a client; connects to nothing yet. `skew` gets how far the API's clock is ahead; `tasks` owns the calls that
-    /// go on when their caller leaves.
+    /// Makes a client; connects to nothing yet. `tasks` owns the calls that go on when their caller leaves.
     ///
     /// # Errors
     /// The system's CA roots cannot be read.
@@ -24,10 +26,27 @@ impl Whiteboard {
         settings: &Settings,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
-        skew: ClockSkew,
+        metrics: UpstreamMetrics,
         tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
-        let transport = Transport::new(settings, stability, entropy, skew, tasks)?;
+        let transport = Transport::new(settings, stability, entropy, metrics, tasks)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
+    }
+
+    /// The places of reads and of what changes something.
+    #[must_use]
+    pub fn places(&self) -> [Arc<Shares>; 2] {
+        self.transport.places()
+    }
+
+    /// How many calls may be repeated now.
+    #[must_use]
+    pub fn repeats_left(&self) -> u32 {
+        self.transport.repeats_left()
+    }
+
+    /// The circuits, each with its region and the class of calls that it is for.
+    pub fn circuits(&self) -> impl Iterator<Item = (Region, &'static str, Circuit)> {
+        self.transport.circuits()
     }
 }

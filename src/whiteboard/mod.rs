@@ -33,6 +33,7 @@ mod unread;
 
 pub use self::{
     access::{Access, PathUuid},
+    breaker::Circuit,
     client::Whiteboard,
     conversions::{
         Conversion, Format, NewConversion, OutputFormat, Page, PendingConversion, Priority, Status,

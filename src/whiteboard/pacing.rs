@@ -47,6 +47,11 @@ impl RetryBudget {
         }
     }
 
+    /// How many may be repeated now.
+    pub(super) fn left(&self) -> u32 {
+        self.0.load(Relaxed) / TAKEN
+    }
+
     /// Whether one more may be repeated.
     pub(super) fn take(&self) -> bool {
         self.saved.try_update(Relaxed, Relaxed, |saved| saved.checked_sub(TAKEN)).is_ok()

@@ -19,7 +19,7 @@ use super::{
     answer::{self, Reading, Received},
     attempt::{Attempt, Attempts},
     authority::Authority,
-    breaker::Breaker,
+    breaker::{Breaker, Circuit},
     call::{Call, Signed, is_late},
     error::Error,
     failures::Failures,
@@ -37,7 +37,7 @@ use crate::{
     region::Region,
     shares::{Holder, Share, Shares},
     stability::Stability,
-    telemetry::ClockSkew,
+    telemetry::UpstreamMetrics,
     token::{Claims, Nonce},
 };
 
@@ -88,7 +88,7 @@ impl Transport {
         settings: &Settings,
         stability: Arc<Stability>,
         entropy: Arc<dyn Entropy>,
-        skew: ClockSkew,
+        metrics: UpstreamMetrics,
         tasks: TaskTracker,
     ) -> Result<Self, reqwest::Error> {
         let hosts = Hosts::new(settings)?;
@@ -97,7 +97,7 @@ impl Transport {
             Breaker::of(&hosts.of(region).name, region)
         });
         Ok(Self(Arc::new(Inner {
-            attempts: Attempts { hosts, stability, skew },
+            attempts: Attempts { hosts, stability, metrics },
             entropy,
             reads: SingleFlight::new(),
             changes: AtomicU64::new(0),
@@ -110,6 +110,18 @@ impl Transport {
             unread: UnreadLog::new(tasks.clone()),
             tasks,
         })))
+    }
+
+    pub(super) fn places(&self) -> [Arc<Shares>; 2] {
+        [&self.0.read_places, &self.0.write_places].map(Arc::clone)
+    }
+
+    pub(super) fn repeats_left(&self) -> u32 {
+        self.0.budget.left()
+    }
+
+    pub(super) fn circuits(&self) -> impl Iterator<Item = (Region, &'static str, Circuit)> {
+        self.0.breakers.iter().flatten().map(Breaker::circuit)
     }
 
     /// Sends a read, or joins an equal one that is under way, and reads its answer.
@@ -231,7 +243,7 @@ impl Inner {
                 Err(retry_after) => return last.unwrap_or(Err(Error::CircuitOpen { retry_after })),
             };
             let limit = CALL_TIMEOUT.saturating_sub(began.elapsed());
-            let Attempt { result, fault, pause } = self.attempts.make(call, attempt, limit).await;
+            let Attempt { result, fault, pause, .. } = self.attempts.make(call, attempt, limit).await;
             if matches!(result, Err(Error::TooLate)) {
                 // Nothing was sent: the pass is dropped, and says something of the upstream only if that took long.
                 return result;
@@ -239,6 +251,7 @@ impl Inner {
             pass.settle(fault.is_some_and(Fault::is_failure), Instant::now());
             if let Some(pause) = pause {
                 let now = Instant::now();
+                self.attempts.metrics.paused(call.region);
                 self.pauses.begin(&call.project, call.region, now + pause, now);
             }
             let pause = pause.unwrap_or_default();

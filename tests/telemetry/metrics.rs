@@ -117,12 +117,15 @@ impl Sample<'_> {
     /// The row that it is made from.
     #[track_caller]
     fn metric(&self) -> &'static Metric {
-        let found = ALL.iter().find(|metric| {
+        self.row().unwrap_or_else(|| panic!("{} has no row", self.name))
+    }
+
+    fn row(&self) -> Option<&'static Metric> {
+        ALL.iter().find(|metric| {
             let is_part = |part| self.name.strip_suffix(part) == Some(metric.name);
             let is_histogram = matches!(metric.kind, Kind::Histogram(_));
             self.name == metric.name || is_histogram && ["_bucket", "_sum", "_count"].into_iter().any(is_part)
-        });
-        found.unwrap_or_else(|| panic!("{} has no row", self.name))
+        })
     }
 }
 
@@ -135,6 +138,11 @@ fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
         let labels = labels.map(|label| label.strip_suffix('"').unwrap().split_once("=\"").unwrap());
         Sample { name, labels: labels.collect() }
     })
+}
+
+/// Every name that is exported, of its row.
+fn exported(text: &str) -> BTreeSet<&'static str> {
+    samples(text).map(|sample| sample.metric().name).collect()
 }
 
 /// Whether a label that the settings or the API give has one of their names.
@@ -260,6 +268,30 @@ async fn with_everything(world: &World) -> String {
 }
 
 #[tokio::test]
+async fn every_row_is_exported_and_nothing_else_from_the_start() {
+    let world = World::on_the_system_s_clock().await;
+    let text = with_everything(&world).await;
+    assert_closed(&text);
+    world.room().await;
+    let (from_the_start, later) = (exported(&text), world.metrics().await);
+    let later = exported(&later);
+    // What waits for its first event.
+    let waits: Vec<_> = later.difference(&from_the_start).copied().collect();
+    assert_eq!(
+        waits,
+        [
+            "inkpass_calls_total",
+            "inkpass_upstream_attempts_total",
+            "inkpass_upstream_call_duration_seconds",
+            "inkpass_upstream_clock_skew_seconds"
+        ]
+    );
+    let all: BTreeSet<_> = from_the_start.union(&later).copied().collect();
+    assert_eq!(all, ALL.iter().map(|metric| metric.name).collect(), "as the rows say");
+    assert!(!later.iter().any(|name| name.starts_with("inkpass_store")), "there is no store");
+}
+
+#[tokio::test]
 async fn promtool_finds_nothing_wrong() {
     let world = World::on_the_system_s_clock().await;
     let text = with_everything(&world).await;
@@ -273,4 +305,24 @@ async fn promtool_finds_nothing_wrong() {
     tool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = tool.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn no_page_rule_or_panel_names_a_metric_that_there_is_not() {
+    let mut places = ["docs", "helm"].map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).to_vec();
+    let mut named = 0;
+    while let Some(place) = places.pop() {
+        if place.is_dir() {
+            places.extend(fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&place) else { continue };
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | ':')));
+        for word in words.filter(|word| word.starts_with("inkpass_") && !word.contains(':')) {
+            let sample = Sample { name: word, labels: Vec::new() };
+            assert!(sample.row().is_some(), "{} names {word}", place.display());
+            named += 1;
+        }
+    }
+    assert!(named > ALL.len(), "{named}");
 }

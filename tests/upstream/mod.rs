@@ -4,6 +4,7 @@ mod answers;
 mod connecting;
 mod failures;
 mod http2;
+mod metrics;
 mod peer;
 mod proxies;
 pub(crate) mod proxy;

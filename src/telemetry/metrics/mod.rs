@@ -32,7 +32,7 @@ pub use self::{
     files::{JwksMetrics, ReloadMetrics},
     labels::{ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, UpstreamStatus},
     store::StoreMetrics,
-    upstream::{ClockSkew, UpstreamMetrics},
+    upstream::UpstreamMetrics,
 };
 use self::{calls::AllCalls, connections::AllConnections, files::AllFiles, names::Metric};
 use crate::{
@@ -165,13 +165,6 @@ impl Metrics {
     #[must_use]
     pub const fn upstream(&self) -> &UpstreamMetrics {
         &self.upstream
-    }
-
-    /// How far the whiteboard API's clock is ahead of ours, in seconds: exported from the first
-    /// measurement on.
-    #[must_use]
-    pub fn upstream_clock_skew(&self) -> ClockSkew {
-        self.upstream.clock_skew()
     }
 
     /// The metrics of the store: exported from the first time on that someone asks for them.

@@ -1,6 +1,6 @@
 //! The metrics of calls of the whiteboard API.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
@@ -16,23 +16,15 @@ pub struct UpstreamMetrics {
     skew: IntGaugeVec,
 }
 
-/// How far another clock is ahead.
-#[derive(Clone)]
-pub struct ClockSkew(IntGaugeVec);
-
-impl ClockSkew {
-    /// In seconds.
-    pub fn set(&self, seconds: i64) {
-        self.0.with_label_values::<&str>(&[]).set(seconds);
-    }
-}
-
-/// An attempt that is under way: it counts from its end on, however that comes, but its duration only if it is told.
+/// An attempt that is under way. Dropped before it is told how it ended, it broke off: its callers left.
 pub struct AttemptTimer<'a> {
-    durations: &'a HistogramVec,
+    metrics: &'a UpstreamMetrics,
     region: Region,
     call: &'static str,
+    kind: &'static str,
+    patience: Duration,
     began: Instant,
+    is_over: bool,
 }
 
 impl UpstreamMetrics {
@@ -47,13 +39,12 @@ impl UpstreamMetrics {
         })
     }
 
-    /// The `nth` attempt of a call begins, 1 the first.
+    /// The `nth` attempt of a call begins, 1 the first. If it breaks off after `patience`, it timed out for its callers.
     #[must_use]
-    pub fn begin(&self, region: Region, rpc: Rpc, nth: u32) -> AttemptTimer<'_> {
-        let call = rpc.method();
+    pub fn begin(&self, region: Region, rpc: Rpc, nth: u32, patience: Duration) -> AttemptTimer<'_> {
         let kind = if nth == 1 { "first" } else { "retry" };
-        self.attempts.with_label_values(&[region.as_str(), call, kind]).inc();
-        AttemptTimer { durations: &self.durations, region, call, began: Instant::now() }
+        let (call, began) = (rpc.method(), Instant::now());
+        AttemptTimer { metrics: self, region, call, kind, patience, began, is_over: false }
     }
 
     /// Counts a pause that the vendor asks for.
@@ -61,16 +52,35 @@ impl UpstreamMetrics {
         self.pauses.with_label_values(&[region.as_str()]).inc();
     }
 
-    pub(super) fn clock_skew(&self) -> ClockSkew {
-        ClockSkew(self.skew.clone())
+    /// How far the vendor's clock is ahead of ours, in seconds.
+    pub fn set_clock_skew(&self, seconds: i64) {
+        self.skew.with_label_values::<&str>(&[]).set(seconds);
     }
 }
 
 impl AttemptTimer<'_> {
-    /// How the attempt ended.
-    pub fn end(self, status: UpstreamStatus) {
-        let Self { durations, region, call, began } = self;
-        let labels = [region.as_str(), call, status.as_str()];
-        durations.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
+    /// How the attempt ended; `None`: nothing was sent.
+    pub fn end(mut self, status: Option<UpstreamStatus>) {
+        self.is_over = true;
+        if let Some(status) = status {
+            self.count(Some(status));
+        }
+    }
+
+    fn count(&self, status: Option<UpstreamStatus>) {
+        let Self { metrics, region, call, kind, began, .. } = self;
+        metrics.attempts.with_label_values(&[region.as_str(), call, kind]).inc();
+        if let Some(status) = status {
+            let labels = [region.as_str(), call, status.as_str()];
+            metrics.durations.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
+        }
+    }
+}
+
+impl Drop for AttemptTimer<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.count((self.began.elapsed() >= self.patience).then_some(UpstreamStatus::Timeout));
+        }
     }
 }
