@@ -11,25 +11,12 @@ use serde_json::{Value, json};
 use super::{Trail, line};
 use crate::{
     command_line::program,
-    helpers::{place::Place, skipped::not_installed},
+    helpers::{page, place::Place, skipped::not_installed},
 };
 
 /// Runs the page's command that contains this, in a directory with an `audit.log`.
 fn run(containing: &str, directory: &Path, more: &[(&str, &str)]) -> Option<String> {
-    if Command::new("jq").arg("--version").output().is_err() {
-        not_installed("jq");
-        return None;
-    }
-    let page =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/search-the-audit-trail.md")).unwrap();
-    let commands = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let [command] = commands.filter(|command| command.contains(containing)).collect::<Vec<_>>()[..] else {
-        panic!("docs/search-the-audit-trail.md has not one command with {containing:?}");
-    };
-    let command = more.iter().fold(command.to_owned(), |command, (from, to)| command.replace(from, to));
-    let output = Command::new("sh").args(["-ec", &command]).current_dir(directory).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap())
+    page::run("docs/search-the-audit-trail.md", containing, directory, more)
 }
 
 fn objects(printed: &str) -> Vec<Value> {

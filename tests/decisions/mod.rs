@@ -7,6 +7,7 @@ mod chaos;
 mod clock;
 mod every_rpc;
 mod keys;
+mod leaked_key;
 mod metrics;
 mod policy;
 pub(crate) mod program;

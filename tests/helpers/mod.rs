@@ -6,6 +6,7 @@ pub(crate) mod canary;
 pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod log;
+pub(crate) mod page;
 pub(crate) mod pipe;
 pub(crate) mod place;
 pub(crate) mod raw;
