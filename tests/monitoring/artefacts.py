@@ -39,7 +39,7 @@ def query(expr, interval="5m"):
 
 def metrics_of(expr):
     """The metrics that an expression reads, each with the labels that it asks of them."""
-    expr = re.sub(r"#.*", "", expr)
+    expr = re.sub(r"#.*|\b(?:by|without|on|group_left)\s*\([^)]*\)", "", expr)
     selectors = re.findall(r"\b((?:inkpass|rpc|process|tokio)_\w+)\b(?:\{([^}]*)\})?", expr)
     return [(name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))) for name, matchers in selectors]
 
