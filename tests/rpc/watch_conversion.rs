@@ -1,6 +1,9 @@
 //! `ConversionService.WatchConversion`, and the client's watch that resumes by itself.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use inkpass::{
@@ -79,33 +82,26 @@ async fn a_conversion_that_has_ended_gives_one_state() {
 
 #[tokio::test]
 async fn all_watches_of_a_conversion_share_one_poller_which_ends_with_the_last() {
-    let setup = Setup {
-        watch: watcher::Settings { poll_interval: Duration::from_millis(400), ..WATCH },
-        ..Setup::default()
-    };
+    let poll_interval = Duration::from_secs(1);
+    let setup = Setup { watch: watcher::Settings { poll_interval, ..WATCH }, ..Setup::default() };
     let world = setup.start().await;
     let uuid = world.conversion(PPTX).await;
-    let mut streams = Vec::new();
+    let (mut streams, began) = (Vec::new(), Instant::now());
     for _ in 0..10 {
         let mut stream = watch(&world, &uuid).await;
         next(&mut stream).await.unwrap().unwrap();
         streams.push(stream);
     }
-    assert!(polls(&world).await <= 2, "ten watches that began together: {}", polls(&world).await);
+    // One poller polls once, and then once in each interval at most.
+    let polled = polls(&world).await;
+    assert!(polled as u128 <= 1 + began.elapsed().as_millis() / poll_interval.as_millis(), "{polled}");
     drop(streams);
-    // A new watch can only begin with a poll of its own once the old poller has gone.
-    let mut before = polls(&world).await;
-    loop {
-        let mut stream = watch(&world, &uuid).await;
-        next(&mut stream).await.unwrap().unwrap();
-        let now = polls(&world).await;
-        if now == before + 1 {
-            break;
-        }
-        before = now;
-        // Watches that are left faster than this end their connection, as an attack would.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let gone = "\ninkpass_conversions_followed 0\n";
+    until(async || world.metrics().await.contains(gone)).await;
+    let before = polls(&world).await;
+    let mut stream = watch(&world, &uuid).await;
+    next(&mut stream).await.unwrap().unwrap();
+    assert!(polls(&world).await > before, "it begins with a poll of its own");
 }
 
 #[tokio::test]

@@ -48,16 +48,14 @@ async fn a_failed_call_has_one_line_that_names_all_that_support_asks_for() {
     let log = Log::start();
     let world = Scripted::new(200, super::ROOM.replace("r1", "r2")).start().await;
     assert_refused(&read(&world).await.unwrap_err(), Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
-    assert_eq!(
-        (log.count("an upstream call failed"), log.count("reason=\"UPSTREAM_UNEXPECTED_ANSWER\"")),
-        (1, 1)
-    );
+    let line = "an upstream call failed reason=\"UPSTREAM_UNEXPECTED_ANSWER\"";
+    assert_eq!((log.count("an upstream call failed"), log.count(line)), (1, 1), "{}", log.text());
     // So is an answer of success that tells of a failure, with what support asks for.
     let log = Log::start();
     let body = json!({ "error": { "code": "2010606", "requestId": "jMa0_B_S-wwwJw" } });
     let world = Scripted::new(201, body.to_string()).start().await;
     create(&world).await.unwrap_err();
-    let line = "reason=\"UPSTREAM_FEATURE_DISABLED\"";
+    let line = "an upstream call failed reason=\"UPSTREAM_FEATURE_DISABLED\"";
     assert_eq!(
         (log.count(line), log.count("upstream.request_id=\"jMa0_B_S-wwwJw\"")),
         (1, 1),
