@@ -52,6 +52,8 @@ struct Open {
     next_try: Instant,
     /// How many have tried.
     tries: u32,
+    /// Whether the last of them is under way.
+    is_trying: bool,
 }
 
 /// How a circuit stands.
@@ -111,6 +113,7 @@ impl Breaker {
             return Err((open.next_try - now).min(open.pause));
         }
         open.tries += 1;
+        open.is_trying = true;
         open.next_try = now + LONGEST_PAUSE;
         Ok(pass(open.tries))
     }
@@ -152,6 +155,7 @@ impl Pass<'_> {
                 if has_failed.is_some() {
                     open.pause = (open.pause * 2).min(LONGEST_PAUSE);
                 }
+                open.is_trying = false;
                 // One that broke off has tried too: the next waits as long.
                 open.next_try = self.began + open.pause;
             }
@@ -185,7 +189,8 @@ impl State {
         }
         self.calls.clear();
         self.opened += 1;
-        self.open = Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, tries: 0 });
+        self.open =
+            Some(Open { pause: FIRST_PAUSE, next_try: now + FIRST_PAUSE, tries: 0, is_trying: false });
         Some(failed)
     }
 }

@@ -49,7 +49,7 @@ impl RetryBudget {
 
     /// How many may be repeated now.
     pub(super) fn left(&self) -> u32 {
-        self.0.load(Relaxed) / TAKEN
+        self.saved.load(Relaxed) / TAKEN
     }
 
     /// Whether one more may be repeated.
