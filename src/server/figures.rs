@@ -1,4 +1,5 @@
-//! The metrics that are looked up when someone asks for them: what is in use, keys, the certificate, watches, the runtime.
+//! The metrics that are looked up when someone asks for them: what is in use, keys, the certificate, watches, the
+//! upstream's circuits, the runtime.
 
 use std::sync::atomic::Ordering::Relaxed;
 

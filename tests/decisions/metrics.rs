@@ -6,6 +6,7 @@ use inkpass::{
 };
 
 use super::{CALLERS, POLICY, TestService, batch, create, issue, room};
+use crate::helpers::NOW;
 
 fn with_token() -> CreateRoomRequest {
     let token_grant = Some(TokenGrant { role: Role::Writer.into(), validity: None });
@@ -39,6 +40,8 @@ async fn every_token_is_counted_once_alone_in_a_batch_and_beside_a_room() {
     let missing = GetRoomRequest { uuid: "nowhere".to_owned(), ..Default::default() };
     teacher.rooms().get_room(missing).await.unwrap_err();
     assert_figures(&service, &[(READERS, 3), (WRITERS, 2), (OTHERS, 0), (ALLOWED, 5)]).await;
+    let written = u32::try_from(NOW / 1000).unwrap();
+    assert_figures(&service, &[("inkpass_audit_last_write_timestamp_seconds", written)]).await;
 }
 
 #[tokio::test]

@@ -31,9 +31,10 @@ const HEAD: &str = "# Metrics
 Prometheus scrapes them at `/metrics` of the admin port, 9464 in the chart. This page is made from
 `src/telemetry/metrics/names.rs`.
 
-- Every counter begins at 0 with the process, so that the first event is an increase too. Only series of an RPC, a code, a reason or a
-  call upstream begin with their first event.
-- Every label has a closed set of values: those named here, or names that the settings or the API give. No caller makes one longer.
+- Every counter begins at 0 with the process, so that the first event is an increase too. Only series of an RPC, a code, a
+  reason or a call upstream begin with their first event.
+- Every label has a closed set of values: those named here, or names that the settings or the API give. No caller makes one
+  longer.
 - Histograms have classic buckets.
 - What belongs to a project, a key or an issuer ends with it.
 ";

@@ -1,5 +1,6 @@
 //! Traces, metrics and logs of the real program, at a real OTLP receiver.
 
+mod in_use;
 mod logs;
 mod metrics;
 mod traces;

@@ -1,6 +1,7 @@
 //! The metrics, for Prometheus and for OTLP: one registry. Their handles are made once, so that a call takes no lock.
 //!
-//! `names.rs` has a row for each. What is looked up when someone asks is a [`Figures`]; all else is counted where it happens.
+//! `names.rs` has a row for each. What is looked up when someone asks is in [`Figures`]; all else is counted where it
+//! happens.
 
 mod audit;
 mod calls;
@@ -111,7 +112,8 @@ impl Metrics {
         own.register(&self.registry);
     }
 
-    /// Exports what `look` finds of these metrics whenever someone asks. Of several looks for one metric the first is used.
+    /// Exports what `look` finds of these metrics whenever someone asks. Of several looks for one metric the first is
+    /// used.
     pub(crate) fn look(
         &self,
         metrics: &'static [Metric],

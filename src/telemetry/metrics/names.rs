@@ -1,5 +1,5 @@
-//! Every metric, one row each: its name, what it is, its labels and what they can be. Registration, docs/metrics.md and the
-//! tests of both are made from these rows.
+//! Every metric, one row each: its name, what it is, its labels and what they can be. Registration, docs/metrics.md and
+//! the tests of both are made from these rows.
 
 use super::labels::{
     ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, UpstreamStatus,

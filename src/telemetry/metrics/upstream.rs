@@ -39,7 +39,8 @@ impl UpstreamMetrics {
         })
     }
 
-    /// The `nth` attempt of a call begins, 1 the first. If it breaks off after `patience`, it timed out for its callers.
+    /// The `nth` attempt of a call begins, 1 the first. If it breaks off after `patience`, it timed out for its
+    /// callers.
     #[must_use]
     pub fn begin(&self, region: Region, rpc: Rpc, nth: u32, patience: Duration) -> AttemptTimer<'_> {
         let kind = if nth == 1 { "first" } else { "retry" };
