@@ -19,6 +19,8 @@ pub mod token;
 mod error_chain;
 #[cfg(feature = "server")]
 mod json_line;
+#[cfg(feature = "server")]
+mod log_flood;
 #[cfg(any(feature = "client", feature = "server"))]
 mod loopback;
 

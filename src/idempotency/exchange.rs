@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use super::{
     claim::{Answer, Attempt, End, Step, Swap},
@@ -115,7 +116,9 @@ impl Exchange {
         while let Some(rest) = self.leave(key, next).await {
             next = rest;
             if self.stopping.is_cancelled() || Instant::now() >= ends {
-                tracing::warn!("an outcome could not be written to the store");
+                if self.store.log().has_line((Level::WARN, "outcome_given_up"), 1) {
+                    tracing::warn!("an outcome could not be written to the store");
+                }
                 break;
             }
             // At a stop it is tried once more.
@@ -150,7 +153,12 @@ impl Exchange {
         // What has no end was not left so by a replica: it is as old as anything.
         let age = ends_in.map_or(RETENTION, |ends_in| RETENTION.saturating_sub(ends_in));
         let opened = seal::open(&self.sealer, digest, &held).map_err(|seal::Forged| {
-            tracing::error!(key, "the store holds what no replica with this salt wrote; it is not believed");
+            if self.store.log().has_line((Level::ERROR, "forged"), 1) {
+                tracing::error!(
+                    key,
+                    "the store holds what no replica with this salt wrote; it is not believed"
+                );
+            }
             Unanswered::Forged
         });
         opened.map(|entry| Answer::Found(Some(entry), age))

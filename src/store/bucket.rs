@@ -16,7 +16,8 @@ local now = time[1] * 1000000 + time[2]
 local interval, burst = 1000000 / ARGV[1], tonumber(ARGV[2])
 local want, need = tonumber(ARGV[3]), tonumber(ARGV[4])
 local empty = now + burst * interval
-local held = tonumber(redis.call('GET', KEYS[1]) or 0) or 0
+local held = redis.pcall('GET', KEYS[1])
+held = type(held) == 'string' and tonumber(held) or 0
 local full = empty
 if held < empty then full = math.max(held, now) end
 local free = math.floor((empty - full) / interval + 0.001)

@@ -5,21 +5,34 @@ use std::{sync::Arc, time::Duration};
 use redis::{RedisError, cmd};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, Span, field::Empty};
+use tracing::{Instrument, Level, Span, field::Empty};
 
 use super::{
     address::Address,
     link::{Connected, Link, is_lost},
 };
-use crate::telemetry::{StoreCall, StoreMetrics};
+use crate::{
+    log_flood::LogFlood,
+    telemetry::{StoreCall, StoreMetrics},
+};
 
 /// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
 /// there within 250 ms.
 pub const LIMIT: Duration = Duration::from_millis(200);
 
+/// How many lines of the log a kind of failure has in a second.
+const LINES: u64 = 5;
+
+/// How much of an error the log has, in characters.
+const LONGEST_ERROR: usize = 200;
+
 /// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter.
 const SWAP: &str = r"
-local held = redis.call('GET', KEYS[1]) or ''
+local held = redis.pcall('GET', KEYS[1]) or ''
+if type(held) == 'table' then
+  if string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
+  held = 'a value of another type'
+end
 if held ~= ARGV[1] and held ~= ARGV[2] then
   return {0, string.sub(held, 1, 8192), redis.call('PTTL', KEYS[1])}
 end
@@ -48,7 +61,11 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     link: Link,
     metrics: StoreMetrics,
+    log: StoreLog,
 }
+
+/// Which failures have lines of their own.
+pub(crate) type StoreLog = LogFlood<(Level, &'static str)>;
 
 /// What a compare and swap came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +113,10 @@ impl Store {
         tasks: TaskTracker,
         stopping: CancellationToken,
     ) -> Self {
+        let log =
+            LogFlood::of_reasons(LINES, tasks.clone(), "more calls of the store failed in the last second");
         let link = Link::new(address, metrics.clone(), tasks, stopping);
-        Self(Arc::new(Inner { link, metrics }))
+        Self(Arc::new(Inner { link, metrics, log }))
     }
 
     /// Connects already, before the first call.
@@ -109,6 +128,11 @@ impl Store {
     #[must_use]
     pub fn metrics(&self) -> &StoreMetrics {
         &self.0.metrics
+    }
+
+    /// Which failures have lines of their own.
+    pub(crate) fn log(&self) -> &StoreLog {
+        &self.0.log
     }
 
     /// Compares and swaps. Doing so twice is doing so once.
@@ -180,8 +204,11 @@ impl Store {
         self.0.metrics.failed(call, kind);
         match error {
             None => self.0.link.replace(connected, "it does not answer in time"),
-            Some(error) if is_lost(&error) => self.0.link.replace(connected, &error.to_string()),
-            Some(error) => tracing::warn!(%error, call = call.as_str(), "the store refuses"),
+            Some(error) if is_lost(&error) => self.0.link.replace(connected, &shortened(&error)),
+            Some(error) if self.0.log.has_line((Level::WARN, kind), 1) => {
+                tracing::warn!(error = shortened(&error), call = call.as_str(), "the store refuses");
+            }
+            Some(_) => {}
         }
         Err(Unavailable { was_sent: true })
     }
@@ -215,6 +242,11 @@ fn kind_of(error: &RedisError) -> &'static str {
         _ if error.is_io_error() => "connection",
         _ => "other",
     }
+}
+
+/// For the log: the store chooses its words.
+pub(super) fn shortened(error: &RedisError) -> String {
+    error.to_string().chars().take(LONGEST_ERROR).collect()
 }
 
 fn millis(time: Duration) -> u64 {

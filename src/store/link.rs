@@ -12,20 +12,23 @@ use std::{
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::{
-    sync::watch,
+    sync::{Mutex, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{address::Address, connection::Connection};
+use super::{address::Address, client::shortened, connection::Connection};
 use crate::telemetry::StoreMetrics;
 
 /// How long connecting may take, all questions to Sentinels or nodes included: some of them may be lost.
 const LONGEST_CONNECT: Duration = Duration::from_secs(4);
 
-/// The pause after a connection that failed: doubled from the first one to the longest.
+/// The pause after a connection that failed, or was lost at once: doubled from the first one to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What is lost sooner was lost at once, as that to a master that has become a replica.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 pub(super) struct Link(Arc<Inner>);
@@ -36,6 +39,8 @@ struct Inner {
     /// Counts connections.
     count: AtomicU64,
     is_connecting: AtomicBool,
+    /// When the last one was made, and after which pause. Only who connects takes it.
+    last: Mutex<Option<(Instant, Duration)>>,
     metrics: StoreMetrics,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -56,8 +61,8 @@ impl Link {
         stopping: CancellationToken,
     ) -> Self {
         let (count, is_connecting) = (AtomicU64::new(0), AtomicBool::new(false));
-        let current = watch::Sender::new(None);
-        Self(Arc::new(Inner { address, current, count, is_connecting, metrics, tasks, stopping }))
+        let (current, last) = (watch::Sender::new(None), Mutex::default());
+        Self(Arc::new(Inner { address, current, count, is_connecting, last, metrics, tasks, stopping }))
     }
 
     /// The connection; `None`: there is none until then.
@@ -98,22 +103,27 @@ impl Link {
 
 impl Inner {
     async fn connect_until_it_works(&self) {
-        let (mut pause, mut was_told) = (FIRST_PAUSE, false);
+        let mut last = self.last.lock().await;
+        let lost_at_once = last.filter(|(made, _)| made.elapsed() < SHORTEST_LIFE);
+        let (mut pause, mut was_told) =
+            (lost_at_once.map_or(Duration::ZERO, |(_, pause)| longer(pause)), false);
         let connection = loop {
+            if self.stopping.run_until_cancelled(sleep(pause)).await.is_none() {
+                break None;
+            }
             let why = match timeout(LONGEST_CONNECT, self.address.connect()).await {
                 Ok(Ok(connection)) => break Some(connection),
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => shortened(&error),
                 Err(_) => "it does not answer in time".to_owned(),
             };
             if !was_told {
                 tracing::warn!(why, "the store cannot be reached; trying on");
                 was_told = true;
             }
-            if self.stopping.run_until_cancelled(sleep(pause)).await.is_none() {
-                break None;
-            }
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pause = longer(pause);
         };
+        *last = Some((Instant::now(), pause));
+        drop(last);
         // First, so that who loses this connection at once finds nobody who connects.
         self.is_connecting.store(false, SeqCst);
         if let Some(connection) = connection {
@@ -123,6 +133,10 @@ impl Inner {
             self.current.send_replace(Some(Connected { number, connection }));
         }
     }
+}
+
+fn longer(pause: Duration) -> Duration {
+    LONGEST_PAUSE.min(FIRST_PAUSE.max(pause * 2))
 }
 
 /// Whether another connection may do better: this one ended, or leads to what is no master any more.

@@ -2,19 +2,20 @@
 //!
 //! Of each reason a few have lines of their own in a second, and the rest are counted in one line at its end.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use tokio_util::task::TaskTracker;
 use tracing::Level;
 
-use super::{breaker::PATIENCE, call::Signed, error::Error, tally::Tally};
+use super::{breaker::PATIENCE, call::Signed, error::Error};
+use crate::log_flood::LogFlood;
 
 /// How many failures of one reason have a line of their own in a second.
 const LINES: u64 = 5;
 
 /// Only calls that failed take its lock.
 #[derive(Clone)]
-pub(super) struct Failures(Tally<(Level, &'static str)>);
+pub(super) struct Failures(LogFlood<(Level, &'static str)>);
 
 macro_rules! line {
     ($level:ident, $call:expr, $error:expr) => {{
@@ -35,16 +36,10 @@ macro_rules! line {
     }};
 }
 
-macro_rules! sum {
-    ($level:ident, $count:expr, $reasons:expr) => {
-        tracing::$level!(count = $count, reasons = $reasons, "more upstream calls failed in the last second")
-    };
-}
-
 impl Failures {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(Tally::new(LINES, tasks, sum_up))
+        Self(LogFlood::of_reasons(LINES, tasks, "more upstream calls failed in the last second"))
     }
 
     /// Logs a failure, once for each call that was sent, and passes the result on.
@@ -67,24 +62,6 @@ impl Failures {
     /// Logs the call, should it break off because nobody waits for it any longer, unless they left at once.
     pub(super) fn watch<'a>(&'a self, call: &'a Signed) -> Unanswered<'a> {
         Unanswered { failures: self, call, began: Instant::now(), is_over: false }
-    }
-}
-
-/// One line of each level.
-fn sum_up(untold: BTreeMap<(Level, &'static str), u64>) {
-    let mut sums: BTreeMap<Level, (u64, Vec<String>)> = BTreeMap::new();
-    for ((level, reason), more) in untold {
-        let (count, reasons) = sums.entry(level).or_default();
-        *count += more;
-        reasons.push(format!("{reason} {more}"));
-    }
-    for (level, (count, reasons)) in sums {
-        let reasons = reasons.join(", ");
-        match level {
-            Level::ERROR => sum!(error, count, reasons),
-            Level::INFO => sum!(info, count, reasons),
-            _ => sum!(warn, count, reasons),
-        }
     }
 }
 

@@ -27,7 +27,6 @@ mod rooms;
 mod scenes;
 mod settings;
 mod single_flight;
-mod tally;
 mod transport;
 mod unread;
 

@@ -104,6 +104,27 @@ async fn a_store_that_only_reads() {
 }
 
 #[tokio::test]
+async fn a_store_that_loses_every_connection_is_not_asked_for_ever_more_of_them() {
+    let (Some(primary), Some(redis)) = (Redis::plain().await, Redis::plain().await) else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    redis.follow(&primary).await;
+    let connections = async || {
+        let info: String = redis.ask(&["INFO", "stats"]).await;
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().parse::<usize>().unwrap()
+    };
+    let (before, began) = (connections().await, Instant::now());
+    let mut refused = 0;
+    while began.elapsed() < Duration::from_secs(2) {
+        create(&world, request(&id(1))).await.unwrap_err();
+        refused += 1;
+    }
+    let made = connections().await - before;
+    assert!((2..20).contains(&made), "{made} connections for {refused} calls");
+}
+
+#[tokio::test]
 async fn a_store_whose_replica_does_not_answer() {
     for program in ["redis-server", "valkey-server"] {
         let of = async || Redis::of(program, &["--save", ""]).await;

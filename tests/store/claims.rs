@@ -154,7 +154,42 @@ async fn a_value_that_no_replica_wrote_is_not_believed() {
         }
         assert_eq!(log.count(" ERROR "), 2 * (number + 1), "{}", log.text());
     }
+    let _: i64 = redis.ask(&["DEL", other]).await;
+    let _: i64 = redis.ask(&["LPUSH", other, "x"]).await;
+    let refused = create(&first, request(&id(2))).await.unwrap_err();
+    assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
+    assert!(first.metrics().await.contains("inkpass_store_claims_total{outcome=\"forged\"} 5"));
     assert_eq!(posts(&first).await, 2);
+}
+
+#[tokio::test]
+async fn a_flood_of_forged_values_and_of_refusals_is_summed_up() {
+    let Some(redis) = Redis::plain().await else { return };
+    let log = Log::start();
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(ID)).await.unwrap();
+    let [key] = &*redis.keys().await else { panic!("one key") };
+    redis.set(key, b"forged", &[]).await;
+    for _ in 0..40 {
+        create(&world, request(ID)).await.unwrap_err();
+    }
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for number in 0..40 {
+        create(&world, request(&id(number))).await.unwrap_err();
+    }
+    for (level, line) in [(" ERROR ", "it is not believed"), (" WARN ", "the store refuses")] {
+        let sum = || {
+            let text = log.text();
+            let sums =
+                text.lines().filter(|line| line.contains(level) && line.contains("in the last second"));
+            let counts =
+                sums.filter_map(|line| line.split_once("count=")?.1.split(' ').next()?.parse::<usize>().ok());
+            counts.sum::<usize>()
+        };
+        until(async || log.count(line) + sum() == 40).await;
+        // Few in a second, and it does not take many.
+        assert!(log.count(line) < 40, "{}", log.text());
+    }
 }
 
 #[tokio::test]

@@ -9,12 +9,17 @@ use std::{
 
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
+use tracing::Level;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Cloning it is cheap.
 #[derive(Clone)]
+<<<<<<<< HEAD:src/whiteboard/tally.rs
 pub(super) struct Tally<K: Ord>(Arc<Inner<K>>);
+========
+pub(crate) struct LogFlood<K: Ord>(Arc<Inner<K>>);
+>>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
 
 struct Inner<K: Ord> {
     /// How many of a kind have a line of their own in a second.
@@ -32,9 +37,13 @@ struct Met {
     untold: u64,
 }
 
+<<<<<<<< HEAD:src/whiteboard/tally.rs
 impl<K: Ord + Send + 'static> Tally<K> {
+========
+impl<K: Ord + Send + 'static> LogFlood<K> {
+>>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
     /// `tasks`: owns what ends a second.
-    pub(super) fn new(
+    pub(crate) fn new(
         lines: u64,
         tasks: TaskTracker,
         sum_up: impl Fn(BTreeMap<K, u64>) + Send + Sync + 'static,
@@ -43,7 +52,7 @@ impl<K: Ord + Send + 'static> Tally<K> {
     }
 
     /// Something of this kind was met so often; `true`: it has a line of its own.
-    pub(super) fn has_line(&self, kind: K, times: u64) -> bool {
+    pub(crate) fn has_line(&self, kind: K, times: u64) -> bool {
         let mut second = self.0.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.is_empty() {
             let inner = self.0.clone();
@@ -60,6 +69,34 @@ impl<K: Ord + Send + 'static> Tally<K> {
             met.untold += times;
         }
         has_line
+    }
+}
+
+macro_rules! sum {
+    ($level:ident, $count:expr, $reasons:expr, $what:expr) => {
+        tracing::$level!(count = $count, reasons = $reasons, "{}", $what)
+    };
+}
+
+impl LogFlood<(Level, &'static str)> {
+    /// Of reasons, each with the level of its lines. `what`: what the line says that sums up a level.
+    pub(crate) fn of_reasons(lines: u64, tasks: TaskTracker, what: &'static str) -> Self {
+        Self::new(lines, tasks, move |untold| {
+            let mut sums: BTreeMap<Level, (u64, Vec<String>)> = BTreeMap::new();
+            for ((level, reason), more) in untold {
+                let (count, reasons) = sums.entry(level).or_default();
+                *count += more;
+                reasons.push(format!("{reason} {more}"));
+            }
+            for (level, (count, reasons)) in sums {
+                let reasons = reasons.join(", ");
+                match level {
+                    Level::ERROR => sum!(error, count, reasons, what),
+                    Level::INFO => sum!(info, count, reasons, what),
+                    _ => sum!(warn, count, reasons, what),
+                }
+            }
+        })
     }
 }
 
@@ -93,8 +130,13 @@ mod tests {
     #[tokio::test]
     async fn a_few_of_each_kind_have_lines_and_none_is_left_uncounted() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
+<<<<<<<< HEAD:src/whiteboard/tally.rs
         let tally = Tally::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
         let lines = ["a", "a", "b", "a", "b"].map(|kind| tally.has_line(kind, 3));
+========
+        let flood = LogFlood::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
+        let lines = ["a", "a", "b", "a", "b"].map(|kind| flood.has_line(kind, 3));
+>>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
         assert_eq!(lines, [true, true, true, false, true]);
         assert_eq!(summed_up.recv().await, Some(BTreeMap::from([("a", 3)])), "at the end of the second");
         assert!(tally.has_line("a", 1), "another second");
@@ -105,9 +147,15 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_loses_no_sum() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
+<<<<<<<< HEAD:src/whiteboard/tally.rs
         let tally = Tally::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
         tally.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
         drop(tally);
+========
+        let flood = LogFlood::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
+        flood.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
+        drop(flood);
+>>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
         assert_eq!(summed_up.try_recv(), Ok(BTreeMap::from([("a", 7)])));
     }
 }
