@@ -52,17 +52,24 @@ async fn create_some(worlds: &[World], count: usize) -> HashMap<usize, String> {
     futures_util::future::join_all(calls).await.into_iter().collect()
 }
 
-#[tokio::test]
-async fn a_fail_over_by_sentinel_forgets_nothing_that_a_replica_of_the_store_has() {
-    let (Some(mut primary), Some(replica)) = (Redis::plain().await, Redis::plain().await) else { return };
-    replica.follow(&primary).await;
+/// Gives it a replica and a Sentinel, which calls it `main`.
+pub(super) async fn watched_by_a_sentinel(primary: &Redis) -> Option<(Redis, Redis)> {
+    let replica = Redis::plain().await?;
+    replica.follow(primary).await;
     let monitor = format!(
         "sentinel monitor main 127.0.0.1 {} 1\nsentinel down-after-milliseconds main 500\n\
          sentinel failover-timeout main 5000\n",
         primary.port
     );
-    let Some(sentinel) = Redis::sentinel(&monitor).await else { return };
+    let sentinel = Redis::sentinel(&monitor).await?;
     until(async || sentinel.ask::<String>(&["INFO", "sentinel"]).await.contains("slaves=1")).await;
+    Some((replica, sentinel))
+}
+
+#[tokio::test]
+async fn a_fail_over_by_sentinel_forgets_nothing_that_a_replica_of_the_store_has() {
+    let Some(mut primary) = Redis::plain().await else { return };
+    let Some((replica, sentinel)) = watched_by_a_sentinel(&primary).await else { return };
     // One of the Sentinels is away.
     let url = format!("redis+sentinel://127.0.0.1:{},127.0.0.1:{}/main", free_port(), sentinel.port);
     let worlds: [World; 2] = replicas(&settings(&url)).await;

@@ -24,13 +24,13 @@ use crate::{
 };
 
 /// A replica: `inkpass serve` with a store.
-struct Replica {
+pub(super) struct Replica {
     served: Option<Served>,
     place: Place,
 }
 
 impl Replica {
-    fn start(upstream: &str, store: &str) -> Self {
+    pub(super) fn start(upstream: &str, store: &str) -> Self {
         let place = Place::new();
         let write = |name: &str, content: &str| {
             fs::write(place.join(name), content).unwrap();
@@ -60,7 +60,7 @@ impl Replica {
         self.served = Some(Served::start(&arguments));
     }
 
-    fn server(&self) -> String {
+    pub(super) fn server(&self) -> String {
         self.served.as_ref().unwrap().server()
     }
 
