@@ -19,8 +19,6 @@ pub mod token;
 mod error_chain;
 #[cfg(feature = "server")]
 mod json_line;
-#[cfg(feature = "server")]
-mod log_flood;
 #[cfg(any(feature = "client", feature = "server"))]
 mod loopback;
 
@@ -93,6 +91,8 @@ pub mod shares;
 pub mod stability;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+mod tally;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]

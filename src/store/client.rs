@@ -12,7 +12,7 @@ use super::{
     link::{Connected, Link, is_lost},
 };
 use crate::{
-    log_flood::LogFlood,
+    tally::Tally,
     telemetry::{StoreCall, StoreMetrics},
 };
 
@@ -65,7 +65,7 @@ struct Inner {
 }
 
 /// Which failures have lines of their own.
-pub(crate) type StoreLog = LogFlood<(Level, &'static str)>;
+pub(crate) type StoreLog = Tally<(Level, &'static str)>;
 
 /// What a compare and swap came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl Store {
         stopping: CancellationToken,
     ) -> Self {
         let log =
-            LogFlood::of_reasons(LINES, tasks.clone(), "more calls of the store failed in the last second");
+            Tally::of_reasons(LINES, tasks.clone(), "more calls of the store failed in the last second");
         let link = Link::new(address, metrics.clone(), tasks, stopping);
         Self(Arc::new(Inner { link, metrics, log }))
     }

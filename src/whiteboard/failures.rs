@@ -8,14 +8,14 @@ use tokio_util::task::TaskTracker;
 use tracing::Level;
 
 use super::{breaker::PATIENCE, call::Signed, error::Error};
-use crate::log_flood::LogFlood;
+use crate::tally::Tally;
 
 /// How many failures of one reason have a line of their own in a second.
 const LINES: u64 = 5;
 
 /// Only calls that failed take its lock.
 #[derive(Clone)]
-pub(super) struct Failures(LogFlood<(Level, &'static str)>);
+pub(super) struct Failures(Tally<(Level, &'static str)>);
 
 macro_rules! line {
     ($level:ident, $call:expr, $error:expr) => {{
@@ -39,7 +39,7 @@ macro_rules! line {
 impl Failures {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(LogFlood::of_reasons(LINES, tasks, "more upstream calls failed in the last second"))
+        Self(Tally::of_reasons(LINES, tasks, "more upstream calls failed in the last second"))
     }
 
     /// Logs a failure, once for each call that was sent, and passes the result on.

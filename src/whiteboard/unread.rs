@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_util::task::TaskTracker;
 
-use crate::{log_flood::LogFlood, methods::Rpc};
+use crate::{methods::Rpc, tally::Tally};
 
 /// What could not be read of one answer, each name with how often.
 #[derive(Debug, Default)]
@@ -26,12 +26,12 @@ impl Unread {
 
 /// Logs each name once a second for each RPC, and at the second's end how often it was met since: a list may have
 /// thousands of fields that cannot be read, and is asked for again.
-pub(super) struct UnreadLog(LogFlood<(&'static str, &'static str)>);
+pub(super) struct UnreadLog(Tally<(&'static str, &'static str)>);
 
 impl UnreadLog {
     /// `tasks`: owns what writes a second's last line.
     pub(super) fn new(tasks: TaskTracker) -> Self {
-        Self(LogFlood::new(1, tasks, |untold| {
+        Self(Tally::new(1, tasks, |untold| {
             let mut by_rpc: BTreeMap<_, Vec<_>> = BTreeMap::new();
             for ((rpc, name), times) in untold {
                 by_rpc.entry(rpc).or_default().push(counted(name, times));

@@ -15,11 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Cloning it is cheap.
 #[derive(Clone)]
-<<<<<<<< HEAD:src/whiteboard/tally.rs
-pub(super) struct Tally<K: Ord>(Arc<Inner<K>>);
-========
-pub(crate) struct LogFlood<K: Ord>(Arc<Inner<K>>);
->>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
+pub(crate) struct Tally<K: Ord>(Arc<Inner<K>>);
 
 struct Inner<K: Ord> {
     /// How many of a kind have a line of their own in a second.
@@ -37,11 +33,7 @@ struct Met {
     untold: u64,
 }
 
-<<<<<<<< HEAD:src/whiteboard/tally.rs
 impl<K: Ord + Send + 'static> Tally<K> {
-========
-impl<K: Ord + Send + 'static> LogFlood<K> {
->>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
     /// `tasks`: owns what ends a second.
     pub(crate) fn new(
         lines: u64,
@@ -78,7 +70,7 @@ macro_rules! sum {
     };
 }
 
-impl LogFlood<(Level, &'static str)> {
+impl Tally<(Level, &'static str)> {
     /// Of reasons, each with the level of its lines. `what`: what the line says that sums up a level.
     pub(crate) fn of_reasons(lines: u64, tasks: TaskTracker, what: &'static str) -> Self {
         Self::new(lines, tasks, move |untold| {
@@ -130,13 +122,8 @@ mod tests {
     #[tokio::test]
     async fn a_few_of_each_kind_have_lines_and_none_is_left_uncounted() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
-<<<<<<<< HEAD:src/whiteboard/tally.rs
         let tally = Tally::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
         let lines = ["a", "a", "b", "a", "b"].map(|kind| tally.has_line(kind, 3));
-========
-        let flood = LogFlood::new(2, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
-        let lines = ["a", "a", "b", "a", "b"].map(|kind| flood.has_line(kind, 3));
->>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
         assert_eq!(lines, [true, true, true, false, true]);
         assert_eq!(summed_up.recv().await, Some(BTreeMap::from([("a", 3)])), "at the end of the second");
         assert!(tally.has_line("a", 1), "another second");
@@ -147,15 +134,9 @@ mod tests {
     #[tokio::test]
     async fn a_process_that_ends_loses_no_sum() {
         let (sums, mut summed_up) = mpsc::unbounded_channel();
-<<<<<<<< HEAD:src/whiteboard/tally.rs
         let tally = Tally::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
         tally.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
         drop(tally);
-========
-        let flood = LogFlood::new(0, TaskTracker::new(), move |untold| sums.send(untold).unwrap());
-        flood.0.second.lock().unwrap().insert("a", Met { lines: 0, untold: 7 });
-        drop(flood);
->>>>>>>> ee79454 (Sum up a flood of the store's failures, and ask a store that loses connections for few of them):src/log_flood.rs
         assert_eq!(summed_up.try_recv(), Ok(BTreeMap::from([("a", 7)])));
     }
 }
