@@ -118,6 +118,17 @@ async fn five_hundred_handshakes_that_stop_are_closed_and_hold_up_nobody() {
     assert!((4..9).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
 }
 
+#[tokio::test]
+async fn a_handshake_that_fails_is_counted() {
+    let service = TlsService::start().await;
+    call(service.by_api_key()).await.unwrap();
+    let failed = "\ninkpass_connections_failed_total{cause=\"tls\",listener=\"grpc\"} ";
+    assert!(service.world.metrics().await.contains(&format!("{failed}0\n")));
+    let mut plain = TcpStream::connect(service.grpc).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    crate::helpers::until(async || service.world.metrics().await.contains(&format!("{failed}1\n"))).await;
+}
+
 #[test]
 fn files_that_cannot_serve_are_all_named() {
     let (ca, other) = (Ca::new("one"), Ca::new("two"));

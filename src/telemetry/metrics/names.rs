@@ -81,7 +81,7 @@ const REGION: Label = only("region", Region::NAMES);
 const UPSTREAM_CALL: Label = of("call", "the RPC that it is for, such as `GetRoom`");
 const STORE_CALL: Label = only("call", StoreCall::NAMES);
 const ISSUER: Label = of("issuer", "an issuer of the settings");
-const WHAT: Label = only("what", &["api_keys", "keys", "policy", "tls"]);
+const WHAT: Label = only("what", &["api_keys", "keys", "policy", "settings", "tls"]);
 const RESULT: Label = only("result", &["ok", "failed"]);
 
 /// What calls take places of, and what else of bounded things is shared out.
