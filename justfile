@@ -7,7 +7,7 @@ _list:
     @just --list --unsorted
 
 # All of it
-ci: fmt clippy proto proto-languages features deny doc test constant-time smoke bench-check image rotation chart rules e2e-refusals e2e-if-possible
+ci: fmt clippy proto proto-languages features deny doc test constant-time smoke bench-check image rotation chart rules alerts e2e-refusals e2e-if-possible
 
 # The sources are formatted
 fmt:
@@ -99,6 +99,11 @@ chart *options: static
 rules:
     "${INKPASS_PYTHON:-python3}" -B tests/monitoring/check
     go run -C helm/dashboard . --check ../inkpass/files/dashboard.json
+
+# Prometheus scrapes three replicas under load, and the fault of each alert makes it fire: two minutes
+alerts *options:
+    cargo build --locked
+    "${INKPASS_PYTHON:-python3}" -B tests/monitoring/live target/debug/inkpass {{ options }}
 
 # Writes the dashboard from helm/dashboard/panels.go
 dashboard:
