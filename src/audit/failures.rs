@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,8 @@ pub(super) struct Failures {
     /// When the next log line may be written, in milliseconds since the start.
     next_report: AtomicU64,
     unreported: AtomicU64,
+    /// A log line said that lines cannot be written.
+    was_told: AtomicBool,
 }
 
 impl Failures {
@@ -28,6 +30,14 @@ impl Failures {
             started: Instant::now(),
             next_report: AtomicU64::new(0),
             unreported: AtomicU64::new(0),
+            was_told: AtomicBool::new(false),
+        }
+    }
+
+    /// A line was written.
+    pub(super) fn end(&self) {
+        if self.was_told.load(Ordering::Relaxed) && self.was_told.swap(false, Ordering::Relaxed) {
+            tracing::info!("audit lines can be written again");
         }
     }
 
@@ -44,6 +54,7 @@ impl Failures {
             && self.next_report.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             let failures = self.unreported.swap(0, Ordering::Relaxed);
+            self.was_told.store(true, Ordering::Relaxed);
             tracing::error!(failures, error = %why, "audit lines cannot be written; check audit.output");
         }
     }
@@ -108,8 +119,10 @@ mod tests {
             assert_eq!((metrics.failures.get(), logged.load(Ordering::SeqCst)), (1000, 1));
             failures.next_report.store(0, Ordering::SeqCst);
             failures.report(Unavailable::Full);
+            assert_eq!(logged.load(Ordering::SeqCst), 2);
+            (0..10).for_each(|_| failures.end());
         });
-        assert_eq!(logged.load(Ordering::SeqCst), 2);
+        assert_eq!(logged.load(Ordering::SeqCst), 3, "the end is told once");
         assert_eq!(failures.unreported.load(Ordering::SeqCst), 0);
     }
 

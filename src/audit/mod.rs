@@ -138,7 +138,7 @@ impl Audit {
                 return Ok(());
             }
             let result = self.queue(rendered, on_failure, capacity).await;
-            result.inspect_err(|why| self.failures.report(*why))
+            result.inspect(|()| self.failures.end()).inspect_err(|why| self.failures.report(*why))
         }
     }
 

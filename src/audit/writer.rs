@@ -332,6 +332,7 @@ impl Writer {
     fn make_again(&mut self, since: Instant) -> io::Result<()> {
         self.sink.reopen()?;
         self.removed = None;
+        tracing::info!("the audit file is there again");
         let lost = self.recent.take_since(since);
         self.repeat(&lost);
         Ok(())
@@ -356,6 +357,9 @@ impl Writer {
             return;
         }
         self.elsewhere.succeeded();
+        if self.sink.can_be_truncated() {
+            tracing::info!("the audit file is opened again, because it was renamed or SIGHUP came");
+        }
         self.rewrite_first();
         // The old file was renamed, so its lines are kept.
         self.recent = RecentLines::default();

@@ -3,6 +3,7 @@
 //! Results go to standard output; everything else goes to standard error. Exit codes: 0 done,
 //! 1 refused or failed, 64 wrong usage or settings.
 
+mod announce;
 mod api_key;
 mod args;
 mod check;

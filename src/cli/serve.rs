@@ -7,6 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
+    announce,
     args::ConfigArgs,
     failure::Failure,
     output::print_in_background,
@@ -51,6 +52,7 @@ impl Serve {
         let config = Config::load(&sources)?;
         let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
         until_terminated(|stop| async move {
+            announce::settings(&config);
             let live = LiveSettings::new(sources, config.digests.clone(), telemetry.log().clone());
             let result = serve(config, live, everyone, hang_ups, &telemetry, stop).await;
             telemetry.flush().await;
@@ -74,6 +76,7 @@ async fn serve(
     components.call_log = telemetry.calls().clone();
     components.metrics.export(telemetry.metrics());
     components.files.push(Arc::new(live));
+    announce::files(&components.files);
     let (keys, audit) = (components.key_files.clone(), components.audit.clone());
     let (grpc, admin) = server.addresses()?;
     let ready = move || {
@@ -98,10 +101,13 @@ async fn serve(
         result = serving => result,
         failed = reopen_at_hang_up(hang_ups, audit.as_deref()) => failed,
     };
-    if let Some(audit) = audit
-        && let Err(error) = audit.close().await
-    {
-        tracing::error!(%error, "the audit trail was not closed in order; its last lines may be missing");
+    if let Some(audit) = audit {
+        match audit.close().await {
+            Ok(()) => tracing::info!("the audit trail is closed, with all of its lines"),
+            Err(error) => {
+                tracing::error!(%error, "the audit trail was not closed in order; its last lines may be missing");
+            }
+        }
     }
     result
 }

@@ -29,7 +29,7 @@ where
 {
     tokio::select! {
         result = run(first) => result,
-        () = async { second.next().await; second.next().await } => {
+        () = second.second() => {
             Err(Failure::Failed("stopped at once, by a second signal".to_owned()))
         }
     }
@@ -53,11 +53,23 @@ impl Stop {
 
     /// The next signal.
     pub(super) async fn next(&mut self) {
+        self.named().await;
+    }
+
+    /// Its name.
+    async fn named(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = hung_up(self.hang_up.as_mut()) => {}
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = hung_up(self.hang_up.as_mut()) => "SIGHUP",
         }
+    }
+
+    /// The one after the next, which is logged.
+    async fn second(&mut self) {
+        let signal = self.named().await;
+        tracing::info!(signal, "a signal asks to stop; a second one ends the process at once");
+        self.next().await;
     }
 }
 

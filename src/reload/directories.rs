@@ -44,6 +44,8 @@ impl Directories {
                 %error,
                 "directories cannot be watched; changes are found when files are next read"
             );
+        } else if self.is_failing && result.is_ok() {
+            tracing::info!("directories are watched again; changes are found at once");
         }
         self.is_failing = result.is_err();
     }

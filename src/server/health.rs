@@ -27,12 +27,12 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// After [`Health::end`] it is not ready any more.
-    pub(super) fn set_ready(&self, ready: bool) {
+    /// After [`Health::end`] it is not ready any more. Whether that is a change.
+    pub(super) fn set_ready(&self, ready: bool) -> bool {
         self.ready.send_if_modified(|was| {
             let ready = ready && !self.ended.is_cancelled();
             std::mem::replace(was, ready) != ready
-        });
+        })
     }
 
     pub(super) fn is_ready(&self) -> bool {

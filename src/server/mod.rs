@@ -17,7 +17,11 @@ mod tasks;
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::parts::{Error, Parts, Timeouts};
@@ -25,6 +29,7 @@ use self::{
     health::Health,
     tasks::{describe, maintain, readiness, serve_admin, serve_grpc, watch_audit, watch_readiness},
 };
+use crate::telemetry::millis;
 
 /// How long calls in flight may take after a stop is requested.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -69,7 +74,8 @@ impl Server {
         let health = Health::default();
         let (drain, end) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve_grpc(self.grpc, &parts, &health, drain.clone())?);
+        let (under_way, grpc) = serve_grpc(self.grpc, &parts, &health, drain.clone())?;
+        tasks.spawn(grpc);
         let readiness = Arc::new(readiness(&parts, &health));
         tasks.spawn(serve_admin(self.admin, &parts, readiness.clone(), end.clone()));
         tasks.spawn(watch_readiness(readiness, end.clone()));
@@ -84,10 +90,17 @@ impl Server {
             () = stop => {}
             Some(ended) = tasks.join_next() => return Err(Error::Ended(describe(ended))),
         }
-        tracing::info!("stopping: not ready any more, and watches end");
+        let (watches, _) = parts.services.watcher.counts();
+        tracing::info!(watches, "not ready any more: health is NOT_SERVING, and watches end");
         health.end();
         parts.services.stopping.cancel();
-        tracing::info!(timeout = ?DRAIN_TIMEOUT, "draining: no connection is accepted, and those that are open end with their calls");
+        tracing::info!(
+            connections = under_way.connections(),
+            calls = under_way.calls(),
+            longest_ms = millis(DRAIN_TIMEOUT),
+            "draining: no connection is accepted, and those that are open get GOAWAY and end with their calls"
+        );
+        let began = Instant::now();
         drain.cancel();
         // The gRPC task ends after its last call; the admin listener answers until then.
         parts.services.tasks.close();
@@ -97,10 +110,17 @@ impl Server {
             ended
         });
         let result = match drained.await {
-            Ok(Some(Ok(Ok(())))) => Ok(()),
+            Ok(Some(Ok(Ok(())))) => {
+                tracing::info!(duration_ms = millis(began.elapsed()), "drained: every call has ended");
+                Ok(())
+            }
             Ok(ended) => Err(Error::Ended(ended.map_or("it was gone".to_owned(), describe))),
             Err(_) => {
-                tracing::warn!(timeout = ?DRAIN_TIMEOUT, "the drain timed out; open connections are cut");
+                tracing::warn!(
+                    connections = under_way.connections(),
+                    calls = under_way.calls(),
+                    "the drain timed out; open connections are cut, and calls with them"
+                );
                 Ok(())
             }
         };

@@ -102,7 +102,11 @@ impl Readiness {
         }
         seen.causes = causes;
         if self.unready_when_refusing && now - seen.since >= PATIENCE {
-            self.health.set_ready(seen.causes.is_empty());
+            let is_ready = seen.causes.is_empty();
+            if self.health.set_ready(is_ready) {
+                let status = if is_ready { "SERVING" } else { "NOT_SERVING" };
+                tracing::warn!(status, "readiness changed, because of what this replica can do");
+            }
         }
     }
 

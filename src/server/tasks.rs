@@ -20,7 +20,10 @@ use super::{
     places::{Capacity, Places},
     readiness::Readiness,
 };
-use crate::{audit::Audit, caller, memory_limit::memory_limit, proto::DESCRIPTORS, reload, rpc};
+use crate::{
+    audit::Audit, caller, memory_limit::memory_limit, proto::DESCRIPTORS, reload, rpc, shares::Shares,
+    telemetry::ConnectionMetrics,
+};
 
 /// The admin listener as a future, until `end`.
 pub(super) fn serve_admin(
@@ -38,13 +41,13 @@ pub(super) fn serve_admin(
     }
 }
 
-/// The gRPC server as a future.
+/// The gRPC server as a future, and what its calls take places of.
 pub(super) fn serve_grpc(
     listener: TcpListener,
     parts: &Parts,
     health: &Health,
     drain: CancellationToken,
-) -> Result<impl Future<Output = Result<(), TaskError>> + use<>, Error> {
+) -> Result<(UnderWay, impl Future<Output = Result<(), TaskError>> + use<>), Error> {
     let mut open_routes = service::Routes::new(health.service());
     if parts.reflection {
         let reflection = || {
@@ -59,6 +62,8 @@ pub(super) fn serve_grpc(
     let memory = memory_limit();
     let limits = Limits::within(memory);
     figures::export(parts, &limits);
+    let connections = parts.metrics.connections("grpc");
+    let under_way = UnderWay { calls: limits.of_calls(), connections: connections.clone() };
     let layers = Layers {
         entropy: parts.entropy.clone(),
         metrics: parts.metrics.clone(),
@@ -73,12 +78,30 @@ pub(super) fn serve_grpc(
     let (tls, entropy) = (parts.tls.clone(), parts.entropy.clone());
     let keeper = Keeper::new(tls, layers, entropy, connection_age, drain.clone());
     let capacity = Capacity::of_grpc(parts.connections_per_peer, memory);
-    let places = Places::new(capacity, parts.metrics.connections("grpc"));
-    Ok(async move {
+    let places = Places::new(capacity, connections);
+    let serving = async move {
         let keep = |stream, place| keeper.clone().keep(stream, place);
         Listener::new(listener, places).serve(drain, keep).await;
         Ok(())
-    })
+    };
+    Ok((under_way, serving))
+}
+
+/// What is under way at the gRPC listener.
+pub(super) struct UnderWay {
+    calls: [Arc<Shares>; 5],
+    connections: ConnectionMetrics,
+}
+
+impl UnderWay {
+    /// Calls, watches among them; without those of health.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.iter().map(|calls| calls.taken()).sum()
+    }
+
+    pub(super) fn connections(&self) -> i64 {
+        self.connections.open.get()
+    }
 }
 
 /// Reloads changed files and issuers' keys, and watches the clock, until the end.

@@ -24,7 +24,6 @@ use tokio::{task::JoinSet, time::interval};
 use tracing::Level;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-pub(crate) use self::metrics::Figures;
 pub use self::{
     call_log::{CallLog, EndedCall},
     log_control::{AccessLog, LogControl, LogFormat, LogLevel},
@@ -35,6 +34,7 @@ pub use self::{
     },
     sampling::{CallTrace, Sampling},
 };
+pub(crate) use self::{fields::millis, metrics::Figures};
 use self::{log_layer::LogLayer, stderr::Stderr};
 use crate::flood;
 
@@ -150,6 +150,7 @@ impl Telemetry {
                 Some(Err(_)) => tracing::warn!("the last spans were not exported; check the OTLP endpoint"),
                 None => {}
             }
+            tracing::info!("the process ends");
             stderr.flush();
         });
         // Nothing in it panics.
