@@ -1,6 +1,6 @@
 //! What is wrong with the upstream: whether its breaker counts it, and whether a call may be made again.
 
-use std::error::Error;
+use std::{error::Error, io};
 
 use h2::Reason;
 use reqwest::StatusCode;
@@ -46,7 +46,10 @@ impl Fault {
             if is_headless && error.downcast_ref().is_some_and(was_refused) {
                 return Self::Refused;
             }
-            if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+            let is_bad_chunk = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
+            if error.downcast_ref().is_some_and(hyper::Error::is_parse)
+                || error.downcast_ref().is_some_and(is_bad_chunk)
+            {
                 return Self::Garbled;
             }
             cause = error.source();

@@ -31,6 +31,8 @@ const NO_JSON: Answer = Answer::Text(
 const REDIRECT: Answer = Answer::Text(
     b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
 );
+const BAD_CHUNK: Answer =
+    Answer::Text(b"HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nsecret\r\n0\r\n\r\n");
 const NO_HTTP: Answer = Answer::Text(b"secret, secret, secret\r\n\r\n");
 const ENDLESS_HEADERS: Answer = Answer::Endless("HTTP/1.1 201 Created\r\n", "x-secret: aaaaaaaaaaaaaaaa\r\n");
 const ENDLESS_HEADER: Answer =
@@ -41,7 +43,8 @@ async fn a_post_is_sent_once_and_a_read_is_internal_whatever_nonsense_is_answere
     let chunk = format!("10000\r\n{}\r\n", ".".repeat(0x10000)).leak();
     let endless_body = Answer::Endless("HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n", chunk);
     let headers = [ENDLESS_HEADERS, ENDLESS_HEADER];
-    for answer in [HTML, NO_JSON, GZIP, REDIRECT, NO_HTTP, endless_body].into_iter().chain(headers) {
+    for answer in [HTML, NO_JSON, GZIP, REDIRECT, BAD_CHUNK, NO_HTTP, endless_body].into_iter().chain(headers)
+    {
         let peer = Peer::start(answer).await;
         let world = world(peer.address, |settings| settings).await;
         let began = Instant::now();
