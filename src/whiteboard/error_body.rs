@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{error::Error, fields::text, lenient};
+use super::{error::Error, lenient};
 use crate::methods::Resource;
 
 /// The vendor's error codes that say more than the status does.
@@ -48,7 +48,7 @@ impl ErrorBody {
                     Value::Array(items) => below.extend(items),
                     Value::Object(fields) => {
                         let named = fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str()));
-                        codes.extend(named.filter_map(|(_, code)| text(code.clone())));
+                        codes.extend(named.filter_map(|(_, code)| scalar(code)));
                         below.extend(fields.values());
                     }
                     _ => {}
@@ -112,7 +112,7 @@ impl ErrorBody {
     /// What identifies the failure to the vendor's support.
     pub(super) fn request_id(&self) -> String {
         let ids = [self.at(&["error", "requestId"]), self.at(&["requestId"])];
-        plain(&ids.into_iter().flatten().find_map(|id| text(id.clone())).unwrap_or_default())
+        plain(&ids.into_iter().flatten().find_map(scalar).unwrap_or_default())
     }
 
     /// Its code and id, and nothing of its prose.
@@ -139,6 +139,14 @@ fn by_code(code: &str, resource: Resource) -> Option<Error> {
         code::RUNNING => Some(Error::NotWaiting),
         code::NOT_SET_UP => Some(Error::FeatureDisabled),
         _ if code::TASK_NOT_FOUND.contains(&code) && resource != Resource::Project => Some(Error::NotFound),
+        _ => None,
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
 }
