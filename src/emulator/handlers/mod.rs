@@ -102,7 +102,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn missing_path(uri: Uri) -> ApiError {
-    if uri.path().starts_with("/v5/services/conversion/") {
+    if uri.path().starts_with("/v5/services/conversion") {
         let message = "the older conversion service is not emulated: use /v5/projector/tasks";
         return ApiError::new(StatusCode::NOT_IMPLEMENTED, message);
     }
