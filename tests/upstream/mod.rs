@@ -5,7 +5,7 @@ mod connecting;
 mod failures;
 mod http2;
 mod metrics;
-mod peer;
+pub(crate) mod peer;
 mod proxies;
 pub(crate) mod proxy;
 mod regions;
@@ -27,7 +27,10 @@ use crate::helpers::{NOW, Setup, World, ca::Ca, upstream::Upstream};
 const ROOM: &str = r#"{"uuid":"r1","teamUUID":"t","appUUID":"a"}"#;
 
 /// A service with this upstream.
-async fn world(upstream: SocketAddr, adjust: impl FnOnce(Settings) -> Settings + Send + 'static) -> World {
+pub(crate) async fn world(
+    upstream: SocketAddr,
+    adjust: impl FnOnce(Settings) -> Settings + Send + 'static,
+) -> World {
     let clock = Arc::new(ManualClock::new(UnixMillis::new(NOW).unwrap()));
     let setup = Setup { whiteboard: Some(Box::new(adjust)), ..Setup::default() };
     setup.in_front_of(Upstream::new(upstream), clock).await

@@ -19,7 +19,7 @@ use crate::helpers::ANY_PORT;
 
 /// What it does with every request that it has read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Closes the connection.
     Close,
     /// Resets it.
@@ -33,8 +33,8 @@ pub(super) enum Answer {
 }
 
 #[derive(Clone)]
-pub(super) struct Peer {
-    pub(super) address: SocketAddr,
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
     counts: Arc<Counts>,
 }
 
@@ -45,7 +45,7 @@ struct Counts {
 }
 
 impl Peer {
-    pub(super) async fn start(answer: Answer) -> Self {
+    pub(crate) async fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind(ANY_PORT).await.unwrap();
         let peer = Self { address: listener.local_addr().unwrap(), counts: Arc::default() };
         let counts = peer.counts.clone();
@@ -58,7 +58,7 @@ impl Peer {
     }
 
     /// How many requests it has read whole.
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.counts.requests.load(SeqCst)
     }
 

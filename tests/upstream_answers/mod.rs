@@ -1,6 +1,7 @@
 //! The emulator's own answers with one thing changed at a time, through the whole service: no uuid is lost, and only
 //! what is indispensable is missed.
 
+mod broken;
 mod calls;
 mod damage;
 mod mutations;
