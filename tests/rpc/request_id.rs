@@ -91,7 +91,7 @@ async fn calls_that_arrive_together_send_one_post() {
             .upstream
             .fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 300 }))
             .await;
-        let calls = (0..20).map(|_| create(&world, request()));
+        let calls = (0..100).map(|_| create(&world, request()));
         let answers = futures_util::future::join_all(calls).await;
         let rooms: Vec<_> = answers.into_iter().map(|answer| answer.unwrap().room.unwrap().uuid).collect();
         assert!(rooms.iter().all(|room| *room == rooms[0]));
