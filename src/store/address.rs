@@ -58,6 +58,9 @@ impl Address {
             }
             _ => return Err(FORMS),
         };
+        if database.starts_with('-') {
+            return Err("must end with the number of a database");
+        }
         let node = |host: &str| {
             let port = if has_port(host) { String::new() } else { format!(":{port}") };
             let node = format!("{scheme}://{credential}{host}{port}/{database}");
@@ -119,6 +122,12 @@ mod tests {
         let redis = address.nodes[0].redis_settings();
         assert_eq!((redis.username(), redis.password(), redis.db()), (Some("user"), Some("p@ss"), 2));
         assert!(address.is_tls() && !address.is_readable_on_the_way());
+        // What is not encoded and need not be, what is, and what is no encoding.
+        for (written, password) in [("p@ss", "p@ss"), ("%2F%3A%25%40", "/:%@"), ("p%zz%", "p%zz%"), ("", "")]
+        {
+            let address = Address::parse(&format!("redis://user:{written}@store")).unwrap();
+            assert_eq!(address.nodes[0].redis_settings().password().unwrap_or_default(), password);
+        }
         let address = Address::parse("redis+sentinel://:pass@127.0.0.1/main/3").unwrap();
         assert_eq!(address.kind, Kind::Sentinel { master: "main".to_owned() });
         let redis = address.nodes[0].redis_settings();
@@ -144,6 +153,9 @@ mod tests {
             "redis+other://a",
             "redis://0.0.0.0",
             "redis://a:x",
+            "redis://a/-1",
+            "redis://user:secret/1@a",
+            "redis://:sec%ffret@a",
         ] {
             let error = Address::parse(url).map(|_| ()).unwrap_err();
             assert!(error.starts_with("must ") && !error.contains("secret"), "{url}: {error}");

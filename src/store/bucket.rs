@@ -70,7 +70,7 @@ impl Store {
         let connected = self.connection(StoreCall::Take, until).await?;
         let mut connection = connected.connection.clone();
         let sent = async { connection.send(&command).await };
-        let (taken, micros): (u32, u64) = self.observe(StoreCall::Take, &connected, sent, until).await?;
+        let (taken, micros): (u32, u64) = self.observe(StoreCall::Take, &connected, key, sent, until).await?;
         Ok(if taken >= need { Taken::Some(taken) } else { Taken::None(Duration::from_micros(micros)) })
     }
 }

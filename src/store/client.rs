@@ -121,7 +121,7 @@ impl Store {
 
     /// Connects already, before the first call.
     pub fn connect(&self) {
-        self.0.link.connect();
+        self.0.link.connect(None);
     }
 
     /// Its metrics.
@@ -147,7 +147,7 @@ impl Store {
         let mut connection = connected.connection.clone();
         let sent = async { connection.send(&command).await };
         let (is_swapped, held, number): (bool, Vec<u8>, i64) =
-            self.observe(StoreCall::Swap, &connected, sent, until).await?;
+            self.observe(StoreCall::Swap, &connected, key, sent, until).await?;
         if !is_swapped {
             return Ok(Swapped::No { held, ends_in: u64::try_from(number).ok().map(Duration::from_millis) });
         }
@@ -170,7 +170,7 @@ impl Store {
         command.arg(1).arg(millis(left / 2).max(1));
         let mut connection = connected.connection.clone();
         let sent = async { connection.send_to(key, command).await };
-        let replicas: i64 = self.observe(StoreCall::Wait, connected, sent, until).await?;
+        let replicas: i64 = self.observe(StoreCall::Wait, connected, key, sent, until).await?;
         if replicas > 0 { Ok(()) } else { Err(Unavailable { was_sent: true }) }
     }
 
@@ -185,6 +185,7 @@ impl Store {
         &self,
         call: StoreCall,
         connected: &Connected,
+        key: &str,
         sent: impl Future<Output = Result<T, RedisError>>,
         until: Instant,
     ) -> Result<T, Unavailable> {
@@ -203,8 +204,8 @@ impl Store {
         span.record("otel.status_code", "ERROR");
         self.0.metrics.failed(call, kind);
         match error {
-            None => self.0.link.replace(connected, "it does not answer in time"),
-            Some(error) if is_lost(&error) => self.0.link.replace(connected, &shortened(&error)),
+            None => self.0.link.replace(connected, key, "it does not answer in time"),
+            Some(error) if is_lost(&error) => self.0.link.replace(connected, key, &shortened(&error)),
             Some(error) if self.0.log.has_line((Level::WARN, kind), 1) => {
                 tracing::warn!(error = shortened(&error), call = call.as_str(), "the store refuses");
             }

@@ -9,14 +9,14 @@ use redis::{
     cluster::ClusterClientBuilder,
     cluster_async::ClusterConnection,
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
-    from_redis_value,
+    cmd, from_redis_value,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
 use super::address::{Address, Kind};
 
 /// How long a node has to be connected to; in a Cluster also to answer, and how often a message is sent on to another one.
-const NODE_CONNECT: Duration = Duration::from_secs(1);
+const NODE_CONNECT: Duration = Duration::from_millis(500);
 const NODE_ANSWER: Duration = Duration::from_millis(250);
 const REDIRECTIONS: u32 = 2;
 
@@ -112,6 +112,11 @@ impl Address {
 }
 
 impl Connection {
+    /// Whether what has this key answers.
+    pub(super) async fn answers(&mut self, key: &str) -> bool {
+        self.send::<i64>(cmd("PTTL").arg(key)).await.is_ok()
+    }
+
     /// Sends a command that names its keys.
     pub(super) async fn send<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
         match self {

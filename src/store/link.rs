@@ -10,14 +10,18 @@ use std::{
     time::Duration,
 };
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{address::Address, client::shortened, connection::Connection};
+use super::{
+    address::Address,
+    client::{LIMIT, shortened},
+    connection::Connection,
+};
 use crate::telemetry::StoreMetrics;
 
 /// How long connecting may take, all questions to Sentinels or nodes included: some of them may be lost.
@@ -71,38 +75,44 @@ impl Link {
         if let Some(connected) = current.borrow_and_update().clone() {
             return Some(connected);
         }
-        self.connect();
+        self.connect(None);
         let connected = timeout_at(until, current.wait_for(Option::is_some)).await.ok()?.ok()?;
         connected.clone()
     }
 
-    /// Replaces a connection, unless that is done already.
-    pub(super) fn replace(&self, lost: &Connected, why: &str) {
-        let is_current = self.0.current.send_if_modified(|current| {
-            let is_current = current.as_ref().is_some_and(|current| current.number == lost.number);
-            if is_current {
+    /// Replaces a connection, unless that is done already. That to a Cluster serves on until another one reaches what has
+    /// the key: one node may be lost, and the others are not.
+    pub(super) fn replace(&self, lost: &Connected, key: &str, why: &str) {
+        let serves_on = matches!(lost.connection, Connection::Cluster(_));
+        let mut is_current = false;
+        self.0.current.send_if_modified(|current| {
+            is_current = current.as_ref().is_some_and(|current| current.number == lost.number);
+            let ends = is_current && !serves_on;
+            if ends {
                 *current = None;
+                self.0.metrics.set_connected(false);
             }
-            is_current
+            ends
         });
-        if is_current {
-            self.0.metrics.set_connected(false);
+        let key = serves_on.then(|| key.to_owned());
+        if is_current && self.connect(key) {
             tracing::warn!(why, "the store is lost; connecting again");
-            self.connect();
         }
     }
 
-    /// Connects in a task of its own, if none does.
-    pub(super) fn connect(&self) {
-        if !self.0.is_connecting.swap(true, SeqCst) {
+    /// Connects to what has the key, or to any, in a task of its own; `false`: one does already.
+    pub(super) fn connect(&self, key: Option<String>) -> bool {
+        let is_first = !self.0.is_connecting.swap(true, SeqCst);
+        if is_first {
             let inner = self.0.clone();
-            self.0.tasks.spawn(async move { inner.connect_until_it_works().await });
+            self.0.tasks.spawn(async move { inner.connect_until_it_works(key.as_deref()).await });
         }
+        is_first
     }
 }
 
 impl Inner {
-    async fn connect_until_it_works(&self) {
+    async fn connect_until_it_works(&self, key: Option<&str>) {
         let mut last = self.last.lock().await;
         let lost_at_once = last.filter(|(made, _)| made.elapsed() < SHORTEST_LIFE);
         let (mut pause, mut was_told) =
@@ -111,11 +121,12 @@ impl Inner {
             if self.stopping.run_until_cancelled(sleep(pause)).await.is_none() {
                 break None;
             }
-            let why = match timeout(LONGEST_CONNECT, self.address.connect()).await {
-                Ok(Ok(connection)) => break Some(connection),
+            let why = match timeout(LONGEST_CONNECT, self.connect_to(key)).await {
+                Ok(Ok(Some(connection))) => break Some(connection),
                 Ok(Err(error)) => shortened(&error),
-                Err(_) => "it does not answer in time".to_owned(),
+                Ok(Ok(None)) | Err(_) => "it does not answer in time".to_owned(),
             };
+            self.metrics.set_connected(false);
             if !was_told {
                 tracing::warn!(why, "the store cannot be reached; trying on");
                 was_told = true;
@@ -132,6 +143,18 @@ impl Inner {
             tracing::info!("connected to the store");
             self.current.send_replace(Some(Connected { number, connection }));
         }
+    }
+}
+
+impl Inner {
+    /// `None`: what has the key does not answer.
+    async fn connect_to(&self, key: Option<&str>) -> RedisResult<Option<Connection>> {
+        let mut connection = self.address.connect().await?;
+        let answers = match key {
+            Some(key) => timeout(LIMIT, connection.answers(key)).await.unwrap_or(false),
+            None => true,
+        };
+        Ok(answers.then_some(connection))
     }
 }
 

@@ -7,7 +7,11 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{create, id, posts, replicas, request};
-use crate::helpers::{World, assert_refused, redis::Redis, until};
+use crate::helpers::{
+    World, assert_refused,
+    redis::{Redis, settings},
+    until,
+};
 
 /// What a refusal may take: the 250 ms of the contract, and what a machine that builds beside us takes of it.
 const AT_ONCE: Duration = Duration::from_millis(400);
@@ -59,9 +63,22 @@ async fn a_store_that_is_gone() {
 
 #[tokio::test]
 async fn a_store_that_was_never_there() {
-    let gone = crate::helpers::redis::settings("redis://127.0.0.1:1");
-    let [world]: [World; 1] = replicas(&gone).await;
-    assert_refuses(&world, 0).await;
+    // A peer whose kernel takes connections, and that never says a word.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = silent.local_addr().unwrap();
+    for url in [
+        "redis://127.0.0.1:1".to_owned(),
+        "redis://nobody.invalid".to_owned(),
+        "redis+sentinel://127.0.0.1:1,127.0.0.1:2/main".to_owned(),
+        "redis+cluster://127.0.0.1:1,127.0.0.1:2".to_owned(),
+        format!("redis://{silent}"),
+        format!("rediss://{silent}"),
+        format!("redis+sentinel://{silent},127.0.0.1:1/main"),
+        format!("redis+cluster://{silent}"),
+    ] {
+        let [world]: [World; 1] = replicas(&settings(&url)).await;
+        assert_refuses(&world, 0).await;
+    }
 }
 
 #[tokio::test]

@@ -146,6 +146,25 @@ pub(super) async fn form_cluster(nodes: &[Node], primaries: usize) {
 }
 
 #[tokio::test]
+async fn a_node_that_stands_still_takes_no_other_node_s_ids_along() {
+    let Some(nodes) = cluster_nodes(2, &["--cluster-node-timeout", "60000"]).await else { return };
+    form_cluster(&nodes, 2).await;
+    let url = format!("redis+cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    let [world]: [World; 1] = replicas(&settings(&url)).await;
+    create_some(std::slice::from_ref(&world), 40).await;
+    let others = nodes[0].redis.keys().await.len();
+    nodes[1].redis.signal("STOP");
+    // Half of them hang, and are repeated all the while.
+    let mut answered = 0;
+    for number in 0..40 {
+        answered += usize::from(create(&world, request(&id(number))).await.is_ok());
+    }
+    assert!(answered * 10 >= others * 9, "{answered} of {others}");
+    nodes[1].redis.signal("CONT");
+    create_some(std::slice::from_ref(&world), 40).await;
+}
+
+#[tokio::test]
 async fn a_cluster_s_nodes_hold_what_is_theirs_and_a_replica_takes_over() {
     let Some(mut nodes) = cluster_nodes(4, &["--cluster-node-timeout", "1000"]).await else { return };
     form_cluster(&nodes, 3).await;
