@@ -6,7 +6,8 @@ from surroundings import redis, token_of_an_unknown_key
 SURROUNDINGS = {
     "InkpassStoreForged", "InkpassStoreAway", "InkpassUpstreamBurnsFast", "InkpassUpstreamBurnsSlowly",
     "InkpassIssuerUnreachable", "InkpassCallersUnknown", "InkpassReloadFailing", "InkpassCertificateExpiring",
-    "InkpassCertificateExpires", "InkpassQuotaExhausted", "InkpassShareExhausted", "InkpassOverloaded", "InkpassLogLinesDropped",
+    "InkpassCertificateExpires", "InkpassQuotaExhausted", "InkpassShareExhausted", "InkpassOverloaded",
+    "InkpassLogLinesDropped",
 }
 UPSTREAM = {
     "InkpassUpstreamDown", "InkpassBreakerOpen", "InkpassVendorBurnsFast", "InkpassVendorBurnsSlowly", "InkpassOutcomeUnknown",
@@ -42,7 +43,11 @@ def healthy(fleet):
             lambda app=app: app.call(TOKENS + "IssueToken", field(3, field(1, "a-room")) + field(5, 1)),
         ]
         yield Load(24, *sign)
-        yield Load(4, lambda app=app: app.call(ROOMS + "CreateRoom", create()), lambda app=app, room=room: app.call(ROOMS + "GetRoom", get(room)))
+        rooms = [
+            lambda app=app: app.call(ROOMS + "CreateRoom", create()),
+            lambda app=app, room=room: app.call(ROOMS + "GetRoom", get(room)),
+        ]
+        yield Load(4, *rooms)
 
 
 def surroundings(fleet):

@@ -148,27 +148,34 @@ class Fleet:
     def certify(self, days):
         """A certificate for so many days, of the CA of the first one."""
         path = self.place / "tls"
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(days)]
+
+        def make(*arguments):
+            new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+            subprocess.run([*new, "-days", str(days), *arguments], check=True, capture_output=True)
+
         if not (path / "ca.crt").exists():
-            subprocess.run([*new, "-subj", "/CN=a CA", "-keyout", path / "ca.key", "-out", path / "ca.crt"], check=True, capture_output=True)
+            make("-subj", "/CN=a CA", "-keyout", path / "ca.key", "-out", path / "ca.crt")
         ca = ["-CA", path / "ca.crt", "-CAkey", path / "ca.key", "-addext", "basicConstraints=CA:FALSE"]
         names = ["-subj", "/CN=inkpass", "-addext", "subjectAltName=IP:127.0.0.1"]
-        subprocess.run([*new, *ca, *names, "-keyout", path / "new.key", "-out", path / "new.crt"], check=True, capture_output=True)
+        make(*ca, *names, "-keyout", path / "new.key", "-out", path / "new.crt")
         (path / "new.key").chmod(0o440)
         (path / "new.key").rename(path / "tls.key")
         (path / "new.crt").rename(path / "tls.crt")
 
     def write_keys(self):
         secret = "a-secret-key-of-some-length"
-        for name, text in ("access", "an-access-key"), ("secret", secret), ("old-secret", secret), ("salt", "a-salt-of-some-length"):
+        texts = {"access": "an-access-key", "secret": secret, "old-secret": secret, "salt": "a-salt-of-some-length"}
+        for name, text in texts.items():
             self.write(f"keys/{name}", text)
         os.utime(self.place / "keys/old-secret", (1_700_000_000, 1_700_000_000))
         self.api_keys = {}
         lines = []
         for name in CALLERS:
-            printed = subprocess.run([self.inkpass, "api-key", "new", "--principal", f"key:{name}"], check=True, capture_output=True, text=True)
-            self.api_keys[name] = re.search(r"(?m)^ik_\S+", printed.stdout + printed.stderr)[0]
-            lines.append(re.search(r"(?ms)^\[\[api_keys\]\].*?^sha256 = \S+", printed.stdout + printed.stderr)[0])
+            new = [self.inkpass, "api-key", "new", "--principal", f"key:{name}"]
+            done = subprocess.run(new, check=True, capture_output=True, text=True)
+            printed = done.stdout + done.stderr
+            self.api_keys[name] = re.search(r"(?m)^ik_\S+", printed)[0]
+            lines.append(re.search(r"(?ms)^\[\[api_keys\]\].*?^sha256 = \S+", printed)[0])
         self.write("callers.toml", "\n".join(lines))
         self.write_policy(POLICY.replace("OTHERS", ", ".join(f'"key:{name}"' for name in CALLERS[1:])))
 
@@ -227,7 +234,8 @@ class Fleet:
 
     def firing(self):
         """The alerts that fire, each with its annotations."""
-        return {alert["labels"]["alertname"]: alert["annotations"] for alert in self.ask("alerts")["alerts"] if alert["state"] == "firing"}
+        firing = [alert for alert in self.ask("alerts")["alerts"] if alert["state"] == "firing"]
+        return {alert["labels"]["alertname"]: alert["annotations"] for alert in firing}
 
 
 def faster(document):

@@ -13,14 +13,17 @@ from artefacts import DASHBOARD  # noqa: E402
 
 # A unit of the dashboard's grid, in inches.
 WIDE, HIGH = 0.75, 0.42
-SCALES = {"percentunit": (100, "%"), "bytes": (1 / 1024 / 1024, " MiB"), "s": (1, " s"), "d": (1, " d"), "reqps": (1, "/s"), "cps": (1, "/s")}
+SCALES = {
+    "percentunit": (100, "%"), "bytes": (1 / 1024 / 1024, " MiB"), "s": (1, " s"), "d": (1, " d"), "reqps": (1, "/s"), "cps": (1, "/s"),
+}
 
 
 def draw(drawn, file):
     """`drawn`: for each panel's title and row, its queries with their answers."""
     layout = json.loads(DASHBOARD.read_text())["panels"]
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in layout)
-    moments = [float(moment) for answers in drawn.values() for _, answer in answers for series in answer for moment, _ in series["values"]]
+    everything = [series for answers in drawn.values() for _, answer in answers for series in answer]
+    moments = [float(moment) for series in everything for moment, _ in series["values"]]
     span = min(moments), max(moments)
     figure = pyplot.figure(figsize=(24 * WIDE, height * HIGH), facecolor="#f4f5f5")
     for panel in layout:
@@ -29,7 +32,11 @@ def draw(drawn, file):
         if panel["type"] == "row":
             figure.text(box[0] + 0.006, box[1] + box[3] / 2, panel["title"], weight="bold", size=12, va="center")
             continue
-        answers = [(legend(target, series["metric"]), series["values"]) for target, answer in drawn[panel["title"], place["y"]] for series in answer]
+        answers = [
+            (legend(target, series["metric"]), series["values"])
+            for target, answer in drawn[panel["title"], place["y"]]
+            for series in answer
+        ]
         unit = panel["fieldConfig"]["defaults"].get("unit", "short")
         scale = SCALES.get(unit, (1, ""))
         if panel["type"] == "stat":
