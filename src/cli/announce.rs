@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{config::Config, reload::Reload};
+use crate::{config::Config, reload::Reload, tls::Tls};
 
 /// The settings in effect.
 pub(super) fn settings(config: &Config) {
@@ -13,7 +13,7 @@ pub(super) fn settings(config: &Config) {
         listen = %config.server.listen,
         admin_listen = %config.admin_listen,
         tls = tls.is_some(),
-        client_certificates = tls.is_some_and(|tls| tls.asks_certificates()),
+        client_certificates = tls.is_some_and(Tls::asks_certificates),
         authentication = config.identity.is_some(),
         projects = projects.join(", "),
         grants = config.rules.grants().len(),

@@ -172,12 +172,12 @@ impl Reloader {
         self.failed_at = result.is_err().then(Instant::now);
         let (what, is_first) = (self.target.name(), self.tried.is_none());
         let tried = (content, result);
+        let in_use = self.target.describe();
         match &tried.1 {
             // It was loaded before the service began.
-            Ok(()) if is_first => {}
+            Ok(()) if is_first && in_use == before => {}
             Ok(()) => {
                 self.metrics.count(true);
-                let in_use = self.target.describe();
                 let again = if was_failing { " again, after files that could not be used" } else { "" };
                 tracing::info!(what, in_use, before, "changed files are in use{again}");
             }

@@ -1,6 +1,6 @@
 //! Accepts connections, for as long as there are places for them.
 
-use std::{io, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
+use std::{io, mem, net::SocketAddr, os::fd::AsFd, sync::Arc, time::Duration};
 
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl, set_tcp_user_timeout,
@@ -40,6 +40,8 @@ pub(super) struct Listener {
     next_log: Option<Instant>,
     /// What was not accepted since the last one.
     unlogged: u32,
+    /// A line said that connections cannot be accepted.
+    cannot_accept: bool,
 }
 
 /// Binds an address; port 0 takes a free one.
@@ -61,7 +63,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 impl Listener {
     pub(super) const fn new(socket: TcpListener, places: Arc<Places>) -> Self {
-        Self { socket, places, backoff: Duration::ZERO, next_log: None, unlogged: 0 }
+        Self { socket, places, backoff: Duration::ZERO, next_log: None, unlogged: 0, cannot_accept: false }
     }
 
     /// The next connection that has a place. It never fails. Cancelling it may close one connection, so only a stop does.
@@ -70,6 +72,9 @@ impl Listener {
             match self.socket.accept().await {
                 Ok((stream, address)) => {
                     self.backoff = Duration::ZERO;
+                    if mem::take(&mut self.cannot_accept) {
+                        tracing::info!("connections are accepted again");
+                    }
                     if let Some(place) = self.admit(address).await {
                         return (stream, place);
                     }
@@ -79,7 +84,8 @@ impl Listener {
                     self.backoff = (self.backoff * 2).clamp(SHORTEST_BACKOFF, LONGEST_BACKOFF);
                     self.places.metrics().failed(Failure::Accept);
                     tracing::debug!(%error, "a connection cannot be accepted");
-                    self.log("connections cannot be accepted; check the limit of open files");
+                    self.cannot_accept |=
+                        self.log("connections cannot be accepted; check the limit of open files");
                     let now = Instant::now();
                     self.places.make_room(now);
                     self.places.freed(now + self.backoff).await;
@@ -114,12 +120,15 @@ impl Listener {
         while connections.join_next().await.is_some() {}
     }
 
-    fn log(&mut self, what: &str) {
+    /// Whether it has logged this, and not just counted it.
+    fn log(&mut self, what: &str) -> bool {
         self.unlogged += 1;
         let now = Instant::now();
-        if self.next_log.is_none_or(|next| now >= next) {
+        let is_due = self.next_log.is_none_or(|next| now >= next);
+        if is_due {
             tracing::warn!(connections = self.unlogged, "{what}");
             (self.next_log, self.unlogged) = (Some(now + LOG_INTERVAL), 0);
         }
+        is_due
     }
 }

@@ -84,7 +84,7 @@ fn write_files(directory: &Path, upstream: &str, collector: &str, audit: Option<
         format!("[audit]\noutput = '{}'\nsalt_file = '{}'\n", file.display(), path("salt").display())
     });
     let settings = format!(
-        "[whiteboard]\nbase_url = '{upstream}'\n{audit}[telemetry]\nlog_level = 'trace'\nsampling_ratio = 1.0\n\
+        "[whiteboard]\nbase_url = '{upstream}'\n{audit}[telemetry]\nlog_level = 'trace'\naccess_log = 'all'\nsampling_ratio = 1.0\n\
          otlp_endpoint = '{collector}'\n[projects.default]\nregion = 'eu'\n\
          keys = [{{ access_key_file = '{}', secret_key_file = '{}', state = 'active' }}]\n",
         path("access").display(),
