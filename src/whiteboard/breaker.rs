@@ -9,6 +9,7 @@
 use std::{
     array,
     collections::VecDeque,
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -129,9 +130,23 @@ impl Pass<'_> {
         self.end(Some(has_failed), now);
     }
 
+    /// The call goes on, but its caller has left. If that waited for long enough, the call has failed.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        if self.has_waited(now) {
+            self.end(Some(true), now);
+        }
+    }
+
+    fn has_waited(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) >= PATIENCE
+    }
+
     /// `has_failed`: `None`: nobody knows.
     fn end(&mut self, has_failed: Option<bool>, now: Instant) {
-        self.is_settled = true;
+        // Of what was given up only a try's success is news.
+        if mem::replace(&mut self.is_settled, true) && (self.nth_try == 0 || has_failed != Some(false)) {
+            return;
+        }
         let Breaker { host, region, class, .. } = self.breaker;
         let (host, region) = (host.as_str(), region.as_str());
         let mut state = self.breaker.state();
@@ -168,8 +183,7 @@ impl Drop for Pass<'_> {
     fn drop(&mut self) {
         if !self.is_settled {
             let now = Instant::now();
-            let has_failed = now.saturating_duration_since(self.began) >= PATIENCE;
-            self.end(has_failed.then_some(true), now);
+            self.end(self.has_waited(now).then_some(true), now);
         }
     }
 }
@@ -280,6 +294,31 @@ mod tests {
             pass.settle(true, later);
         }
         assert!(call(&breaker, false, later));
+    }
+
+    #[test]
+    fn a_call_that_was_given_up_counts_once_and_closes_it_all_the_same() {
+        let (breaker, now) = (new(), Instant::now());
+        let given_up = || {
+            let mut pass = breaker.pass(now).ok().unwrap();
+            pass.give_up(now + PATIENCE / 2);
+            pass.give_up(now + PATIENCE);
+            pass
+        };
+        let passes: Vec<_> = (0..JUDGED / 2 - 1).map(|_| given_up()).collect();
+        for pass in passes {
+            pass.settle(true, now);
+        }
+        assert!((0..JUDGED / 2).all(|_| call(&breaker, false, now)));
+        let _last = given_up();
+        assert_eq!(breaker.pass(now + PATIENCE).err(), Some(FIRST_PAUSE), "ten of twenty");
+
+        let first = now + PATIENCE + FIRST_PAUSE;
+        let mut tried = breaker.pass(first).ok().unwrap();
+        tried.give_up(first + PATIENCE);
+        assert_eq!(breaker.pass(first + PATIENCE).err(), Some(FIRST_PAUSE + FIRST_PAUSE / 2));
+        tried.settle(false, first + PATIENCE);
+        assert!(call(&breaker, false, first + PATIENCE));
     }
 
     #[test]

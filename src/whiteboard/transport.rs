@@ -2,6 +2,7 @@
 
 use std::{
     array,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -19,7 +20,7 @@ use super::{
     answer::{self, Reading, Received},
     attempt::{Attempt, Attempts},
     authority::Authority,
-    breaker::{Breaker, Circuit},
+    breaker::{Breaker, Circuit, Pass},
     call::{Call, Signed, is_late},
     error::Error,
     failures::Failures,
@@ -238,12 +239,13 @@ impl Inner {
                 return last.unwrap_or(Err(Error::RateLimited { retry_after: Some(left) }));
             }
             let breaker = &self.breakers[call.region as usize][usize::from(call.is_read())];
-            let pass = match breaker.pass(Instant::now()) {
+            let mut pass = match breaker.pass(Instant::now()) {
                 Ok(pass) => pass,
                 Err(retry_after) => return last.unwrap_or(Err(Error::CircuitOpen { retry_after })),
             };
             let limit = CALL_TIMEOUT.saturating_sub(began.elapsed());
-            let Attempt { result, fault, pause, .. } = self.attempts.make(call, attempt, limit).await;
+            let Attempt { result, fault, pause, .. } =
+                watched(call, &mut pass, self.attempts.make(call, attempt, limit)).await;
             if matches!(result, Err(Error::TooLate)) {
                 // Nothing was sent: the pass is dropped, and says something of the upstream only if that took long.
                 return result;
@@ -267,6 +269,17 @@ impl Inner {
         }
         last.unwrap_or(Err(Error::Unreachable { detail: "no attempt was made".to_owned() }))
     }
+}
+
+/// An attempt. What changes something goes on when its caller leaves, and is given up for the breaker then.
+async fn watched(call: &Signed, pass: &mut Pass<'_>, attempt: impl Future<Output = Attempt>) -> Attempt {
+    let Some(deadline) = call.deadline().filter(|_| !call.is_read()) else { return attempt.await };
+    let mut attempt = pin!(attempt);
+    if let Ok(attempt) = timeout_at(deadline.into(), &mut attempt).await {
+        return attempt;
+    }
+    pass.give_up(Instant::now());
+    attempt.await
 }
 
 /// Whether one more attempt after this wait could still be answered in time.

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, time::sleep};
 use tonic::{Code, Request, Status};
 
 use super::{
-    ROOM, create,
+    ROOM, create, create_within,
     peer::{Answer, Peer},
     read, world,
 };
@@ -130,6 +130,21 @@ async fn open_by_hurried_reads(world: &World) {
         assert!(matches!(refused.code(), Code::DeadlineExceeded | Code::Cancelled), "{refused:?}");
     }
     until(async || hurried(world, 20).await.code() == Code::Unavailable).await;
+}
+
+#[tokio::test]
+async fn creates_that_hang_open_the_circuit_when_their_callers_leave() {
+    let (upstream, world) = Failing::start(0).await;
+    upstream.is_hanging.store(true, SeqCst);
+    let began = Instant::now();
+    join_all((0..20).map(|_| create_within(&world, 700))).await;
+    until(async || {
+        create_within(&world, 700).await.is_err_and(|refused| refused.code() == Code::Unavailable)
+    })
+    .await;
+    // They themselves go on for 14 s.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(upstream.received() < 30, "{}", upstream.received());
 }
 
 #[tokio::test]
