@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Sources::default()
     };
     let config = Config::load(&sources).map_err(|mistakes| format!("{mistakes:?}"))?;
-    let telemetry = telemetry::start(&config.telemetry, &[])?;
+    let telemetry = telemetry::start(&config.telemetry)?;
     let server = Server::bind(config.server.listen, config.admin_listen)?;
     let mut components = Components::from_config(config, false, Environment::system())?;
     components.sampling = telemetry.sampling().clone();

@@ -14,7 +14,7 @@ use tonic::Request;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::{hex::Uuid4, principal::Principal, whiteboard::Effect};
+use crate::{hex::Uuid4, principal::Principal, telemetry::is_traced, whiteboard::Effect};
 
 /// Who calls, and how the call is named. An extension of each request that came through the server.
 #[derive(Clone, Debug)]
@@ -107,11 +107,10 @@ impl EffectSoFar {
 }
 
 fn began_here() -> Option<TraceId> {
-    let span = Span::current();
-    if span.is_none() {
+    if !is_traced() {
         return None;
     }
-    let context = span.context();
+    let context = Span::current().context();
     let context = context.span().span_context().clone();
     context.is_valid().then(|| context.trace_id())
 }

@@ -37,7 +37,9 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self) -> Result<(), Failure> {
         self.refuse_other_machines()?;
-        let telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let telemetry =
+            telemetry::start(&telemetry::Settings::local(&environment)?).map_err(Failure::Failed)?;
         let keys = EphemeralKeys::new()?;
         let (emulator, listener) =
             emulator::start(&keys.keyring()?, self.emulator_listen, Settings::default()).await?;
@@ -50,8 +52,9 @@ impl Dev {
         let settings = whiteboard::Settings::new(base_url);
         let watch = watcher::Settings { poll_interval: Duration::from_millis(200), ..Default::default() };
         let mut components = Components::open(keys.keyring()?, &settings, watch, Environment::system())?;
+        components.sampling = telemetry.sampling().clone();
         components.call_log = telemetry.calls().clone();
-        components.metrics.export(telemetry.metrics());
+        telemetry.observe(&components.metrics);
         let parts = components.assemble();
         let (grpc, admin) = server.addresses()?;
         let ready = || {
@@ -63,12 +66,14 @@ impl Dev {
             let _ = io::stderr().write_all(guide(grpc, admin, upstream).as_bytes());
         };
         until_stopped(|mut stop| async move {
-            tokio::select! {
+            let result = tokio::select! {
                 result = server.run(parts, ready, async { stop.next().await }) => result.map_err(Failure::from),
                 ended = emulator.serve(listener, std::future::pending()) => {
                     Err(Failure::Failed(format!("the emulator ended: {ended:?}")))
                 }
-            }
+            };
+            telemetry.flush().await;
+            result
         })
         .await
     }

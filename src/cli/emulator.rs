@@ -67,7 +67,7 @@ enum Shape {
 
 impl EmulatorCommand {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let _telemetry = telemetry::start(&telemetry::Settings::LOCAL, &[]).map_err(Failure::Failed)?;
+        let _telemetry = telemetry::start(&telemetry::Settings::local(&[])?).map_err(Failure::Failed)?;
         let ephemeral = if self.config.is_given() { None } else { Some(EphemeralKeys::new()?) };
         let keyring = match &ephemeral {
             Some(keys) => keys.keyring()?,

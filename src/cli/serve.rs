@@ -50,7 +50,7 @@ impl Serve {
             ..self.config.sources()
         };
         let config = Config::load(&sources)?;
-        let telemetry = telemetry::start(&config.telemetry, &sources.environment).map_err(Failure::Failed)?;
+        let telemetry = telemetry::start(&config.telemetry).map_err(Failure::Failed)?;
         until_terminated(|stop| async move {
             announce::settings(&config);
             let live = LiveSettings::new(sources, config.digests.clone(), telemetry.log().clone());
@@ -74,7 +74,7 @@ async fn serve(
     let mut components = Components::from_config(config, everyone, Environment::system())?;
     components.sampling = telemetry.sampling().clone();
     components.call_log = telemetry.calls().clone();
-    components.metrics.export(telemetry.metrics());
+    telemetry.observe(&components.metrics);
     components.files.push(Arc::new(live));
     announce::files(&components.files);
     let (keys, audit) = (components.key_files.clone(), components.audit.clone());

@@ -111,10 +111,11 @@ impl Config {
 /// The file is no TOML, or every mistake in the section; other sections are not looked at.
 pub fn load_telemetry(sources: &Sources) -> Result<(telemetry::Settings, Digests), Vec<Mistake>> {
     let file = SettingsFile::read(sources)?;
-    let read = file.root().map(|mut root| {
-        let settings = upstream::read_telemetry(&mut root.overlaid("telemetry"), &file);
+    let read = file.root().and_then(|mut root| {
+        let mut section = root.overlaid("telemetry");
+        let settings = upstream::read_telemetry(&mut section, &sources.environment, &file);
         root.ignore_rest();
-        (settings, file.digests())
+        Some((settings?, file.digests()))
     });
     file.finish(read)
 }
@@ -147,7 +148,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let request_id_bytes = read_request_id_bytes(&mut server, file);
     let unready_when_refusing = server.take("unready_when_refusing").unwrap_or(false);
     let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
-    let telemetry = upstream::read_telemetry(&mut telemetry, file);
+    let telemetry = upstream::read_telemetry(&mut telemetry, &sources.environment, file);
     let whiteboard = upstream::read_whiteboard(&mut whiteboard, file);
     let watch = upstream::read_watch(&mut watch, whiteboard.as_ref(), file);
 
@@ -208,7 +209,7 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
         fingerprinter: fingerprinter?,
         projects,
         keyring: keyring?,
-        telemetry,
+        telemetry: telemetry?,
         digests: file.digests(),
     })
 }

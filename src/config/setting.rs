@@ -11,7 +11,7 @@ use crate::{
     keyring::KeyState,
     outgoing::Proxy,
     region::Region,
-    telemetry::{AccessLog, LogFormat, LogLevel},
+    telemetry::{AccessLog, LogFormat, LogLevel, OtlpProtocol},
     tls::TlsName,
     token::Role,
 };
@@ -124,6 +124,10 @@ impl Setting for LogLevel {
 
 impl Setting for AccessLog {
     const EXPECTED: &'static str = AccessLog::EXPECTED;
+}
+
+impl Setting for OtlpProtocol {
+    const EXPECTED: &'static str = Self::EXPECTED;
 }
 
 impl Setting for Output {

@@ -12,7 +12,7 @@ use crate::{
     loopback::is_loopback_url,
     outgoing::{Roots, Route, unspoken_proxy},
     region::Region,
-    telemetry::{self, AccessLog, LogLevel},
+    telemetry::{self, AccessLog, ExportSettings, Exported, LogLevel, OtlpProtocol, is_endpoint},
     watcher, whiteboard,
 };
 
@@ -39,6 +39,7 @@ pub(super) fn read_whiteboard(
     let route = section.take("proxy").map_or(Route::Environment, Route::Proxy);
     let switch_scene_role = section.take("switch_scene_role");
     let try_new_keys = section.take("try_new_keys");
+    let propagate_trace = section.take("propagate_trace");
     let defaults = whiteboard::Settings::new(base_url?);
     Some(whiteboard::Settings {
         base_urls,
@@ -46,6 +47,7 @@ pub(super) fn read_whiteboard(
         route,
         switch_scene_role: switch_scene_role.unwrap_or(defaults.switch_scene_role),
         try_new_keys: try_new_keys.unwrap_or(defaults.try_new_keys),
+        propagate_trace: propagate_trace.unwrap_or(defaults.propagate_trace),
         ..defaults
     })
 }
@@ -101,19 +103,28 @@ pub(super) fn check_proxy(
     }
 }
 
-pub(super) fn read_telemetry(section: &mut Section<'_>, file: &SettingsFile) -> telemetry::Settings {
+pub(super) fn read_telemetry(
+    section: &mut Section<'_>,
+    environment: &[(OsString, OsString)],
+    file: &SettingsFile,
+) -> Option<telemetry::Settings> {
     let endpoint: Option<Url> = section.take("otlp_endpoint");
+    if endpoint.as_ref().is_some_and(|url| !is_endpoint(url)) {
+        file.wrong(
+            "telemetry.otlp_endpoint",
+            "must have no user or password; set OTEL_EXPORTER_OTLP_HEADERS",
+        );
+    }
+    let protocol = section.take("otlp_protocol").unwrap_or(OtlpProtocol::Grpc);
     let sampling_ratio = section.take("sampling_ratio").unwrap_or(0.05);
     if !(0.0..=1.0).contains(&sampling_ratio) {
         file.wrong("telemetry.sampling_ratio", "must be 0.0 to 1.0");
     }
-    telemetry::Settings {
-        log_format: section.take("log_format"),
-        log_level: section.take("log_level").unwrap_or(LogLevel::Info),
-        access_log: section.take("access_log").unwrap_or(AccessLog::Errors),
-        otlp_endpoint: endpoint.map(Into::into),
-        sampling_ratio,
-    }
+    let log_format = section.take("log_format");
+    let log_level = section.take("log_level").unwrap_or(LogLevel::Info);
+    let access_log = section.take("access_log").unwrap_or(AccessLog::Errors);
+    let export = ExportSettings::read(environment, &Exported { endpoint, protocol, sampling_ratio });
+    Some(telemetry::Settings { log_format, log_level, access_log, export: file.note(export)? })
 }
 
 /// Only an emulator, which is recognized by plaintext, may be polled faster than the vendor asks for.

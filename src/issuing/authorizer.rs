@@ -7,7 +7,6 @@ use super::{
     record::{Refused, same},
 };
 use arc_swap::ArcSwap;
-use tracing::Span;
 
 use crate::{
     call::CallContext,
@@ -21,6 +20,7 @@ use crate::{
     },
     principal::Principal,
     stability::Stability,
+    telemetry::traced_span,
     token::{Claims, Fingerprinter, Nonce, Scope, SigningKey},
     turn::give_way,
     whiteboard::Access,
@@ -87,10 +87,7 @@ impl Authorizer {
         scope: Scope<'a>,
         now: UnixMillis,
     ) -> Issued<'a> {
-        // A call that is not traced has no span, and this must not become the root of a trace.
-        let is_traced = !Span::current().is_none();
-        let _signing =
-            is_traced.then(|| tracing::debug_span!("sign", token.kind = scope.kind().as_str()).entered());
+        let _signing = traced_span!("sign", inkpass.token.kind = scope.kind().as_str()).entered();
         let expire_at = minting.lifetime.expire_at(now).unwrap_or(Some(UnixMillis::MAX));
         let claims = Claims { scope, role: minting.role, expire_at };
         let value = key.sign(&claims, &Nonce::random(self.entropy.bytes()));
@@ -110,7 +107,8 @@ impl Authorizer {
     ) -> Result<(UpstreamPermit, WatchSlot), Error> {
         let Record { call, rpc, .. } = *record;
         let principal = &call.principal;
-        let decided = decide_upstream(&self.keyring.load(), &self.rules.load(), call, rpc, params);
+        let decide = || decide_upstream(&self.keyring.load(), &self.rules.load(), call, rpc, params);
+        let decided = traced_span!("authorize").in_scope(decide);
         let permit = match decided {
             Ok(permit) => permit,
             Err(error) => {
@@ -140,13 +138,13 @@ impl Authorizer {
         params: &[IssueParams<'_>],
     ) -> Result<Vec<MintPermit>, Error> {
         let principal = &record.call.principal;
-        let permits = {
+        let permits = traced_span!("authorize").in_scope(|| {
             let (keyring, rules) = (self.keyring.load(), self.rules.load());
             let decide = |(index, params)| {
                 decide_mint(&keyring, &rules, principal, record.rpc, params).map_err(|error| (index, error))
             };
             params.iter().enumerate().map(decide).collect::<Result<Vec<_>, _>>()
-        };
+        });
         let permits = match permits {
             Ok(permits) => permits,
             Err((index, error)) => {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tracing::{Instrument, Span};
+
 use super::{Issued, MintPermit, UpstreamPermit};
 use crate::{
     audit::{Audit, Decision, Line, Phase},
@@ -13,7 +15,7 @@ use crate::{
     policy::Mint,
     region::Region,
     stability::Stability,
-    telemetry::DecisionMetrics,
+    telemetry::{DecisionMetrics, is_traced, traced_span},
     token::{Fingerprint, Lifetime},
 };
 
@@ -170,6 +172,7 @@ impl Trail {
     }
 
     async fn deny_line(&self, record: &Record<'_>, line: &Line<'_>, error: Error) -> Error {
+        describe(line);
         let error = if record.rpc.row().audited { self.write_denial(line, error).await } else { error };
         self.count(Some(&error));
         error
@@ -206,6 +209,7 @@ impl Trail {
             fingerprints: &fingerprints,
             ..record.mints(self.now(), permits)
         };
+        describe(&line);
         let written = self.write(&line).await;
         self.count(written.as_ref().err());
         written?;
@@ -225,9 +229,10 @@ impl Trail {
         permit: &UpstreamPermit,
     ) -> Result<(), Error> {
         let row = record.rpc.row();
+        let line = record.upstream(self.now(), permit);
+        describe(&line);
         let written = if row.audited {
             let creates = matches!(row.action, Action::Creates(_));
-            let line = record.upstream(self.now(), permit);
             self.write(&Line { phase: creates.then_some(Phase::Decision), ..line }).await
         } else {
             Ok(())
@@ -299,14 +304,32 @@ impl Trail {
     /// Done once the line is accepted.
     async fn write(&self, line: &Line<'_>) -> Result<(), Error> {
         let Some(audit) = &self.audit else { return Ok(()) };
-        audit.write(line).await.map_err(|_| Error::AuditUnavailable)
+        let written = audit.write(line).instrument(traced_span!("audit")).await;
+        written.map_err(|_| Error::AuditUnavailable)
     }
 
     /// For what has happened already: no call is refused for it.
     async fn note(&self, line: &Line<'_>) {
         if let Some(audit) = &self.audit {
-            audit.note(line).await;
+            audit.note(line).instrument(traced_span!("audit")).await;
         }
+    }
+}
+
+/// Adds to the span of a traced call what it is about.
+fn describe(line: &Line<'_>) {
+    if !is_traced() {
+        return;
+    }
+    let region = line.region.map_or("", Region::as_str);
+    let attributes = [
+        ("inkpass.project", line.project),
+        ("inkpass.region", region),
+        ("inkpass.grant", line.grant),
+        ("inkpass.access_key", line.access_key),
+    ];
+    for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
+        Span::current().record(name, value);
     }
 }
 

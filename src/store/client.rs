@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     tally::Tally,
-    telemetry::{StoreCall, StoreMetrics},
+    telemetry::{StoreCall, StoreMetrics, traced_span},
 };
 
 /// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
@@ -215,12 +215,8 @@ impl Store {
     }
 }
 
-/// A span of its own, in that of its call. Where there is none it must not become the root of a trace.
 fn span_of(call: StoreCall) -> Span {
-    if Span::current().is_none() {
-        return Span::none();
-    }
-    tracing::info_span!(
+    traced_span!(
         "store",
         otel.name = call.as_str(),
         otel.kind = "client",

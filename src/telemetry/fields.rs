@@ -18,7 +18,7 @@ pub(super) const LONGEST_LINE: usize = 16 * 1024;
 pub(super) const LONGEST_TEXTS: [usize; 2] = [2048, 128];
 
 /// The span fields that are added to each line.
-const SPAN_FIELDS: [&str; 3] = ["rpc.method", "request_id", "trace_id"];
+const SPAN_FIELDS: [&str; 4] = ["rpc.method", "request_id", "trace_id", "trace_flags"];
 
 /// What is in a line, in order, or what of it is a span's.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 //! No token, key, header or body is ever a field of a span or of an event.
 
 mod call_log;
+mod export;
 mod fields;
 mod json_log;
 mod log_control;
@@ -11,21 +12,17 @@ mod metrics;
 mod sampling;
 mod stderr;
 mod text_log;
+mod traced_span;
 mod traces;
 
-use std::{
-    ffi::OsString,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsString, sync::Arc, time::Instant};
 
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::{task::JoinSet, time::interval};
-use tracing::Level;
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use self::{
     call_log::{CallLog, EndedCall},
+    export::{ExportSettings, Exported, OtlpProtocol},
     log_control::{AccessLog, LogControl, LogFormat, LogLevel},
     metrics::{
         AuditMetrics, CallMetrics, ClaimOutcome, ConnectionMetrics, Cut, DecisionMetrics, ExportMetrics,
@@ -33,13 +30,16 @@ pub use self::{
         StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
     },
     sampling::{CallTrace, Sampling},
+    traces::{TRACED, is_traced, trace_headers},
 };
-pub(crate) use self::{fields::millis, metrics::Figures};
-use self::{log_layer::LogLayer, stderr::Stderr};
-use crate::flood;
-
-/// How long the last spans may take to be exported: a stop takes 2 s where no call is under way.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(400);
+use self::{export::Exports, log_layer::LogLayer, stderr::Stderr};
+pub(crate) use self::{export::is_endpoint, fields::millis, metrics::Figures, traced_span::traced_span};
+use crate::{
+    document::Mistake,
+    entropy::{Entropy, SystemEntropy},
+    flood,
+    hex::Uuid4,
+};
 
 /// `[telemetry]`.
 #[derive(Clone, Debug)]
@@ -50,21 +50,23 @@ pub struct Settings {
     pub log_level: LogLevel,
     /// Which calls have a line.
     pub access_log: AccessLog,
-    /// Where spans are exported by OTLP over gRPC; the `OTEL_*` variables take precedence.
-    pub otlp_endpoint: Option<String>,
-    /// The share of traces that are sampled; a caller's sampling decision takes precedence.
-    pub sampling_ratio: f64,
+    /// What is exported, and where.
+    pub export: ExportSettings,
 }
 
 impl Settings {
-    /// Text for a person, and no export.
-    pub const LOCAL: Self = Self {
-        log_format: Some(LogFormat::Text),
-        log_level: LogLevel::Info,
-        access_log: AccessLog::Errors,
-        otlp_endpoint: None,
-        sampling_ratio: 1.0,
-    };
+    /// Text for a person, and only the exports that the `OTEL_*` variables ask for. `environment`: the process's.
+    ///
+    /// # Errors
+    /// Those of [`ExportSettings::read`].
+    pub fn local(environment: &[(OsString, OsString)]) -> Result<Self, Vec<Mistake>> {
+        Ok(Self {
+            log_format: Some(LogFormat::Text),
+            log_level: LogLevel::Info,
+            access_log: AccessLog::Errors,
+            export: ExportSettings::read(environment, &Exported::LOCAL)?,
+        })
+    }
 }
 
 /// The running log and export.
@@ -72,7 +74,7 @@ impl Settings {
 pub struct Telemetry {
     metrics: ExportMetrics,
     stderr: Stderr,
-    provider: Option<SdkTracerProvider>,
+    exports: Exports,
     sampling: Sampling,
     log: LogControl,
     calls: Arc<CallLog>,
@@ -80,28 +82,26 @@ pub struct Telemetry {
     tasks: JoinSet<()>,
 }
 
-/// Starts the log, to standard error, and the export of traces. `environment`: the process's. Call it
-/// within a tokio runtime.
+/// Starts the log, to standard error, and the exports. Call it within a tokio runtime.
 ///
 /// # Errors
-/// A sentence: the export cannot start, or the log's thread cannot.
-pub fn start(settings: &Settings, environment: &[(OsString, OsString)]) -> Result<Telemetry, String> {
+/// A sentence: the log's thread cannot start.
+pub fn start(settings: &Settings) -> Result<Telemetry, String> {
     let metrics = ExportMetrics::new().map_err(|error| format!("metrics: {error}"))?;
     let stderr = Stderr::start(metrics.log_lines_dropped.clone())?;
     let control = LogControl::new(settings.log_level, settings.access_log);
     let log = LogLayer::new(settings.log_format, stderr.clone()).with_filter(control.clone());
-    let (provider, sampler) = traces::provider(settings, environment)?.unzip();
-    let traces = provider.as_ref().map(|provider| {
-        // The exporter itself is not traced.
-        traces::layer(provider).with_filter(Targets::new().with_target("inkpass", Level::DEBUG))
-    });
+    let exports = Exports::start(&settings.export, &metrics, &Uuid4::random(SystemEntropy.bytes()));
+    let tracing = exports.tracing();
+    let traces = tracing.as_ref().map(|(_, tracer)| traces::layer(tracer.clone()));
     // A second start has no effect.
     let _ = tracing_subscriber::registry().with(traces).with(log).try_init();
+    settings.export.warn();
     let calls = Arc::new(CallLog::new(control.clone()));
     let mut tasks = JoinSet::new();
     tasks.spawn(sum_up(calls.clone()));
-    let sampling = Sampling::new(sampler);
-    Ok(Telemetry { metrics, stderr, provider, sampling, log: control, calls, tasks })
+    let sampling = Sampling::new(tracing, settings.export.follows_callers());
+    Ok(Telemetry { metrics, stderr, exports, sampling, log: control, calls, tasks })
 }
 
 /// Sums up the lines of calls. It never ends by itself.
@@ -132,28 +132,21 @@ impl Telemetry {
         &self.calls
     }
 
-    /// The metrics of the log and of exports.
-    #[must_use]
-    pub const fn metrics(&self) -> &ExportMetrics {
-        &self.metrics
+    /// Has the metrics of the log and of exports exported with the others, and sends all of them to a collector, if
+    /// there is one.
+    pub fn observe(&self, metrics: &Arc<Metrics>) {
+        metrics.export(&self.metrics);
+        self.exports.push(metrics.clone());
     }
 
-    /// Exports the last spans and writes the last log lines, within some seconds.
+    /// Sends the last exports and writes the last log lines, within two seconds.
     pub async fn flush(self) {
-        // Not on the runtime's threads, which the exporter needs.
-        let flushed = tokio::task::spawn_blocking(move || {
-            let Self { stderr, provider, calls, tasks, .. } = self;
-            drop(tasks);
-            calls.sum_up(Instant::now(), true);
-            match provider.map(|provider| provider.shutdown_with_timeout(FLUSH_TIMEOUT)) {
-                Some(Ok(())) => tracing::info!("the last spans are exported"),
-                Some(Err(_)) => tracing::warn!("the last spans were not exported; check the OTLP endpoint"),
-                None => {}
-            }
-            tracing::info!("the process ends");
-            stderr.flush();
-        });
+        let Self { stderr, exports, calls, tasks, .. } = self;
+        drop(tasks);
+        calls.sum_up(Instant::now(), true);
+        exports.flush().await;
+        tracing::info!("the process ends");
         // Nothing in it panics.
-        let _ = flushed.await;
+        let _ = tokio::task::spawn_blocking(move || stderr.flush()).await;
     }
 }

@@ -1,45 +1,56 @@
 //! Which calls are traced. It is decided before a span is made, because a span that nobody sees costs a tenth of a call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     propagation::{Extractor, TextMapPropagator},
-    trace::{SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
+    trace::{self, Span, SpanContext, SpanKind, TraceContextExt, TraceId, Tracer},
 };
 use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
-    trace::{IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, ShouldSample},
+    trace::{IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, SdkTracer, ShouldSample},
 };
+
+use super::traces::Began;
 
 /// Decides which calls are traced. The default: none.
 #[derive(Clone, Debug, Default)]
 pub struct Sampling {
     /// `None`: nothing is exported.
-    sampler: Option<Arc<Sampler>>,
+    exported: Option<Arc<Exported>>,
+    ignores_callers: bool,
+}
+
+#[derive(Debug)]
+struct Exported {
+    sampler: Sampler,
+    tracer: SdkTracer,
 }
 
 /// What is decided of one call.
 pub struct CallTrace {
-    /// Whether its trace is exported.
-    pub is_sampled: bool,
+    /// Set where it is exported.
+    exported: Option<Arc<Exported>>,
     caller: Option<SpanContext>,
-    is_exporting: bool,
 }
 
 impl Sampling {
-    /// `sampler`: decides, where traces are exported.
-    pub(super) fn new(sampler: Option<Sampler>) -> Self {
-        Self { sampler: sampler.map(Arc::new) }
+    /// `exported`: what decides, and makes spans, where traces are exported. `follows_callers`: their decision is
+    /// heard.
+    pub(super) fn new(exported: Option<(Sampler, SdkTracer)>, follows_callers: bool) -> Self {
+        let exported = exported.map(|(sampler, tracer)| Arc::new(Exported { sampler, tracer }));
+        Self { exported, ignores_callers: !follows_callers }
     }
 
     /// By the sampler, and by what the caller sent along, if it `is_known`.
     #[must_use]
     pub fn decide(&self, headers: &HeaderMap, is_known: bool) -> CallTrace {
-        let caller = if is_known { caller_of(headers) } else { None };
-        let is_sampled = self.sampler.as_deref().is_some_and(|sampler| samples(sampler, caller.as_ref()));
-        CallTrace { is_sampled, caller, is_exporting: self.sampler.is_some() }
+        let is_heard = is_known && !self.ignores_callers;
+        let caller = if is_heard { caller_of(headers) } else { None };
+        let exported = self.exported.as_ref().filter(|exported| samples(&exported.sampler, caller.as_ref()));
+        CallTrace { exported: exported.cloned(), caller }
     }
 }
 
@@ -51,32 +62,50 @@ fn samples(sampler: &Sampler, caller: Option<&SpanContext>) -> bool {
 }
 
 impl CallTrace {
+    /// Whether it is exported.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.exported.is_some()
+    }
+
     /// The trace that the caller sent along.
     #[must_use]
     pub fn of_caller(&self) -> Option<TraceId> {
         self.caller.as_ref().map(SpanContext::trace_id)
     }
 
-    /// The parent of the call's span, which carries the decision. `None`: it is a root, and sampled.
+    /// What the span of a sampled call is in: its caller's trace, or none. `began`: when the call did.
     #[must_use]
-    pub fn parent(&self) -> Option<Context> {
-        let made_up = || {
-            let ids = RandomIdGenerator::default();
-            let (trace, span) = (ids.new_trace_id(), ids.new_span_id());
-            SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE)
-        };
-        let parent = match &self.caller {
-            Some(caller) => SpanContext::new(
+    pub fn parent(&self, began: SystemTime) -> Context {
+        let context = Context::new().with_value(Began(began));
+        match &self.caller {
+            Some(caller) => context.with_remote_span_context(SpanContext::new(
                 caller.trace_id(),
                 caller.span_id(),
-                caller.trace_flags().with_sampled(self.is_sampled),
+                caller.trace_flags().with_sampled(true),
                 true,
                 caller.trace_state().clone(),
-            ),
-            None if self.is_sampled || !self.is_exporting => return None,
-            None => made_up(),
-        };
-        Some(Context::new().with_remote_span_context(parent))
+            )),
+            None => context,
+        }
+    }
+
+    /// Adds a step that was over before the call's span was made. `error`: why it failed.
+    pub fn add_step(
+        &self,
+        name: &'static str,
+        call: &Context,
+        from: SystemTime,
+        error: Option<&'static str>,
+    ) {
+        let Some(exported) = &self.exported else { return };
+        let mut step = exported.tracer.span_builder(name).with_start_time(from);
+        step.attributes = error.map(|error| vec![KeyValue::new("error.type", error)]);
+        let mut step = exported.tracer.build_with_context(step, call);
+        if error.is_some() {
+            step.set_status(trace::Status::error(""));
+        }
+        step.end();
     }
 }
 
@@ -109,13 +138,22 @@ impl Extractor for Headers<'_> {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     /// A call whose caller wants a trace, where nothing else is sampled.
     fn decide(state: &str, is_known: bool) -> CallTrace {
-        let sampling = Sampling::new(Some(Sampler::ParentBased(Box::new(Sampler::AlwaysOff))));
+        decide_by(true, state, is_known)
+    }
+
+    fn decide_by(follows_callers: bool, state: &str, is_known: bool) -> CallTrace {
+        let tracer = SdkTracerProvider::default().tracer("test");
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
+        let sampling = Sampling::new(Some((sampler, tracer)), follows_callers);
         let headers = [("traceparent", PARENT), ("tracestate", state)];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         sampling.decide(&HeaderMap::from_iter(headers), is_known)
@@ -124,14 +162,20 @@ mod tests {
     #[test]
     fn an_unauthenticated_caller_decides_nothing() {
         let (authenticated, unauthenticated) = (decide("a=b", true), decide("a=b", false));
-        assert!(authenticated.is_sampled && authenticated.of_caller().is_some());
-        assert!(!unauthenticated.is_sampled && unauthenticated.of_caller().is_none());
+        assert!(authenticated.is_sampled() && authenticated.of_caller().is_some());
+        assert!(!unauthenticated.is_sampled() && unauthenticated.of_caller().is_none());
+    }
+
+    #[test]
+    fn nobody_is_followed_where_no_propagator_is_set() {
+        let unheard = decide_by(false, "a=b", true);
+        assert!(!unheard.is_sampled() && unheard.of_caller().is_none());
     }
 
     #[test]
     fn a_long_trace_state_is_left_out() {
         let state = |text: &str| {
-            let context = decide(text, true).parent().unwrap();
+            let context = decide(text, true).parent(SystemTime::UNIX_EPOCH);
             context.span().span_context().trace_state().header()
         };
         let longest = format!("a={}", "b".repeat(LONGEST_STATE - 2));

@@ -1,107 +1,121 @@
-//! The export of traces by OTLP over gRPC.
+//! The spans that are exported. They are tracing's, of a target of their own, so that nothing else becomes one; a call
+//! that is not sampled has none.
 
-use std::ffi::OsString;
+use std::time::SystemTime;
 
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
-use opentelemetry_sdk::{
-    Resource,
-    trace::{Sampler, SdkTracer, SdkTracerProvider},
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context,
+    propagation::{Injector, TextMapPropagator},
+    trace::{SpanBuilder, TraceContextExt, Tracer},
 };
-use tracing::Subscriber;
-use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::registry::LookupSpan;
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{SdkTracer, Span as SdkSpan},
+};
+use tracing::{Metadata, Span, Subscriber};
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-use super::Settings;
+/// The target of spans that are exported.
+pub const TRACED: &str = "inkpass::traced";
 
-/// The protocol's variables: the one for traces takes precedence over the one for all signals.
-const PROTOCOL_VARIABLES: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-
-/// A provider, and what decides which calls are traced, if spans are to be exported. The standard variables take
-/// precedence over the settings.
-pub(super) fn provider(
-    settings: &Settings,
-    environment: &[(OsString, OsString)],
-) -> Result<Option<(SdkTracerProvider, Sampler)>, String> {
-    let variable = |wanted: &str| {
-        let value = environment.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
-        value.and_then(|value| value.to_str()).filter(|value| !value.is_empty())
-    };
-    let named =
-        ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"].into_iter().find_map(variable);
-    let is_off = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        || variable("OTEL_TRACES_EXPORTER") == Some("none");
-    if is_off || named.or(settings.otlp_endpoint.as_deref()).is_none() {
-        return Ok(None);
-    }
-    // The exporter would silently send gRPC to an HTTP port.
-    let protocol = PROTOCOL_VARIABLES.into_iter().find_map(|name| Some((name, variable(name)?)));
-    if let Some((name, value)) = protocol.filter(|(_, value)| !value.eq_ignore_ascii_case("grpc")) {
-        return Err(format!(
-            "{name} is {value:?}, but traces are exported by gRPC only: set it to \"grpc\" or unset it, and name \
-             the collector's gRPC port, 4317 by default"
-        ));
-    }
-
-    let exporter = SpanExporter::builder().with_tonic();
-    // Without an endpoint the exporter reads the variables itself.
-    let exporter = match (named, &settings.otlp_endpoint) {
-        (None, Some(endpoint)) => exporter.with_endpoint(endpoint),
-        _ => exporter,
-    };
-    let exporter = exporter.build().map_err(|error| format!("the export of traces cannot start: {error}"))?;
-
-    let sampler = match variable("OTEL_TRACES_SAMPLER") {
-        Some(name) => sampler(name, variable("OTEL_TRACES_SAMPLER_ARG"))?,
-        None => parent_based(Sampler::TraceIdRatioBased(settings.sampling_ratio)),
-    };
-    // A call's span has a parent that carries the decision, or it is the root of a sampled trace.
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_sampler(parent_based(Sampler::AlwaysOn));
-    let mut resource = Resource::builder();
-    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    if variable("OTEL_SERVICE_NAME").is_none() && !attributes.contains("service.name=") {
-        resource = resource.with_service_name("inkpass");
-    }
-    let version = opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let resource = resource.with_attribute(version).build();
-    Ok(Some((provider.with_resource(resource).build(), sampler)))
+/// Whether the call that is under way is traced. Its steps have spans only then: else each would be a trace's root.
+#[must_use]
+pub fn is_traced() -> bool {
+    Span::current().metadata().is_some_and(is_exported)
 }
 
-/// By the names of OpenTelemetry's specification.
-fn sampler(name: &str, argument: Option<&str>) -> Result<Sampler, String> {
-    let ratio = || match argument.map_or(Ok(1.0), str::parse::<f64>) {
-        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(Sampler::TraceIdRatioBased(ratio)),
-        _ => Err("OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1".to_owned()),
-    };
-    match name {
-        "always_on" => Ok(Sampler::AlwaysOn),
-        "always_off" => Ok(Sampler::AlwaysOff),
-        "traceidratio" => ratio(),
-        "parentbased_always_on" => Ok(parent_based(Sampler::AlwaysOn)),
-        "parentbased_always_off" => Ok(parent_based(Sampler::AlwaysOff)),
-        "parentbased_traceidratio" => ratio().map(parent_based),
-        _ => Err("OTEL_TRACES_SAMPLER must be always_on, always_off, traceidratio, parentbased_always_on, \
-             parentbased_always_off or parentbased_traceidratio"
-            .to_owned()),
-    }
+fn is_exported(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TRACED
 }
 
-fn parent_based(root: Sampler) -> Sampler {
-    Sampler::ParentBased(Box::new(root))
-}
-
-/// Turns our spans into OpenTelemetry's, without fields that cost time on the hot path.
-pub(super) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+/// Turns our spans into OpenTelemetry's, without fields that cost time on the hot path. Lines of the log are not added
+/// to them: they name their span instead.
+pub(super) fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("inkpass"))
+    let layer: OpenTelemetryLayer<S, _> = tracing_opentelemetry::layer()
+        .with_tracer(CallTracer(tracer))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_level(false)
         .with_tracked_inactivity(false)
+        .with_context_activation(false);
+    layer.with_filter(filter_fn(|metadata| metadata.is_span() && is_exported(metadata)))
+}
+
+/// When a call began: before it was known whether it is traced.
+pub(super) struct Began(pub(super) SystemTime);
+
+/// Lets a call's span begin when the call did.
+#[derive(Clone, Debug)]
+struct CallTracer(SdkTracer);
+
+impl Tracer for CallTracer {
+    type Span = SdkSpan;
+
+    fn build_with_context(&self, mut builder: SpanBuilder, parent: &Context) -> SdkSpan {
+        let is_call = !parent.has_active_span() || parent.span().span_context().is_remote();
+        if let Some(Began(time)) = parent.get().filter(|_| is_call) {
+            builder.start_time = Some(*time);
+        }
+        self.0.build_with_context(builder, parent)
+    }
+}
+
+/// The headers that make what is called a part of this span's trace.
+#[must_use]
+pub fn trace_headers(span: &Span) -> HeaderMap {
+    let mut headers = Headers(HeaderMap::new());
+    TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+    headers.0
+}
+
+struct Headers(HeaderMap);
+
+impl Injector for Headers {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (key.parse::<HeaderName>(), HeaderValue::try_from(value))
+            && !value.is_empty()
+        {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing::subscriber::with_default;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::telemetry::traced_span;
+
+    /// Sees everything, as the log does.
+    struct Log;
+
+    impl<S: Subscriber> Layer<S> for Log {}
+
+    #[test]
+    fn only_a_traced_call_and_its_steps_are_more_than_the_log_s() {
+        let tracer = SdkTracerProvider::default().tracer("test");
+        with_default(tracing_subscriber::registry().with(layer(tracer)).with(Log), || {
+            assert!(traced_span!("step").is_none());
+            let logged = tracing::error_span!("call");
+            assert!(!logged.is_none() && !logged.context().has_active_span());
+            assert!(logged.in_scope(|| traced_span!("step").is_none()));
+            assert!(trace_headers(&logged).is_empty());
+
+            let call = tracing::error_span!(target: TRACED, "call");
+            let step = call.in_scope(|| traced_span!("step"));
+            let ids = |span: &Span| span.context().span().span_context().trace_id();
+            assert_eq!(ids(&step), ids(&call));
+            assert!(trace_headers(&step).contains_key("traceparent"));
+        });
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header::DATE};
+use http::{HeaderMap, HeaderValue, Version, header::DATE};
 use reqwest::Response;
 use tokio::time::sleep_until;
 use tracing::{Instrument, Span, field::Empty};
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     stability::Stability,
-    telemetry::{UpstreamMetrics, UpstreamStatus},
+    telemetry::{UpstreamMetrics, UpstreamStatus, is_traced, trace_headers, traced_span},
     token::TokenValue,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Attempts {
     pub(super) hosts: Hosts,
     pub(super) stability: Arc<Stability>,
     pub(super) metrics: UpstreamMetrics,
+    /// Whether attempts say which trace they are part of.
+    pub(super) propagates: bool,
 }
 
 /// What became of one attempt.
@@ -65,14 +67,16 @@ impl Attempts {
     /// The `nth` attempt, 1 the first, as a span of its own: names follow OpenTelemetry's conventions for HTTP clients.
     pub(super) async fn make(&self, call: &Signed, nth: u32, limit: Duration) -> Attempt {
         let (request, host) = (&call.request, self.hosts.of(call.region));
-        let span = tracing::info_span!(
+        let span = traced_span!(
             "upstream",
             otel.name = format!("{} {}", request.method, request.template),
             otel.kind = "client",
             otel.status_code = Empty,
             http.request.method = request.method.as_str(),
-            http.request.resend_count = nth - 1,
+            http.request.resend_count = (nth > 1).then(|| nth - 1),
             http.response.status_code = Empty,
+            network.protocol.version = Empty,
+            url.template = request.template,
             url.full = format!("{}{}", host.base_url, request.path),
             server.address = host.name,
             server.port = host.port,
@@ -83,7 +87,11 @@ impl Attempts {
         let attempt = self.attempt(call, host, limit).instrument(span.clone()).await;
         timer.end(attempt.status);
         if let Err(error) = &attempt.result {
-            span.record("error.type", error.name());
+            let status = call.last().status.filter(|status| *status >= 400);
+            match status {
+                Some(status) => span.record("error.type", tracing::field::display(status)),
+                None => span.record("error.type", error.name()),
+            };
             span.record("otel.status_code", "ERROR");
         }
         attempt
@@ -126,7 +134,10 @@ impl Attempts {
 
     /// An answer, whole.
     async fn receive(&self, call: &Signed, host: &Host, limit: Duration) -> Result<Received, Broken> {
-        let mut response = send(call, host, limit).await?;
+        let mut response = self.send(call, host, limit).await?;
+        let span = Span::current();
+        span.record("http.response.status_code", response.status().as_u16());
+        span.record("network.protocol.version", version(response.version()));
         self.note_skew(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -135,11 +146,50 @@ impl Attempts {
             }
             body.extend_from_slice(&chunk);
         }
-        Span::current().record("http.response.status_code", response.status().as_u16());
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
         let retry_after = retry_after.and_then(|value| pacing::retry_after(value, now));
         Ok(Received::new(response.status(), retry_after, body.into()))
+    }
+
+    /// Sends a request, and waits for its answer's headers. What changes something does not begin to leave once its caller has
+    /// less than [`SHORTEST_WAIT`] left.
+    async fn send(&self, call: &Signed, host: &Host, limit: Duration) -> Result<Response, Broken> {
+        let Request { method, path, body, .. } = &call.request;
+        let request = host
+            .http
+            .request(method.clone(), format!("{}{path}", host.base_url))
+            .timeout(limit)
+            .header("token", sensitive(&call.token))
+            .header("region", call.region.as_str());
+        let request = if self.propagates && is_traced() {
+            request.headers(trace_headers(&Span::current()))
+        } else {
+            request
+        };
+        if call.is_read() {
+            return Ok(request.send().await?);
+        }
+        let gate = Gate::default();
+        let request = match body {
+            Some(body) => {
+                request.header("content-type", "application/json").body(gate.body(body.to_string().into()))
+            }
+            None => request.body(gate.body(Bytes::new())),
+        };
+        let mut sent = pin!(request.send());
+        if let Some(deadline) = call.deadline() {
+            let last_moment = deadline.checked_sub(SHORTEST_WAIT).unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                response = &mut sent => return Ok(response?),
+                () = sleep_until(last_moment.into()) => {}
+            }
+            if gate.close() {
+                return Err(Broken::Kept);
+            }
+        }
+        Ok(sent.await?)
     }
 
     /// Our clock sets when tokens expire, and theirs decides whether they have.
@@ -153,39 +203,13 @@ impl Attempts {
     }
 }
 
-/// Sends a request, and waits for its answer's headers. What changes something does not begin to leave once its caller has
-/// less than [`SHORTEST_WAIT`] left.
-async fn send(call: &Signed, host: &Host, limit: Duration) -> Result<Response, Broken> {
-    let Request { method, path, body, .. } = &call.request;
-    let request = host
-        .http
-        .request(method.clone(), format!("{}{path}", host.base_url))
-        .timeout(limit)
-        .header("token", sensitive(&call.token))
-        .header("region", call.region.as_str());
-    if call.is_read() {
-        return Ok(request.send().await?);
+/// As OpenTelemetry's conventions write it.
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
     }
-    let gate = Gate::default();
-    let request = match body {
-        Some(body) => {
-            request.header("content-type", "application/json").body(gate.body(body.to_string().into()))
-        }
-        None => request.body(gate.body(Bytes::new())),
-    };
-    let mut sent = pin!(request.send());
-    if let Some(deadline) = call.deadline() {
-        let last_moment = deadline.checked_sub(SHORTEST_WAIT).unwrap_or_else(Instant::now);
-        tokio::select! {
-            biased;
-            response = &mut sent => return Ok(response?),
-            () = sleep_until(last_moment.into()) => {}
-        }
-        if gate.close() {
-            return Err(Broken::Kept);
-        }
-    }
-    Ok(sent.await?)
 }
 
 /// A header marked sensitive: logs do not show it, and HPACK does not index it.

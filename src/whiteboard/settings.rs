@@ -26,6 +26,8 @@ pub struct Settings {
     pub switch_scene_role: Role,
     /// Whether the API must accept a new key before it is used.
     pub try_new_keys: bool,
+    /// Whether calls say which trace they are part of.
+    pub propagate_trace: bool,
 }
 
 impl Settings {
@@ -39,6 +41,7 @@ impl Settings {
             route: Route::Environment,
             switch_scene_role: Role::Writer,
             try_new_keys: false,
+            propagate_trace: false,
         }
     }
 

@@ -98,7 +98,7 @@ impl Transport {
             Breaker::of(&hosts.of(region).name, region)
         });
         Ok(Self(Arc::new(Inner {
-            attempts: Attempts { hosts, stability, metrics },
+            attempts: Attempts { hosts, stability, metrics, propagates: settings.propagate_trace },
             entropy,
             reads: SingleFlight::new(),
             changes: AtomicU64::new(0),

@@ -1,4 +1,4 @@
-"""collector.py NODE: receives OTLP traces over gRPC until standard input ends.
+"""collector.py NODE: receives OTLP traces and metrics over gRPC until standard input ends.
 
 Prints the address at which pods reach it, which is the one that this machine has towards the address NODE, and then each
 span as a line of JSON.
@@ -9,6 +9,7 @@ import sys
 from concurrent import futures
 
 import grpc
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 
@@ -33,12 +34,18 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
+class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+    def Export(self, request, context):
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
     probe.connect((sys.argv[1], 9))
     address = probe.getsockname()[0]
 # One export at a time, so that no line is printed within another.
 server = grpc.server(futures.ThreadPoolExecutor(1))
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Collector(), server)
+metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)
 port = server.add_insecure_port(f"{address}:0")
 server.start()
 print(f"{address}:{port}", flush=True)

@@ -1,7 +1,7 @@
 //! Who may call, from the wire to the answer: real TLS, real certificates, real files.
 
 mod listener;
-mod other_stack;
+pub(crate) mod other_stack;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -24,11 +24,11 @@ with grpc.secure_channel(target, credentials) as channel:
 "#;
 
 /// `INKPASS_PYTHON`, or the first in PATH.
-fn python() -> OsString {
+pub(crate) fn python() -> OsString {
     std::env::var_os("INKPASS_PYTHON").unwrap_or_else(|| "python3".into())
 }
 
-fn has_grpcio() -> bool {
+pub(crate) fn has_grpcio() -> bool {
     Command::new(python()).args(["-c", "import grpc"]).output().is_ok_and(|output| output.status.success())
 }
 

@@ -103,6 +103,31 @@ fn the_room_for_request_ids_can_be_set_but_not_to_nothing() {
 }
 
 #[test]
+fn where_telemetry_goes_is_validated_with_the_settings_and_the_standard_variables() {
+    let mistakes = |telemetry: &str, environment: &[(&str, &str)]| {
+        let files = Files::new(&format!("{GOOD}[telemetry]\n{telemetry}"));
+        files.load_with(environment).map_err(|mistakes| mistakes.join("\n"))
+    };
+    let endpoint = "otlp_endpoint = 'http://collector:4318'\notlp_protocol = 'http/protobuf'";
+    assert!(!mistakes(endpoint, &[]).unwrap().whiteboard.propagate_trace);
+    let set = ("INKPASS_WHITEBOARD__PROPAGATE_TRACE", "true");
+    assert!(mistakes(endpoint, &[set]).unwrap().whiteboard.propagate_trace);
+    for (telemetry, variable, what) in [
+        ("otlp_protocol = 'thrift'", "", "telemetry.otlp_protocol: must be one of grpc, http/protobuf"),
+        ("otlp_endpoint = 'collector:4317'", "", "telemetry.otlp_endpoint: must be an http or https URL"),
+        (
+            "otlp_endpoint = 'http://a:b@collector'",
+            "",
+            "telemetry.otlp_endpoint: must have no user or password",
+        ),
+        (endpoint, "collector:4317", "OTEL_EXPORTER_OTLP_ENDPOINT: must be an http or https URL"),
+    ] {
+        let told = mistakes(telemetry, &[("OTEL_EXPORTER_OTLP_ENDPOINT", variable)]).unwrap_err();
+        assert!(told.contains(what), "{told}");
+    }
+}
+
+#[test]
 fn every_mistake_is_listed_by_name_and_without_its_value() {
     let settings = r#"
 typo = 1

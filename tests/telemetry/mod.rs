@@ -1,95 +1,34 @@
 //! Traces, metrics and logs of the real program, at a real OTLP receiver.
 
+mod failing;
 mod in_use;
 mod logs;
 mod metrics;
+mod pushed;
+mod python;
+mod receiver;
+mod tls;
 mod traces;
+mod variables;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Stdio,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
-    },
-    common::v1::any_value::Value,
-    trace::v1::Span,
-};
-use prost::Message;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::TcpListener,
-    process::Command,
+    process::{Child, ChildStdout, Command},
 };
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::Request;
 
+pub(crate) use self::receiver::Receiver;
 use crate::{
     command_line::program,
-    helpers::{ANY_PORT, World, canary, place::Place},
+    helpers::{World, canary, place::Place},
 };
-
-/// Keeps every span that it is sent.
-#[derive(Clone, Default)]
-pub(crate) struct Receiver(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
-
-#[async_trait]
-impl TraceService for Receiver {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let request = request.into_inner();
-        canary::look_through("a trace", &request.encode_to_vec());
-        self.0.lock().unwrap().push(request);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Receiver {
-    pub(crate) async fn start(&self) -> String {
-        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let service = TraceServiceServer::new(self.clone());
-        let server = tonic::transport::Server::builder().add_service(service);
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-        format!("http://{address}")
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let requests = self.0.lock().unwrap().clone();
-        let resources = requests.into_iter().flat_map(|request| request.resource_spans);
-        resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().iter().flat_map(Message::encode_to_vec).collect()
-    }
-}
-
-fn attribute(span: &Span, name: &str) -> String {
-    let found = span.attributes.iter().find(|attribute| attribute.key == name);
-    let value = found.and_then(|attribute| attribute.value.clone()?.value);
-    match value {
-        Some(Value::StringValue(text)) => text,
-        Some(Value::IntValue(number)) => number.to_string(),
-        other => format!("{other:?}"),
-    }
-}
 
 /// What a run of `inkpass serve` left behind.
 struct Run {
     stderr: String,
     token: String,
-    /// How long its stop took.
-    stop: Duration,
 }
 
 /// `inkpass serve` in front of a world's emulator. Its files are in `directory`.
@@ -124,19 +63,66 @@ fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
     command
 }
 
+/// A running `inkpass serve`.
+struct Serving {
+    process: Child,
+    // Read to the end of the test: nothing is handed out that cannot be written down.
+    stdout: BufReader<ChildStdout>,
+    grpc: String,
+    admin: String,
+    _directory: Place,
+}
+
+impl Serving {
+    async fn start(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Self {
+        let directory = Place::new();
+        let mut command = serve(world, directory.path(), more_settings);
+        let mut process = command.envs(environment.iter().copied()).spawn().unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut line).await.unwrap();
+        let part = |name: &str| {
+            let part = line.trim().split(' ').find_map(|part| part.strip_prefix(name)).unwrap_or_else(|| {
+                panic!("no {name} in {line:?}");
+            });
+            part.to_owned()
+        };
+        Self { grpc: part("grpc="), admin: part("admin="), process, stdout, _directory: directory }
+    }
+
+    async fn client(&self) -> inkpass::client::Client {
+        inkpass::client::Client::connect(&format!("http://{}", self.grpc)).await.unwrap()
+    }
+
+    async fn scrape(&self) -> String {
+        let http = reqwest::Client::builder().tls_certs_only([]).build().unwrap();
+        let answer = http.get(format!("http://{}/metrics", self.admin)).send().await.unwrap();
+        answer.text().await.unwrap()
+    }
+
+    /// Terminates it, and gives what it wrote to standard error.
+    async fn stop(mut self) -> String {
+        let id = self.process.id().unwrap().to_string();
+        std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let mut stderr = String::new();
+        self.process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
+        let mut written = String::new();
+        self.stdout.read_to_string(&mut written).await.unwrap();
+        canary::look_through("the log", stderr.as_bytes());
+        canary::look_through("the audit trail", written.as_bytes());
+        let is_json = |line| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert!(written.lines().all(is_json), "{written}");
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.process.wait()).await;
+        assert!(ended.unwrap().unwrap().success(), "{stderr}");
+        stderr
+    }
+}
+
 /// Serves, and stops after three creating calls with a caller's trace: one succeeds, one fails, and one fails
 /// whose caller does not sample.
 async fn create_a_room(world: &World, environment: &[(&str, &str)], more_settings: &str) -> Run {
-    let directory = Place::new();
-    let mut process =
-        serve(world, directory.path(), more_settings).envs(environment.iter().copied()).spawn().unwrap();
-    let mut line = String::new();
-    // Read to the end of the test: nothing is handed out that cannot be written down.
-    let mut stdout = BufReader::new(process.stdout.take().unwrap());
-    stdout.read_line(&mut line).await.unwrap();
-    let grpc = line.split(' ').find_map(|part| part.strip_prefix("grpc=")).unwrap();
-
-    let client = inkpass::client::Client::connect(&format!("http://{grpc}")).await.unwrap();
+    let serving = Serving::start(world, environment, more_settings).await;
+    let client = serving.client().await;
     let grant = inkpass::proto::TokenGrant { role: inkpass::proto::Role::Writer.into(), validity: None };
     // The act of a call with a request id runs in a task of its own, within the same trace.
     let traced = |request_id: &str, flags: &str, token_grant: Option<inkpass::proto::TokenGrant>| {
@@ -155,24 +141,21 @@ async fn create_a_room(world: &World, environment: &[(&str, &str)], more_setting
         world.upstream.fail_once("/v5/rooms", 500).await;
         client.rooms().create_room(traced(request_id, flags, None)).await.unwrap_err();
     }
-
-    let id = process.id().unwrap().to_string();
-    let stopping = Instant::now();
-    std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
-    let mut stderr = String::new();
-    process.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
-    let mut written = String::new();
-    stdout.read_to_string(&mut written).await.unwrap();
-    canary::look_through("the log", stderr.as_bytes());
-    canary::look_through("the audit trail", written.as_bytes());
-    assert!(written.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{written}");
-    let ended = tokio::time::timeout(Duration::from_secs(30), process.wait()).await.unwrap().unwrap();
-    assert!(ended.success(), "{stderr}");
-    Run { stderr, token: answer.token.unwrap().value, stop: stopping.elapsed() }
+    drop(client);
+    Run { stderr: serving.stop().await, token: answer.token.unwrap().value }
 }
 
 /// The lines about failures of the upstream.
 fn failures(run: &Run) -> Vec<serde_json::Value> {
-    let lines = run.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    lines.filter(|line| line.get("upstream.detail").is_some()).collect()
+    let lines = lines(&run.stderr);
+    lines.into_iter().filter(|line| line.get("upstream.detail").is_some()).collect()
+}
+
+/// The log's lines.
+fn lines(stderr: &str) -> Vec<serde_json::Value> {
+    stderr.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

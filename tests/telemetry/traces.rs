@@ -1,12 +1,33 @@
-//! Spans, and the variables that decide of their export.
+//! The spans of calls.
 
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::Command,
+    sync::{Arc, Mutex},
+};
 
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode},
+};
+use inkpass::{
+    client::{Client, CredentialFile, Options},
+    proto::{CreateRoomRequest, IssueTokenRequest},
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::spawn_blocking};
+use tonic::Request;
 
-use super::{Receiver, attribute, create_a_room, failures, serve};
-use crate::helpers::{ANY_PORT, World, place::Place, redis::Redis};
+use super::{Receiver, Serving, create_a_room, failures, hex, receiver};
+use crate::{
+    command_line::{Served, program, run, text},
+    helpers::{ANY_PORT, World, place::Place, redis::Redis},
+};
+
+fn attribute(span: &Span, name: &str) -> String {
+    receiver::attribute(&span.attributes, name)
+}
 
 #[tokio::test]
 async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
@@ -30,17 +51,49 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
         assert_eq!(attribute(call, "rpc.method"), "inkpass.v1.RoomService/CreateRoom");
     }
     assert_eq!(signings[0].parent_span_id, calls[0].span_id);
+    for (name, value) in [
+        ("inkpass.principal", "anonymous"),
+        ("inkpass.project", "default"),
+        ("inkpass.region", "eu"),
+        ("inkpass.access_key", "active-key"),
+        ("network.peer.address", "127.0.0.1"),
+        ("server.address", "127.0.0.1"),
+    ] {
+        assert_eq!(
+            calls.iter().map(|call| attribute(call, name)).collect::<Vec<_>>(),
+            [value, value],
+            "{name}"
+        );
+    }
+    assert!(calls.iter().all(|call| attribute(call, "server.port").parse::<u16>().is_ok()));
+    assert_eq!(attribute(calls[1], "inkpass.reason"), "UPSTREAM_OUTCOME_UNKNOWN");
+    // Each decides, and records its decision and its outcome.
+    assert_eq!((named("authorize").len(), named("audit").len()), (2, 4), "{spans:#?}");
+    let steps = named("authorize").into_iter().chain(named("audit"));
+    assert!(steps.into_iter().all(|step| calls.iter().any(|call| call.span_id == step.parent_span_id)));
     let of = |call: &Span| attempts.iter().find(|attempt| attempt.parent_span_id == call.span_id).unwrap();
     let (good, bad) = (of(calls[0]), of(calls[1]));
     assert_eq!((good.kind, attribute(good, "http.response.status_code")), (3, "201".to_owned()));
     assert_eq!(attribute(good, "url.full"), format!("{}/v5/rooms", world.upstream.base_url()));
-    assert_eq!(attribute(bad, "error.type"), "outcome_unknown");
+    assert_eq!(
+        (attribute(good, "url.template"), attribute(good, "network.protocol.version")),
+        ("/v5/rooms".into(), "1.1".into())
+    );
+    assert_eq!(
+        (attribute(good, "http.request.resend_count"), attribute(good, "error.type")),
+        (String::new(), String::new())
+    );
+    assert_eq!(
+        (attribute(bad, "error.type"), attribute(bad, "http.response.status_code")),
+        ("500".into(), "500".into())
+    );
     assert_eq!(bad.status.as_ref().unwrap().code, 2);
     assert_eq!(
         (attribute(calls[0], "rpc.status_code"), attribute(calls[1], "rpc.status_code")),
         ("OK".into(), "ABORTED".into())
     );
 
+    assert!(run.stderr.contains("the last spans are exported"), "{}", run.stderr);
     let failures = failures(&run);
     assert_eq!(failures.len(), 2, "a failure is logged once: {}", run.stderr);
     for (failure, flags) in failures.iter().zip(["01", "00"]) {
@@ -49,6 +102,7 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
         assert_eq!(failure["rpc.method"], "inkpass.v1.RoomService/CreateRoom");
         assert_eq!(failure["request_id"].as_str().unwrap().len(), 36);
     }
+    assert!(failures[1].get("span_id").is_none(), "an unsampled call has no span: {}", failures[1]);
     let span_id = failures[0]["span_id"].as_str().unwrap();
     let logged_in = [bad, calls[1]]
         .map(|span| format!("{:016x}", u64::from_be_bytes(span.span_id[..].try_into().unwrap())));
@@ -98,50 +152,144 @@ async fn nothing_is_exported_unless_somebody_asks_for_it() {
 }
 
 #[tokio::test]
-async fn a_protocol_other_than_grpc_is_refused_at_the_start_with_its_variable_s_name() {
-    const ALL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+async fn a_read_that_is_repeated_has_a_span_for_each_attempt() {
     let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
-    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
-    let refused: [(&[(&str, &str)], &str); 4] = [
-        (&[(ALL, "http/protobuf")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http/protobuf\""),
-        (&[(TRACES, "http/json")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"http/json\""),
-        (&[(ALL, "grpc"), (TRACES, "thrift")], "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL is \"thrift\""),
-        (&[(ALL, "http"), (TRACES, "")], "OTEL_EXPORTER_OTLP_PROTOCOL is \"http\""),
-    ];
-    for (environment, what) in refused {
-        let directory = Place::new();
-        let mut command = serve(&world, directory.path(), &settings);
-        let ended = command.envs(environment.iter().copied()).output();
-        let output = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap().unwrap();
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            error.starts_with(&format!("inkpass: {what}, but traces are exported by gRPC only: ")),
-            "{error}"
-        );
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{error}");
-    }
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &[], &settings).await;
+    let client = serving.client().await;
+    world.upstream.fail_once("/v5/rooms", 503).await;
+    let mut request = Request::new(inkpass::proto::ListRoomsRequest::default());
+    request.metadata_mut().insert("grpc-previous-rpc-attempts", "2".parse().unwrap());
+    client.rooms().list_rooms(request).await.unwrap();
+    drop(client);
+    serving.stop().await;
 
-    // Where nothing is exported, no protocol is wrong.
-    create_a_room(&world, &[(ALL, "http/protobuf"), ("OTEL_SDK_DISABLED", "true")], &settings).await;
-    assert!(receiver.spans().is_empty());
-    create_a_room(&world, &[(ALL, "http/protobuf"), (TRACES, "GRPC")], &settings).await;
-    assert!(!receiver.spans().is_empty(), "the variable for traces takes precedence");
+    let mut attempts = receiver.spans_named("GET /v5/rooms");
+    attempts.sort_by_key(|attempt| attempt.start_time_unix_nano);
+    let of = |name: &str| attempts.iter().map(|attempt| attribute(attempt, name)).collect::<Vec<_>>();
+    assert_eq!(of("http.request.resend_count"), ["", "1"]);
+    assert_eq!(of("error.type"), ["503", ""]);
+    assert!(of("url.full").iter().all(|url| !url.contains("NETLESS")));
+    let call = &receiver.spans_named("inkpass.v1.RoomService/ListRooms")[0];
+    assert!(call.parent_span_id.is_empty(), "it begins here");
+    assert_eq!(attribute(call, "inkpass.region"), "eu", "also of a call that is not audited");
+    let sent_before = attribute(call, "rpc.request.metadata.grpc-previous-rpc-attempts");
+    assert!(sent_before.contains("\"2\""), "{sent_before}");
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
-    let world = World::on_the_system_s_clock().await;
-    // One takes connections, and says nothing.
-    let silent = TcpListener::bind(ANY_PORT).await.unwrap();
-    for address in ["127.0.0.1:1".to_owned(), silent.local_addr().unwrap().to_string()] {
-        let run = create_a_room(&world, &[], &format!("otlp_endpoint = 'http://{address}'")).await;
-        assert!(run.stderr.contains("the last spans were not exported"), "{}", run.stderr);
-        assert!(!run.stderr.contains("the last spans are exported"), "{}", run.stderr);
-        assert!(run.stop < Duration::from_millis(1800), "{address}: {:?}", run.stop);
+async fn a_call_s_span_begins_with_its_authentication_and_says_who_called() {
+    let (world, receiver, place) = (World::on_the_system_s_clock().await, Receiver::default(), Place::new());
+    let (key, lines) = text(&run(&["api-key", "new", "--principal", "key:billing"]).stdout)
+        .split_once("\n\n")
+        .map(|(key, lines)| (key.to_owned(), lines.to_owned()))
+        .unwrap();
+    fs::write(place.join("callers.toml"), lines).unwrap();
+    fs::write(place.join("key"), key).unwrap();
+    fs::set_permissions(place.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let settings = format!(
+        "sampling_ratio = 1.0\notlp_endpoint = '{}'\n[identity]\napi_keys_file = '{}'",
+        receiver.start().await,
+        place.join("callers.toml").display()
+    );
+    let serving = Serving::start(&world, &[], &settings).await;
+    let server = format!("http://{}", serving.grpc);
+    let credential = Some(CredentialFile::ApiKey(place.join("key")));
+    let known =
+        Client::connect_with(Options { server: server.clone(), credential, ..Options::default() }).await;
+    let unknown = Client::connect(&server).await.unwrap();
+    let request = || {
+        let mut request = Request::new(IssueTokenRequest::default());
+        let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        request.metadata_mut().insert("traceparent", caller.parse().unwrap());
+        request
+    };
+    known.unwrap().tokens().issue_token(request()).await.unwrap_err();
+    unknown.tokens().issue_token(request()).await.unwrap_err();
+    drop(unknown);
+    serving.stop().await;
+
+    let calls = receiver.spans_named("inkpass.v1.TokenService/IssueToken");
+    let [known, unknown] = ["INVALID_REQUEST", "CALLER_UNKNOWN"]
+        .map(|reason| calls.iter().find(|call| attribute(call, "inkpass.reason") == reason).unwrap());
+    assert_eq!(attribute(known, "inkpass.principal"), "key:billing");
+    assert_eq!(known.parent_span_id, 0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+    assert_eq!(attribute(unknown, "inkpass.principal"), "");
+    assert!(unknown.parent_span_id.is_empty(), "whom nobody knows is not followed");
+    let authentications = receiver.spans_named("authenticate");
+    for (call, error, status) in [(known, "", 0), (unknown, "CALLER_UNKNOWN", 2)] {
+        let step = authentications.iter().find(|step| step.parent_span_id == call.span_id).unwrap();
+        assert_eq!(
+            (attribute(step, "error.type"), step.status.as_ref().unwrap().code),
+            (error.into(), status)
+        );
+        assert_eq!(step.start_time_unix_nano, call.start_time_unix_nano);
+        assert!(step.end_time_unix_nano <= call.end_time_unix_nano);
     }
+}
+
+#[tokio::test]
+async fn what_is_not_sampled_has_no_span_and_what_a_caller_samples_has() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings =
+        format!("sampling_ratio = 0.0\naccess_log = 'all'\notlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &[], &settings).await;
+    let client = serving.client().await;
+    client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+    drop(client);
+    let stderr = serving.stop().await;
+    assert!(receiver.spans().is_empty(), "{:#?}", receiver.spans());
+    assert!(stderr.contains("\"rpc.method\":\"inkpass.v1.RoomService/CreateRoom\""), "{stderr}");
+}
+
+/// An upstream that refuses everything, and keeps the headers of each call.
+async fn upstream() -> (String, Arc<Mutex<Vec<HeaderMap>>>) {
+    let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let kept = Arc::<Mutex<Vec<HeaderMap>>>::default();
+    let keep = kept.clone();
+    let router = Router::new().fallback(async move |headers: HeaderMap| {
+        keep.lock().unwrap().push(headers);
+        StatusCode::FORBIDDEN
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, kept)
+}
+
+#[tokio::test]
+async fn the_trace_goes_on_upstream_only_where_the_settings_say_so() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let (url, headers) = upstream().await;
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
+    for propagates in ["false", "true"] {
+        let environment =
+            [("INKPASS_WHITEBOARD__BASE_URL", &*url), ("INKPASS_WHITEBOARD__PROPAGATE_TRACE", propagates)];
+        let serving = Serving::start(&world, &environment, &settings).await;
+        let client = serving.client().await;
+        client.rooms().create_room(CreateRoomRequest::default()).await.unwrap_err();
+        drop(client);
+        serving.stop().await;
+    }
+    let headers = headers.lock().unwrap();
+    assert_eq!(headers.len(), 2);
+    assert!(!headers[0].contains_key("traceparent") && !headers[0].contains_key("tracestate"));
+    let attempts = receiver.spans_named("POST /v5/rooms");
+    let ids = |span: &Span| format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
+    let sent = headers[1]["traceparent"].to_str().unwrap();
+    assert!(attempts.iter().any(|attempt| ids(attempt) == sent), "{sent}");
+}
+
+#[tokio::test]
+async fn dev_exports_where_the_variables_ask_for_it() {
     let receiver = Receiver::default();
-    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
-    let run = create_a_room(&world, &[], &settings).await;
-    assert!(run.stderr.contains("the last spans are exported"), "{}", run.stderr);
+    let (mut command, any) = (Command::new(program()), "127.0.0.1:0");
+    command.args(["dev", "--listen", any, "--admin-listen", any, "--emulator-listen", any]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.start().await);
+    let dev = spawn_blocking(move || Served::run(command)).await.unwrap();
+    let client = Client::connect(&dev.server()).await.unwrap();
+    client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+    drop(client);
+    spawn_blocking(move || drop(dev)).await.unwrap();
+    assert_eq!(receiver.spans_named("inkpass.v1.RoomService/CreateRoom").len(), 1);
+    assert!(!receiver.metrics().is_empty());
 }

@@ -7,6 +7,7 @@ mod fields;
 mod limits;
 mod observe;
 mod open_streams;
+mod span;
 
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
@@ -88,7 +89,8 @@ impl Layers {
             observed.set_principal(principal);
         }
         let is_known = self.callers.is_none() || matches!(&caller, Ok(Some(_)));
-        observed.begin_span(&request, &id, &call, &self.sampling, is_known);
+        let known = caller.as_ref().map(Option::as_ref);
+        observed.begin_span(&request, &id, &call, &self.sampling, known, is_known);
         // 6. Before the handler: what there is no place for is answered at its headers.
         let admitted =
             caller.and_then(|caller| Ok((self.limits.admit(method, caller.as_ref(), &call)?, caller)));

@@ -17,17 +17,16 @@ use opentelemetry::trace::TraceId;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
-use tracing::{Span, field::Empty};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Span;
 
-use super::limits::Admitted;
+use super::{limits::Admitted, span::Arrived};
 use crate::{
     call::RequestId,
-    error::Reason,
+    error::{Error, Reason},
     methods::{Method, Rpc},
     principal::Principal,
     server::peer::{Call, Peer},
-    telemetry::{CallLog, CallTrace, EndedCall, Metrics, Sampling},
+    telemetry::{CallLog, EndedCall, Metrics, Sampling},
 };
 
 /// A call in flight. Dropped before its end, it was cancelled.
@@ -79,12 +78,17 @@ impl Observed {
         id: &RequestId,
         peer: &Peer,
         sampling: &Sampling,
+        caller: Result<Option<&Principal>, &Error>,
         is_known: bool,
     ) {
         let trace = sampling.decide(request.headers(), is_known);
-        // The log names the call of what goes wrong upstream, at any `log_level`.
-        if trace.is_sampled || self.log.names_calls() || is_upstream(self.method) {
-            self.span = begin_span(self.metrics.of(self.method).method(), id, peer, &trace);
+        let (method, began) = (self.metrics.of(self.method).method(), self.began);
+        let call = Arrived { request, method, id, peer, began, caller };
+        if trace.is_sampled() {
+            self.span = call.traced(&trace);
+        } else if self.log.names_calls() || is_upstream(self.method) {
+            // The log names the call of what goes wrong upstream, at any `log_level`.
+            self.span = call.logged(&trace);
         }
         self.caller_trace = trace.of_caller();
     }
@@ -161,29 +165,6 @@ impl End {
 
 fn is_upstream(method: Method) -> bool {
     matches!(method, Method::Ours(rpc) if Rpc::goes_upstream(rpc))
-}
-
-fn begin_span(method: &'static str, id: &RequestId, peer: &Peer, trace: &CallTrace) -> Span {
-    let span = tracing::error_span!(
-        "call",
-        otel.name = if method == "_OTHER" { "grpc" } else { method },
-        otel.kind = "server",
-        otel.status_code = Empty,
-        rpc.system.name = "grpc",
-        rpc.method = method,
-        rpc.status_code = Empty,
-        error.r#type = Empty,
-        inkpass.reason = Empty,
-        network.peer.address = &*peer.ip,
-        request_id = id.as_str(),
-        trace_id = Empty,
-    );
-    let is_exported = trace.parent().is_none_or(|parent| span.set_parent(parent).is_ok());
-    if let Some(id) = trace.of_caller().filter(|_| !is_exported) {
-        // No traces are exported; the log still names the caller's.
-        span.record("trace_id", tracing::field::display(id));
-    }
-    span
 }
 
 impl Drop for Observed {

@@ -1,0 +1,134 @@
+//! Collectors that do not take what is exported.
+
+use std::time::{Duration, Instant};
+
+use inkpass::proto::{CreateRoomRequest, IssueTokenRequest};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::{Receiver, Serving, create_a_room, lines};
+use crate::helpers::{ANY_PORT, World, until};
+
+/// The lines about exports, each its message and its signal.
+fn exports(stderr: &str) -> Vec<(String, String)> {
+    let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();
+    let lines = lines(stderr).into_iter().map(|line| (text(&line, "message"), text(&line, "signal")));
+    lines.filter(|(_, signal)| !signal.is_empty()).collect()
+}
+
+/// A figure of a scrape.
+fn figure(scrape: &str, name: &str) -> f64 {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {scrape}")).parse().unwrap()
+}
+
+const SOON: [(&str, &str); 2] = [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRIC_EXPORT_INTERVAL", "50")];
+
+#[tokio::test]
+async fn failed_exports_are_one_line_and_counted_and_it_is_said_when_they_work_again() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    receiver.refuse(true);
+    for protocol in ["grpc", "http/protobuf"] {
+        let settings = format!(
+            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
+            receiver.start().await
+        );
+        receiver.refuse(true);
+        let serving = Serving::start(&world, &SOON, &settings).await;
+        let client = serving.client().await;
+        let call = async || client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+        let lost = "inkpass_spans_dropped_total{cause=\"export\"}";
+        let failed = |signal: &str| format!("inkpass_otlp_exports_failed_total{{signal=\"{signal}\"}}");
+        call().await;
+        until(async || figure(&serving.scrape().await, lost) > 0.0).await;
+        let before = figure(&serving.scrape().await, lost);
+        call().await;
+        until(async || figure(&serving.scrape().await, lost) > before).await;
+        until(async || figure(&serving.scrape().await, &failed("metrics")) > 1.0).await;
+        assert!(figure(&serving.scrape().await, &failed("traces")) >= 2.0);
+
+        receiver.refuse(false);
+        until(async || {
+            call().await;
+            figure(&serving.scrape().await, "inkpass_spans_exported_total") > 0.0
+        })
+        .await;
+        let works = async || {
+            let (metrics, spans) = (receiver.metrics().len(), receiver.spans().len());
+            metrics > 0 && spans > 0
+        };
+        until(works).await;
+        drop(client);
+        let stderr = serving.stop().await;
+        for signal in ["traces", "metrics"] {
+            let told: Vec<_> = exports(&stderr).into_iter().filter(|(_, of)| of == signal).collect();
+            let messages: Vec<_> = told.iter().map(|(message, _)| &**message).collect();
+            let wanted = [
+                "the OTLP collector does not take what is exported; calls are not affected",
+                "the OTLP collector takes what is exported again",
+            ];
+            assert_eq!(messages, wanted, "{signal}: {stderr}");
+        }
+        let cause = if protocol == "grpc" { "PermissionDenied" } else { "403 Forbidden" };
+        assert!(stderr.contains(&format!("\"cause\":\"the collector answers {cause}\"")), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_is_told_of_with_its_cause() {
+    let world = World::on_the_system_s_clock().await;
+    let run = create_a_room(&world, &SOON, "otlp_endpoint = 'http://127.0.0.1:1'").await;
+    assert!(run.stderr.contains("Connection refused"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
+    let world = World::on_the_system_s_clock().await;
+    // One takes connections, and says nothing.
+    let silent = TcpListener::bind(ANY_PORT).await.unwrap();
+    for address in ["127.0.0.1:1".to_owned(), silent.local_addr().unwrap().to_string()] {
+        let settings = format!("sampling_ratio = 1.0\notlp_endpoint = 'http://{address}'");
+        let mut shortest = Duration::MAX;
+        // The machine has others to serve, so the best of some counts.
+        for _ in 0..3 {
+            let serving = Serving::start(&world, &[], &settings).await;
+            let client = serving.client().await;
+            client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+            drop(client);
+            let began = Instant::now();
+            let stderr = serving.stop().await;
+            shortest = shortest.min(began.elapsed());
+            for what in ["spans", "metrics"] {
+                assert!(stderr.contains(&format!("the last {what} were not exported")), "{stderr}");
+                assert!(!stderr.contains(&format!("the last {what} are exported")), "{stderr}");
+            }
+        }
+        assert!(shortest < Duration::from_millis(1800), "{address}: {shortest:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_spans_than_the_queue_holds_are_dropped_and_counted() {
+    let world = World::on_the_system_s_clock().await;
+    let silent = TcpListener::bind(ANY_PORT).await.unwrap();
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = 'http://{}'", silent.local_addr().unwrap());
+    let environment = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+    ];
+    let serving = Serving::start(&world, &environment, &settings).await;
+    let client = serving.client().await;
+    for _ in 0..100 {
+        client.tokens().issue_token(IssueTokenRequest::default()).await.unwrap_err();
+    }
+    let dropped = |cause: &str| format!("inkpass_spans_dropped_total{{cause=\"{cause}\"}}");
+    until(async || figure(&serving.scrape().await, &dropped("queue")) > 0.0).await;
+    until(async || figure(&serving.scrape().await, &dropped("export")) > 0.0).await;
+    drop(client);
+    let stderr = serving.stop().await;
+    let told = stderr.matches("more spans than the queue holds").count();
+    assert_eq!(told, 1, "{stderr}");
+    assert!(stderr.contains("no answer in 500ms"), "{stderr}");
+}
