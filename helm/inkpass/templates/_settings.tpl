@@ -38,6 +38,9 @@ ca_file = "/etc/inkpass/upstream/ca.crt"
 {{- if .Values.whiteboard.tryNewKeys }}
 try_new_keys = true
 {{- end }}
+{{- if .Values.whiteboard.propagateTrace }}
+propagate_trace = true
+{{- end }}
 {{ range include "inkpass.projects" . | fromJsonArray }}
 [projects.{{ .name }}]
 default = {{ .default | default false }}
@@ -94,6 +97,9 @@ log_level = {{ .Values.telemetry.logLevel | toJson }}
 access_log = {{ .Values.telemetry.accessLog | toJson }}
 {{- with .Values.telemetry.otlpEndpoint }}
 otlp_endpoint = {{ . | toJson }}
+{{- end }}
+{{- with .Values.telemetry.otlpProtocol }}
+otlp_protocol = {{ . | toJson }}
 {{- end }}
 {{- if not (kindIs "invalid" .Values.telemetry.samplingRatio) }}
 sampling_ratio = {{ include "inkpass.float" .Values.telemetry.samplingRatio }}
