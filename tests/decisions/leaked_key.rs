@@ -1,9 +1,11 @@
 //! The command of docs/runbooks/leaked-key.md, on the audit trail of the real program.
 
 use inkpass::proto::{
-    CreateRoomRequest, IssueTokenRequest, Role, RoomScope, TokenGrant,
+    CreateRoomRequest, DisableRoomRequest, GetRoomRequest, IssueTokenRequest, Role, RoomScope, TokenGrant,
+    VerifyTokenRequest,
     issue_token_request::{Scope, Validity},
 };
+use serde_json::json;
 use tonic::Code;
 
 use super::{
@@ -72,4 +74,34 @@ async fn what_a_leaked_key_signed_that_is_still_valid_is_listed() {
     let lines = listed(&program, ACCEPTED[1]).unwrap();
     let rooms: Vec<_> = lines.iter().map(|line| &*line[4]).collect();
     assert!(rooms.len() == 2 && rooms.contains(&"of another key") && rooms.contains(&"both"), "{rooms:?}");
+}
+
+#[tokio::test]
+async fn a_leaked_key_clears_its_rooms_until_the_vendor_disables_it() {
+    let policy = POLICY.replace("TokenService/BatchIssueTokens", "TokenService/VerifyToken");
+    let keys = [0, 1].map(|key| Files::of(ACCEPTED[key]));
+    let program = Program::with(&policy, "", "deny", &keys).await;
+    let teacher = program.client("key:teacher").await;
+    let made = create(&teacher, CreateRoomRequest::default()).await.unwrap().room.unwrap();
+    let before = issue(&teacher, of(ACCEPTED[0], &made.uuid)).await.unwrap();
+
+    // The first step: it is retiring, and signs only what names it.
+    program.mount("..2", &[1, 0].map(|key| Files::of(ACCEPTED[key])));
+    until("the new key is in use", async || {
+        issue(&teacher, room("r", Role::Writer)).await.unwrap().access_key == ACCEPTED[1]
+    })
+    .await;
+    // The third: it still disables the rooms that are its.
+    let (uuid, access_key) = (made.uuid, ACCEPTED[0].to_owned());
+    let disable =
+        DisableRoomRequest { uuid: uuid.clone(), access_key: access_key.clone(), ..Default::default() };
+    let disabled = teacher.rooms().disable_room(disable).await.unwrap().into_inner().room.unwrap();
+    assert!(disabled.disabled);
+    // The fourth: the vendor takes it no more, and VerifyToken knows nothing of that.
+    program.upstream().put("projects", json!({ "access_key": access_key, "state": "revoked" })).await;
+    let get = GetRoomRequest { uuid, access_key, ..Default::default() };
+    let refused = teacher.rooms().get_room(get).await.unwrap_err();
+    assert_refused(&refused, Code::Internal, "UPSTREAM_CREDENTIALS_REJECTED", &[]);
+    let request = VerifyTokenRequest { token: before.value, ..Default::default() };
+    assert!(teacher.tokens().verify_token(request).await.unwrap().into_inner().valid);
 }
