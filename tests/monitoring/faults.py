@@ -5,9 +5,9 @@ from surroundings import redis, token_of_an_unknown_key
 # Which fault makes which alerts fire. Every alert is in one of them.
 SURROUNDINGS = {
     "InkpassStoreForged", "InkpassStoreAway", "InkpassUpstreamBurnsFast", "InkpassUpstreamBurnsSlowly",
-    "InkpassIssuerUnreachable", "InkpassCallersUnknown", "InkpassReloadFailing", "InkpassCertificateExpiring",
-    "InkpassCertificateExpires", "InkpassQuotaExhausted", "InkpassShareExhausted", "InkpassOverloaded",
-    "InkpassLogLinesDropped",
+    "InkpassCollectorAway", "InkpassIssuerUnreachable", "InkpassCallersUnknown", "InkpassReloadFailing",
+    "InkpassCertificateExpiring", "InkpassCertificateExpires", "InkpassQuotaExhausted", "InkpassShareExhausted",
+    "InkpassOverloaded", "InkpassLogLinesDropped",
 }
 UPSTREAM = {
     "InkpassUpstreamDown", "InkpassBreakerOpen", "InkpassVendorBurnsFast", "InkpassVendorBurnsSlowly", "InkpassOutcomeUnknown",
@@ -25,9 +25,6 @@ ALL = [SURROUNDINGS, UPSTREAM, KEY, SIGNING, RESTARTS, REPLICAS, GONE]
 
 # A machine that stands still for a moment makes these fire too, so that early is no mistake.
 BUSY = {"InkpassSigningSlow", "InkpassAuditLinesFailed", "InkpassSigningBurnsFast", "InkpassSigningBurnsSlowly"}
-
-# The exporter does not count yet what it loses.
-NOT_YET = {"InkpassCollectorAway"}
 
 
 def healthy(fleet):
