@@ -28,10 +28,12 @@ where
     F: Future<Output = Result<(), Failure>>,
 {
     tokio::select! {
-        result = run(first) => result,
+        // In this order, so that a signal is logged before what comes of it.
+        biased;
         () = second.second() => {
             Err(Failure::Failed("stopped at once, by a second signal".to_owned()))
         }
+        result = run(first) => result,
     }
 }
 
