@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     tally::Tally,
-    telemetry::{StoreCall, StoreMetrics, traced_span},
+    telemetry::{StoreCall, StoreFault, StoreMetrics, traced_span},
 };
 
 /// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
@@ -176,7 +176,7 @@ impl Store {
 
     pub(super) async fn connection(&self, call: StoreCall, until: Instant) -> Result<Connected, Unavailable> {
         self.0.link.connection(until).await.ok_or_else(|| {
-            self.0.metrics.failed(call, "not_connected");
+            self.0.metrics.failed(call, StoreFault::NotConnected);
             Unavailable { was_sent: false }
         })
     }
@@ -192,21 +192,21 @@ impl Store {
         let span = span_of(call);
         let began = Instant::now();
         let answer = timeout_at(until, sent).instrument(span.clone()).await;
-        let (kind, error) = match answer {
+        let (fault, error) = match answer {
             Ok(Ok(answer)) => {
                 self.0.metrics.answered(call, began.elapsed());
                 return Ok(answer);
             }
-            Ok(Err(error)) => (kind_of(&error), Some(error)),
-            Err(_) => ("timeout", None),
+            Ok(Err(error)) => (fault_of(&error), Some(error)),
+            Err(_) => (StoreFault::Timeout, None),
         };
-        span.record("error.type", kind);
+        span.record("error.type", fault.as_str());
         span.record("otel.status_code", "ERROR");
-        self.0.metrics.failed(call, kind);
+        self.0.metrics.failed(call, fault);
         match error {
             None => self.0.link.replace(connected, key, "it does not answer in time"),
             Some(error) if is_lost(&error) => self.0.link.replace(connected, key, &shortened(&error)),
-            Some(error) if self.0.log.has_line((Level::WARN, kind), 1) => {
+            Some(error) if self.0.log.has_line((Level::WARN, fault.as_str()), 1) => {
                 tracing::warn!(error = shortened(&error), call = call.as_str(), "the store refuses");
             }
             Some(_) => {}
@@ -227,17 +227,16 @@ fn span_of(call: StoreCall) -> Span {
     )
 }
 
-/// An error's kind, of a closed set.
-fn kind_of(error: &RedisError) -> &'static str {
+fn fault_of(error: &RedisError) -> StoreFault {
     match error.code() {
-        Some("READONLY") => "read_only",
-        Some("OOM") => "full",
-        Some("LOADING") => "loading",
-        Some("NOREPLICAS") => "no_replicas",
-        Some("NOPERM") => "no_permission",
-        Some("MISCONF") => "not_persisting",
-        _ if error.is_io_error() => "connection",
-        _ => "other",
+        Some("READONLY") => StoreFault::ReadOnly,
+        Some("OOM") => StoreFault::Full,
+        Some("LOADING") => StoreFault::Loading,
+        Some("NOREPLICAS") => StoreFault::NoReplicas,
+        Some("NOPERM") => StoreFault::NoPermission,
+        Some("MISCONF") => StoreFault::NotPersisting,
+        _ if error.is_io_error() => StoreFault::Connection,
+        _ => StoreFault::Other,
     }
 }
 

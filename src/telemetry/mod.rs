@@ -27,7 +27,7 @@ pub use self::{
     metrics::{
         AuditMetrics, CallMetrics, ClaimOutcome, ConnectionMetrics, Cut, DecisionMetrics, ExportMetrics,
         Failure, JwksMetrics, Metrics, Quota, Refusal, ReloadMetrics, Signal, SpanLoss, StoreCall,
-        StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
+        StoreFault, StoreMetrics, UpstreamMetrics, UpstreamStatus, names,
     },
     sampling::{CallTrace, Sampling},
     traces::{TRACED, is_traced, trace_headers},

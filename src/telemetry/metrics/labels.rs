@@ -126,6 +126,39 @@ pub enum StoreCall {
 
 names! { pub StoreCall { Swap = "swap", Wait = "wait", Take = "take" } }
 
+/// Why a call of the store failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// There was no connection in time.
+    NotConnected,
+    /// There was no answer in time.
+    Timeout,
+    /// The connection broke.
+    Connection,
+    /// It only takes reads.
+    ReadOnly,
+    /// Its memory is full.
+    Full,
+    /// It still reads what it holds.
+    Loading,
+    /// It has too few replicas.
+    NoReplicas,
+    /// Its user may not do this.
+    NoPermission,
+    /// It cannot write to its disk.
+    NotPersisting,
+    /// Any other.
+    Other,
+}
+
+names! {
+    pub StoreFault {
+        NotConnected = "not_connected", Timeout = "timeout", Connection = "connection", ReadOnly = "read_only",
+        Full = "full", Loading = "loading", NoReplicas = "no_replicas", NoPermission = "no_permission",
+        NotPersisting = "not_persisting", Other = "other",
+    }
+}
+
 /// What a call with a `request_id` came to at the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {

@@ -31,7 +31,9 @@ pub use self::{
     decisions::DecisionMetrics,
     exports::ExportMetrics,
     files::{JwksMetrics, ReloadMetrics},
-    labels::{ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, UpstreamStatus},
+    labels::{
+        ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, StoreFault, UpstreamStatus,
+    },
     store::StoreMetrics,
     upstream::UpstreamMetrics,
 };

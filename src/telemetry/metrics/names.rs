@@ -2,7 +2,7 @@
 //! the tests of both are made from these rows.
 
 use super::labels::{
-    ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, UpstreamStatus,
+    ClaimOutcome, Cut, Failure, Quota, Refusal, Signal, SpanLoss, StoreCall, StoreFault, UpstreamStatus,
 };
 use crate::{
     region::Region,
@@ -105,12 +105,6 @@ const UNKNOWN: &[&str] = &[
     "certificate_name", "trust_domain",
 ];
 
-#[rustfmt::skip]
-const STORE_FAULTS: &[&str] = &[
-    "not_connected", "timeout", "connection", "read_only", "full", "loading", "no_replicas", "no_permission", "not_persisting",
-    "other",
-];
-
 macro_rules! metrics {
     ($($area:literal { $($id:ident = $kind:expr, $name:literal, [$($label:expr),*], $help:literal;)* })*) => {
         $($(
@@ -211,7 +205,7 @@ metrics! {
     "Store" {
         STORE_DURATION = Histogram(STORE_BOUNDS), "inkpass_store_call_duration_seconds", [STORE_CALL],
             "How long calls of the store took that were answered, in seconds. All of these only with [store].";
-        STORE_ERRORS = Counter, "inkpass_store_errors_total", [STORE_CALL, only("cause", STORE_FAULTS)],
+        STORE_ERRORS = Counter, "inkpass_store_errors_total", [STORE_CALL, only("cause", StoreFault::NAMES)],
             "Calls of the store that failed.";
         STORE_CLAIMS = Counter, "inkpass_store_claims_total", [only("outcome", ClaimOutcome::NAMES)],
             "Calls with a `request_id`, by what became of it at the store.";

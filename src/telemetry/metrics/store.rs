@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec, Registry};
 
 use super::{
-    labels::{ClaimOutcome, StoreCall},
+    labels::{ClaimOutcome, StoreCall, StoreFault},
     names,
 };
 
@@ -44,9 +44,9 @@ impl StoreMetrics {
         self.durations.with_label_values(&[call.as_str()]).observe(took.as_secs_f64());
     }
 
-    /// Counts a call that failed, by one cause of a closed set.
-    pub fn failed(&self, call: StoreCall, cause: &'static str) {
-        self.errors.with_label_values(&[call.as_str(), cause]).inc();
+    /// Counts a call that failed.
+    pub fn failed(&self, call: StoreCall, fault: StoreFault) {
+        self.errors.with_label_values(&[call.as_str(), fault.as_str()]).inc();
     }
 
     /// Counts what a `request_id` came to.
