@@ -9,22 +9,16 @@ use tracing::{Instrument, Level, Span, field::Empty};
 
 use super::{
     address::Address,
-    link::{Connected, Link, is_lost},
+    failure::{is_lost, fault_of, shortened},
+    link::{Connected, Link},
 };
 use crate::{
     tally::Tally,
     telemetry::{StoreCall, StoreFault, StoreMetrics, traced_span},
 };
 
-/// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
-/// there within 250 ms.
-pub const LIMIT: Duration = Duration::from_millis(200);
-
 /// How many lines of the log a kind of failure has in a second.
 const LINES: u64 = 5;
-
-/// How much of an error the log has, in characters.
-const LONGEST_ERROR: usize = 200;
 
 /// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter.
 const SWAP: &str = r"
@@ -225,24 +219,6 @@ fn span_of(call: StoreCall) -> Span {
         db.operation.name = call.as_str(),
         error.r#type = Empty,
     )
-}
-
-fn fault_of(error: &RedisError) -> StoreFault {
-    match error.code() {
-        Some("READONLY") => StoreFault::ReadOnly,
-        Some("OOM") => StoreFault::Full,
-        Some("LOADING") => StoreFault::Loading,
-        Some("NOREPLICAS") => StoreFault::NoReplicas,
-        Some("NOPERM") => StoreFault::NoPermission,
-        Some("MISCONF") => StoreFault::NotPersisting,
-        _ if error.is_io_error() => StoreFault::Connection,
-        _ => StoreFault::Other,
-    }
-}
-
-/// For the log: the store chooses its words.
-pub(super) fn shortened(error: &RedisError) -> String {
-    error.to_string().chars().take(LONGEST_ERROR).collect()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -10,19 +10,19 @@ use std::{
     time::Duration,
 };
 
-use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::RedisResult;
 use tokio::{
     sync::{Mutex, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    address::Address,
-    client::{LIMIT, shortened},
-    connection::Connection,
-};
+use super::{address::Address, connection::Connection, failure::shortened};
 use crate::telemetry::StoreMetrics;
+
+/// How long a caller waits for the store, all of its messages included. With what the call takes beside, its refusal is
+/// there within 250 ms.
+pub const LIMIT: Duration = Duration::from_millis(200);
 
 /// How long connecting may take, all questions to Sentinels or nodes included: some of them may be lost.
 const LONGEST_CONNECT: Duration = Duration::from_secs(4);
@@ -160,21 +160,4 @@ impl Inner {
 
 fn longer(pause: Duration) -> Duration {
     LONGEST_PAUSE.min(FIRST_PAUSE.max(pause * 2))
-}
-
-/// Whether another connection may do better: this one ended, or leads to what is no master any more.
-pub(super) fn is_lost(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Io
-        | ErrorKind::Parse
-        | ErrorKind::ClusterConnectionNotFound
-        | ErrorKind::AuthenticationFailed => true,
-        ErrorKind::Server(kind) => {
-            matches!(
-                kind,
-                ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
-            )
-        }
-        _ => false,
-    }
 }

@@ -7,10 +7,12 @@ mod address;
 mod bucket;
 mod client;
 mod connection;
+mod failure;
 mod link;
 
 pub use self::{
     address::Address,
     bucket::{Fill, Taken},
-    client::{LIMIT, Settings, Store, Swap, Swapped, Unavailable},
+    client::{Settings, Store, Swap, Swapped, Unavailable},
+    link::LIMIT,
 };
