@@ -38,6 +38,7 @@ use inkpass::{
         issue_token_request::{Scope, Validity},
         start_conversion_request,
     },
+    store,
 };
 use serde_json::{Value, json};
 use tonic::{Status, Streaming};
@@ -96,6 +97,21 @@ impl TestService {
     }
 
     async fn with(policy: &str, callers: &[&str], audit: Option<(PathBuf, OnFailure)>) -> Self {
+        Self::set_up(policy, callers, audit, Setup::default()).await
+    }
+
+    /// A replica of this store, which is to keep so many bytes for it.
+    pub(crate) async fn sharing(policy: &str, store: store::Settings, request_id_bytes: usize) -> Self {
+        let setup = Setup { store: Some(store), request_id_bytes, ..Setup::default() };
+        Self::set_up(policy, &CALLERS, None, setup).await
+    }
+
+    async fn set_up(
+        policy: &str,
+        callers: &[&str],
+        audit: Option<(PathBuf, OnFailure)>,
+        setup: Setup,
+    ) -> Self {
         let directory = Place::new();
         let api_keys_file = Some(write_keys(&directory, callers));
         let audit = audit.map(|(path, on_failure)| AuditSettings {
@@ -110,7 +126,7 @@ impl TestService {
                 let settings = Settings { api_keys_file, ..Settings::default() };
                 (None, Some(Arc::new(Callers::new(settings.load().unwrap(), clock.clone(), metrics))))
             })),
-            ..Setup::default()
+            ..setup
         };
         Self { world: setup.start().await, directory }
     }

@@ -31,6 +31,7 @@ use inkpass::{
     clock::{Clock, ManualClock, SystemClock, UnixMillis},
     emulator::{self, Emulator},
     entropy::{CountingEntropy, Entropy, SystemEntropy},
+    idempotency::CAPACITY,
     keyring::{KeyState, Keyring, Project},
     policy::{Everyone, Rules},
     proto::{CreateRoomRequest, DynamicFormat, StartConversionRequest, start_conversion_request},
@@ -108,6 +109,7 @@ pub(crate) struct Setup {
     pub(crate) timeouts: Timeouts,
     /// What replicas share; `None`: nothing.
     pub(crate) store: Option<store::Settings>,
+    pub(crate) request_id_bytes: usize,
     /// TLS and authentication; `None`: neither.
     pub(crate) listener: Option<Listener>,
     /// The options of the world's own client; `None`: plaintext, without a credential.
@@ -132,6 +134,7 @@ impl Default for Setup {
             keyring,
             timeouts: Timeouts::default(),
             store: None,
+            request_id_bytes: CAPACITY,
             listener: None,
             connect: None,
         }
@@ -186,6 +189,7 @@ impl Setup {
             files,
             timeouts: self.timeouts,
             store: self.store,
+            request_id_bytes: self.request_id_bytes,
             ..open
         };
         let parts = components.assemble();

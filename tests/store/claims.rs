@@ -5,13 +5,16 @@ use std::{
     time::Duration,
 };
 
-use inkpass::token::Fingerprinter;
+use inkpass::{client::Client, token::Fingerprinter};
 use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{ID, create, id, posts, replicas, request};
-use crate::helpers::{World, assert_refused, log::Log, redis::Redis, until};
+use crate::{
+    decisions::{POLICY, TestService},
+    helpers::{World, assert_refused, log::Log, redis::Redis, until},
+};
 
 #[tokio::test]
 async fn two_hundred_calls_with_twenty_ids_over_three_replicas_make_twenty_rooms() {
@@ -160,6 +163,44 @@ async fn a_value_that_no_replica_wrote_is_not_believed() {
     assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
     assert!(first.metrics().await.contains("inkpass_store_claims_total{outcome=\"forged\"} 5"));
     assert_eq!(posts(&first).await, 2);
+}
+
+#[tokio::test]
+async fn the_clocks_of_replicas_need_not_agree() {
+    let Some(redis) = Redis::plain().await else { return };
+    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
+    first.clock.advance(Duration::from_hours(1));
+    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 600 })).await;
+    let (made, repeated) = tokio::join!(create(&first, request(ID)), create(&second, request(ID)));
+    assert_eq!(made.unwrap().room, repeated.unwrap().room);
+    for world in [&second, &first] {
+        world.clock.advance(Duration::from_hours(2));
+        assert!(create(world, request(ID)).await.unwrap().replayed);
+    }
+    assert_eq!(posts(&first).await, 1);
+}
+
+#[tokio::test]
+async fn a_caller_with_ids_without_an_end_fills_its_own_share_of_what_the_store_keeps() {
+    let Some(redis) = Redis::plain().await else { return };
+    let both = POLICY.replace("[\"key:teacher\"]", "[\"key:teacher\", \"key:verifier\"]");
+    let service = TestService::sharing(&both, redis.settings(), 32 * 1024).await;
+    let [greedy, other] = [service.client("key:teacher").await, service.client("key:verifier").await];
+    let create = async |client: &Client, number| client.rooms().create_room(request(&id(number))).await;
+    let mut kept = 0;
+    let refused = loop {
+        match create(&greedy, kept).await {
+            Ok(_) => kept += 1,
+            Err(refused) => break refused,
+        }
+        assert!(kept < 100, "there is no end");
+    };
+    assert_refused(&refused, Code::ResourceExhausted, "CALLER_QUOTA_EXCEEDED", &[]);
+    let details = refused.get_error_details();
+    let subject = &*details.quota_failure().unwrap().violations[0].subject;
+    assert_eq!((subject, redis.keys().await.len()), ("request_ids", kept));
+    assert_eq!(service.sent().await, kept, "nothing was sent");
+    create(&other, kept).await.unwrap();
 }
 
 #[tokio::test]

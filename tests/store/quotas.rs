@@ -3,14 +3,17 @@
 use std::time::{Duration, Instant};
 
 use inkpass::{
+    idempotency::CAPACITY,
     methods::{Cost, Rpc},
     policy::{Rules, SharedQuotas},
-    store::Store,
+    proto::Role,
+    store::{Settings, Store},
     telemetry::Metrics,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    decisions::{TestService, issue, room},
     helpers::{redis::Redis, until},
     policy::rules,
 };
@@ -72,6 +75,34 @@ async fn greedy_replicas_together_give_what_the_policy_says_and_a_portion_each()
     // All of it is given to those who ask.
     assert!(taken >= BURST + RATE * 3 / 2, "{taken} in {time:?}");
     assert_eq!(redis.keys().await.len(), 1);
+}
+
+/// How many tokens a caller gets that asks both replicas for 30 each, at once.
+async fn both_give(redis: &Redis, share_quotas: bool) -> usize {
+    let policy = "[[grants]]\nname = 'g'\nprincipals = ['key:teacher']\nprojects = ['default']\n\
+                  rpcs = ['inkpass.v1.TokenService/*']\n\
+                  tokens = [{ kind = 'room', strongest_role = 'writer' }]\n\
+                  quota = { tokens_per_second = 1, burst = 30 }\n";
+    let mut given = 0;
+    for _ in 0..2 {
+        let settings = Settings { share_quotas, ..redis.settings() };
+        let service = TestService::sharing(policy, settings, CAPACITY).await;
+        let teacher = service.teacher().await;
+        for _ in 0..30 {
+            given += usize::from(issue(&teacher, room("r", Role::Writer)).await.is_ok());
+        }
+    }
+    given
+}
+
+#[tokio::test]
+async fn a_service_shares_its_callers_quotas_if_that_is_set() {
+    let Some(redis) = Redis::plain().await else { return };
+    let began = Instant::now();
+    let shared = both_give(&redis, true).await;
+    let most = 30 + 2 * 3 + usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    assert!((30..=most).contains(&shared), "{shared} of {most}");
+    assert_eq!(both_give(&redis, false).await, 60);
 }
 
 #[tokio::test]
