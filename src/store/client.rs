@@ -9,7 +9,7 @@ use tracing::{Instrument, Level, Span, field::Empty};
 
 use super::{
     address::Address,
-    failure::{is_lost, fault_of, shortened},
+    failure::{fault_of, is_lost, shortened},
     link::{Connected, Link},
 };
 use crate::{
