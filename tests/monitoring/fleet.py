@@ -18,6 +18,9 @@ from surroundings import Collector, Issuer, free_address, is_open
 FASTER = 60
 SHORTEST = 4
 
+# Where a distribution has put libfaketime.
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
 CALLERS = ["app", "limited", *(f"greedy{number}" for number in range(10))]
 
 SETTINGS = """
@@ -130,9 +133,8 @@ class Fleet:
         self.start_emulator()
         self.offset = place / "offset"
         self.offset.write_text("+0")
-        library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-        clock = {"LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(self.offset), "FAKETIME_NO_CACHE": "1"}
-        clock["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+        clock = {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.offset)}
+        clock |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         self.replicas = [
             Replica(self, "a", audit="stdout"),
             Replica(self, "b", environment=clock),
