@@ -144,9 +144,17 @@ impl Creator {
         let record = Record::new(call, C::RPC, "").with_idempotency_key(key.as_deref().unwrap_or_default());
         let CreateParams { project, region, token_grant, .. } = params;
         let asked = UpstreamParams { project, access_key: "", region: *region, token_grant: *token_grant };
-        let (permit, _) = self.authorizer.authorize(&record, &asked).await?;
+        let (permit, _) = self.authorizer.permit(&record, &asked).await?;
+        let mut access = permit.access.clone();
+        if params.request_id.is_none() {
+            // Before the decision is recorded: what is refused in an overload must cost little. One with a `request_id` may
+            // need no place, because it was done before.
+            access.place = Some(self.whiteboard.place(&access).map_err(Error::upstream(C::RPC))?);
+        }
+        self.authorizer.trail.record_decision(&record, &permit).await?;
 
-        let (made, replayed) = self.act_once(call, params, &permit.access, what).await;
+        let (made, replayed) = self.act_once(call, params, &access, what).await;
+        drop(access);
         let record = record.of_a_replay(replayed);
         let made = match made {
             Ok(made) => made,

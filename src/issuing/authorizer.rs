@@ -105,6 +105,20 @@ impl Authorizer {
         record: &Record<'_>,
         params: &UpstreamParams<'_>,
     ) -> Result<(UpstreamPermit, WatchSlot), Error> {
+        let permitted = self.permit(record, params).await?;
+        self.trail.record_decision(record, &permitted.0).await?;
+        Ok(permitted)
+    }
+
+    /// The same without the record: the caller makes it.
+    ///
+    /// # Errors
+    /// What the policy, the project's keys or the quota refuse; that is recorded.
+    pub async fn permit(
+        &self,
+        record: &Record<'_>,
+        params: &UpstreamParams<'_>,
+    ) -> Result<(UpstreamPermit, WatchSlot), Error> {
         let Record { call, rpc, .. } = *record;
         let principal = &call.principal;
         let decide = || decide_upstream(&self.keyring.load(), &self.rules.load(), call, rpc, params);
@@ -127,7 +141,6 @@ impl Authorizer {
             Ok(slot) => slot,
             Err(exceeded) => return Err(self.trail.deny_upstream(record, &permit, exceeded.into()).await),
         };
-        self.trail.record_decision(record, &permit).await?;
         Ok((permit, slot))
     }
 
@@ -214,6 +227,7 @@ fn decide_upstream(
             region,
             caller: caller.clone(),
             deadline: *deadline,
+            place: None,
         },
         token_grant: params.token_grant.map(|mint| Minting::new(mint, decision.grant)),
     })

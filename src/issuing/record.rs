@@ -223,11 +223,7 @@ impl Trail {
     ///
     /// # Errors
     /// [`Error::AuditUnavailable`]; nothing may be sent then.
-    pub(super) async fn record_decision(
-        &self,
-        record: &Record<'_>,
-        permit: &UpstreamPermit,
-    ) -> Result<(), Error> {
+    pub async fn record_decision(&self, record: &Record<'_>, permit: &UpstreamPermit) -> Result<(), Error> {
         let row = record.rpc.row();
         let line = record.upstream(self.now(), permit);
         describe(&line);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     principal::Principal,
     region::Region,
+    shares::Share,
     token::{SigningKey, Uuid},
 };
 
@@ -21,13 +22,15 @@ pub struct Access {
     pub caller: Principal,
     /// When its caller leaves.
     pub deadline: Option<Instant>,
+    /// The place upstream that was taken for a call that changes something; `None`: the call takes one itself.
+    pub place: Option<Arc<Share>>,
 }
 
 impl Access {
     /// For a call of inkpass's own.
     #[must_use]
     pub fn own(project: Arc<str>, key: Arc<SigningKey>, region: Region) -> Self {
-        Self { project, key, region, caller: Principal::anonymous(), deadline: None }
+        Self { project, key, region, caller: Principal::anonymous(), deadline: None, place: None }
     }
 }
 

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{breaker::Circuit, settings::Settings, transport::Transport};
+use super::{access::Access, breaker::Circuit, error::Error, settings::Settings, transport::Transport};
 use crate::{
-    entropy::Entropy, region::Region, shares::Shares, stability::Stability, telemetry::UpstreamMetrics,
+    entropy::Entropy,
+    region::Region,
+    shares::{Share, Shares},
+    stability::Stability,
+    telemetry::UpstreamMetrics,
     token::Role,
 };
 
@@ -48,5 +52,14 @@ impl Whiteboard {
     /// The circuits, each with its region and the class of calls that it is for.
     pub fn circuits(&self) -> impl Iterator<Item = (Region, &'static str, Circuit)> {
         self.transport.circuits()
+    }
+
+    /// Takes a place for a call that changes something, for [`Access::place`]: before anything is done for it that would
+    /// be in vain.
+    ///
+    /// # Errors
+    /// [`Error::NoShare`].
+    pub fn place(&self, access: &Access) -> Result<Arc<Share>, Error> {
+        self.transport.place(access)
     }
 }

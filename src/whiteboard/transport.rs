@@ -165,6 +165,11 @@ impl Transport {
         inner.log(&call, &received, read.and_then(|read| check(&read).map(|()| read)))
     }
 
+    /// Takes the place of a call that changes something.
+    pub(super) fn place(&self, access: &Access) -> Result<Arc<Share>, Error> {
+        take(&self.0.write_places, access).map(Arc::new)
+    }
+
     /// Sends what changes something, once, and reads its answer.
     pub(super) async fn send<T: FromAnswer + Send + 'static>(
         &self,
@@ -184,7 +189,10 @@ impl Transport {
         if is_late(access.deadline, Instant::now()) {
             return Err(Error::TooLate);
         }
-        let place = take(&self.0.write_places, access)?;
+        let place = match &access.place {
+            Some(place) => place.clone(),
+            None => self.place(access)?,
+        };
         let call = self.0.sign(access, call)?;
         let inner = self.0.clone();
         let sent = async move {

@@ -119,7 +119,7 @@ async fn reads_of_one_caller_from_a_hung_upstream_leave_places_for_others() {
 
 #[tokio::test]
 async fn creates_of_one_caller_that_hang_leave_places_for_others_and_are_free_once_they_have_ended() {
-    let service = TestService::start(POLICY).await;
+    let service = TestService::recorded(POLICY).await;
     let (crowd_of, other) = (connections(&service).await, service.client("key:verifier").await);
     let greedy = &crowd_of[0];
     hang(&service, "/v5/rooms", 5_000).await;
@@ -129,6 +129,9 @@ async fn creates_of_one_caller_that_hang_leave_places_for_others_and_are_free_on
     let of = |number: usize| crowd_of[number % crowd_of.len()].clone();
     let (refused, mut waiting) = crowd(300, SHARE, |number| create(of(number))).await;
     assert!(refused.iter().all(|status| refusal(status) == own_share("upstream writes")), "{refused:?}");
+    // Those that are refused cost no line of the audit trail, and so little in an overload.
+    service.until_sent(SHARE).await;
+    assert_eq!(service.lines().len(), SHARE);
     let others = tokio::spawn(create(other));
     service.until_sent(SHARE + 1).await;
     // The callers leave; what was sent is not stopped, and keeps its place until it has ended.

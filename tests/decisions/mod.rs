@@ -96,6 +96,11 @@ impl TestService {
         Self::with(policy, &CALLERS, Some((PathBuf::from("audit.log"), OnFailure::Deny))).await
     }
 
+    /// With one that refuses no call.
+    pub(crate) async fn recorded(policy: &str) -> Self {
+        Self::with(policy, &CALLERS, Some((PathBuf::from("audit.log"), OnFailure::Allow))).await
+    }
+
     async fn with(policy: &str, callers: &[&str], audit: Option<(PathBuf, OnFailure)>) -> Self {
         Self::set_up(policy, callers, audit, Setup::default()).await
     }
