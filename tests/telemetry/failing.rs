@@ -108,6 +108,56 @@ async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
 }
 
 #[tokio::test]
+async fn what_a_collector_refuses_for_a_moment_is_sent_again() {
+    let world = World::on_the_system_s_clock().await;
+    for protocol in ["grpc", "http/protobuf"] {
+        let receiver = Receiver::default();
+        let settings = format!(
+            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
+            receiver.start().await
+        );
+        receiver.be_busy(1);
+        let environment = [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRICS_EXPORTER", "none")];
+        let serving = Serving::start(&world, &environment, &settings).await;
+        let client = serving.client().await;
+        client.tokens().issue_token(IssueTokenRequest::default()).await.unwrap_err();
+        until(async || figure(&serving.scrape().await, "inkpass_spans_exported_total") > 0.0).await;
+        let scrape = serving.scrape().await;
+        assert!(figure(&scrape, "inkpass_spans_dropped_total{cause=\"export\"}") < 1.0, "{scrape}");
+        assert!(figure(&scrape, "inkpass_otlp_exports_failed_total{signal=\"traces\"}") < 1.0, "{scrape}");
+        drop(client);
+        serving.stop().await;
+        assert!(!receiver.spans().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_a_collector_refuses_of_an_export_is_counted_and_told() {
+    let world = World::on_the_system_s_clock().await;
+    for protocol in ["grpc", "http/protobuf"] {
+        let receiver = Receiver::default();
+        let settings = format!(
+            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
+            receiver.start().await
+        );
+        receiver.reject(1);
+        let serving = Serving::start(&world, &SOON, &settings).await;
+        let client = serving.client().await;
+        client.rooms().create_room(CreateRoomRequest::default()).await.unwrap();
+        let lost = "inkpass_spans_dropped_total{cause=\"export\"}";
+        let failed = "inkpass_otlp_exports_failed_total{signal=\"metrics\"}";
+        until(async || figure(&serving.scrape().await, lost) >= 1.0).await;
+        until(async || figure(&serving.scrape().await, failed) >= 1.0).await;
+        drop(client);
+        let stderr = serving.stop().await;
+        for cause in ["refuses some of the spans", "refuses some of the metrics"] {
+            assert!(stderr.contains(cause), "{stderr}");
+        }
+        assert!(!stderr.contains("too many"), "a collector's own words are in no log: {stderr}");
+    }
+}
+
+#[tokio::test]
 async fn more_spans_than_the_queue_holds_are_dropped_and_counted() {
     let world = World::on_the_system_s_clock().await;
     let silent = TcpListener::bind(ANY_PORT).await.unwrap();

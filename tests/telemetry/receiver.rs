@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
 };
 
@@ -13,11 +13,11 @@ use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post
 use opentelemetry_proto::tonic::{
     collector::{
         metrics::v1::{
-            ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+            ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
             metrics_service_server::{MetricsService, MetricsServiceServer},
         },
         trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
             trace_service_server::{TraceService, TraceServiceServer},
         },
     },
@@ -32,7 +32,7 @@ use tokio::{
     net::TcpListener,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
-use tonic::{Request, Response, Status, async_trait, service::Routes};
+use tonic::{Code, Request, Response, Status, async_trait, service::Routes};
 
 use crate::helpers::{ANY_PORT, canary};
 
@@ -45,6 +45,10 @@ struct Inner {
     traces: Mutex<Vec<(HeaderMap, ExportTraceServiceRequest)>>,
     metrics: Mutex<Vec<(HeaderMap, ExportMetricsServiceRequest)>>,
     refuses: AtomicBool,
+    /// How many requests it refuses for a moment.
+    busy: AtomicUsize,
+    /// How many spans, or points of metrics, it refuses of each request.
+    rejects: AtomicI64,
 }
 
 impl Receiver {
@@ -78,21 +82,55 @@ impl Receiver {
         self.0.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    fn refuses(&self) -> bool {
-        self.0.refuses.load(Ordering::SeqCst)
+    /// It refuses the next so many requests for a moment.
+    pub(super) fn be_busy(&self, requests: usize) {
+        self.0.busy.store(requests, Ordering::SeqCst);
     }
 
-    fn keep_http(&self, headers: HeaderMap, body: &Bytes, is_trace: bool) -> StatusCode {
+    /// From now on it refuses so many spans of each request.
+    pub(super) fn reject(&self, spans: i64) {
+        self.0.rejects.store(spans, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> Result<(), Status> {
+        let is_busy =
+            self.0.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| busy.checked_sub(1));
+        if is_busy.is_ok() {
+            return Err(Status::unavailable("busy"));
+        }
+        let refuses = self.0.refuses.load(Ordering::SeqCst);
+        if refuses { Err(Status::permission_denied("no")) } else { Ok(()) }
+    }
+
+    fn traces_answer(&self) -> ExportTraceServiceResponse {
+        let rejected_spans = self.0.rejects.load(Ordering::SeqCst);
+        let partial = ExportTracePartialSuccess { rejected_spans, error_message: "too many".to_owned() };
+        ExportTraceServiceResponse { partial_success: (rejected_spans > 0).then_some(partial) }
+    }
+
+    fn metrics_answer(&self) -> ExportMetricsServiceResponse {
+        let rejected_data_points = self.0.rejects.load(Ordering::SeqCst);
+        let partial =
+            ExportMetricsPartialSuccess { rejected_data_points, error_message: "too many".to_owned() };
+        ExportMetricsServiceResponse { partial_success: (rejected_data_points > 0).then_some(partial) }
+    }
+
+    fn keep_http(&self, headers: HeaderMap, body: &Bytes, is_trace: bool) -> (StatusCode, Vec<u8>) {
         assert_eq!(headers["content-type"], "application/x-protobuf");
-        if self.refuses() {
-            return StatusCode::FORBIDDEN;
+        match self.check() {
+            Err(status) if status.code() == Code::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, Vec::new())
+            }
+            Err(_) => (StatusCode::FORBIDDEN, Vec::new()),
+            Ok(()) if is_trace => {
+                self.keep_traces(headers, ExportTraceServiceRequest::decode(&**body).unwrap());
+                (StatusCode::OK, self.traces_answer().encode_to_vec())
+            }
+            Ok(()) => {
+                self.keep_metrics(headers, ExportMetricsServiceRequest::decode(&**body).unwrap());
+                (StatusCode::OK, self.metrics_answer().encode_to_vec())
+            }
         }
-        if is_trace {
-            self.keep_traces(headers, ExportTraceServiceRequest::decode(&**body).unwrap());
-        } else {
-            self.keep_metrics(headers, ExportMetricsServiceRequest::decode(&**body).unwrap());
-        }
-        StatusCode::OK
     }
 
     fn keep_traces(&self, headers: HeaderMap, request: ExportTraceServiceRequest) {
@@ -150,12 +188,10 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        if self.refuses() {
-            return Err(Status::permission_denied("no"));
-        }
+        self.check()?;
         let (metadata, _, request) = request.into_parts();
         self.keep_traces(metadata.into_headers(), request);
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        Ok(Response::new(self.traces_answer()))
     }
 }
 
@@ -165,12 +201,10 @@ impl MetricsService for Receiver {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        if self.refuses() {
-            return Err(Status::permission_denied("no"));
-        }
+        self.check()?;
         let (metadata, _, request) = request.into_parts();
         self.keep_metrics(metadata.into_headers(), request);
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+        Ok(Response::new(self.metrics_answer()))
     }
 }
 

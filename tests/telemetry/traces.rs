@@ -229,6 +229,29 @@ async fn a_call_s_span_begins_with_its_authentication_and_says_who_called() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_served_is_named_as_it_was_asked_for() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &[], &settings).await;
+    let http = reqwest::Client::builder().http2_prior_knowledge().tls_certs_only([]).build().unwrap();
+    let long = format!("a.Service/{}", "x".repeat(1000));
+    for method in ["a.Service/Method", &long] {
+        let request = http.post(format!("http://{}/{method}", serving.grpc));
+        request.header("content-type", "application/grpc").send().await.unwrap();
+    }
+    drop(http);
+    serving.stop().await;
+    let of = |name: &str| {
+        let mut of: Vec<_> = receiver.spans_named("grpc").iter().map(|span| attribute(span, name)).collect();
+        of.sort();
+        of
+    };
+    assert_eq!(of("rpc.method"), ["_OTHER", "_OTHER"]);
+    assert_eq!(of("rpc.method_original"), ["a.Service/Method".to_owned(), long[..256].to_owned()]);
+    assert_eq!(of("error.type"), ["UNIMPLEMENTED", "UNIMPLEMENTED"]);
+}
+
+#[tokio::test]
 async fn what_is_not_sampled_has_no_span_and_what_a_caller_samples_has() {
     let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
     let settings =
