@@ -21,6 +21,7 @@ pub(super) fn settings(config: &Config) {
         audit = %config.audit.output,
         audit_on_failure = config.audit.on_failure.as_str(),
         store = config.store.is_some(),
+        sampling = config.telemetry.export.sampling(),
         log_level = config.telemetry.log_level.as_str(),
         access_log = config.telemetry.access_log.as_str(),
         "starting"

@@ -14,6 +14,8 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
+use crate::helpers::canary::CANARY;
+
 /// Every message as it is on the wire.
 #[derive(Clone, Copy)]
 struct Raw;
@@ -114,6 +116,10 @@ pub(super) async fn call(client: &Client, method: &MethodDescriptor, filling: Fi
     grpc.ready().await.unwrap();
     let mut request = Request::new(request.encode_to_vec());
     request.set_timeout(Duration::from_secs(5));
+    // What a caller sends beside the message is no more for a log than the message is.
+    for name in ["authorization", "x-api-key", "x-note"] {
+        request.metadata_mut().insert(name, CANARY.parse().unwrap());
+    }
     let mut told = String::new();
     match grpc.server_streaming(request, path.parse().unwrap(), Raw).await {
         Err(status) => write!(told, "{status:?}").unwrap(),

@@ -202,6 +202,9 @@ async fn a_secret_key_is_nowhere_after_every_call_and_every_failure() {
     for log in ["serve.stderr", "audit"] {
         assert_lines_are_short_objects(&fs::read(output.join(log)).unwrap());
     }
+    let log = fs::read_to_string(output.join("serve.stderr")).unwrap();
+    assert!(log.contains("\"message\":\"a call ended\""), "each call is logged");
+    assert!(!log.contains("NETLESS"), "a token is in the log");
     run_mistaken_commands(&output, &config);
 
     for file in [

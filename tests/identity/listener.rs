@@ -11,6 +11,7 @@ use std::{
 use inkpass::{
     client::Client,
     clock::{ManualClock, SystemClock, UnixMillis},
+    reload::Reload,
     tls::Tls,
 };
 use tokio::{
@@ -133,7 +134,12 @@ async fn a_handshake_that_fails_is_counted() {
 fn files_that_cannot_serve_are_all_named() {
     let (ca, other) = (Ca::new("one"), Ca::new("two"));
     let good = ca.settings();
-    assert!(Tls::load(good.clone(), Arc::new(SystemClock)).is_ok());
+    let tls = Tls::load(good.clone(), Arc::new(SystemClock)).unwrap();
+    assert!(
+        tls.describe().starts_with("a certificate that expires at 4096-01-01T"),
+        "for the log: {}",
+        tls.describe()
+    );
     let key_of_another = inkpass::tls::TlsSettings { key_file: other.sign_server().1, ..good.clone() };
     let mistakes = Tls::load(key_of_another, Arc::new(SystemClock)).err().unwrap();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");

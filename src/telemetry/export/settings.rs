@@ -123,6 +123,12 @@ impl ExportSettings {
 }
 
 impl ExportSettings {
+    /// Which traces are exported, for the log; `None`: none.
+    #[must_use]
+    pub fn sampling(&self) -> Option<String> {
+        self.traces.as_ref().map(|traces| format!("{:?}", traces.sampler))
+    }
+
     /// Whether the trace that a caller sends along is followed.
     pub(in crate::telemetry) const fn follows_callers(&self) -> bool {
         self.follows_callers
