@@ -28,12 +28,10 @@ where
     F: Future<Output = Result<(), Failure>>,
 {
     tokio::select! {
-        // In this order, so that a signal is logged before what comes of it.
-        biased;
+        result = run(first) => result,
         () = second.second() => {
             Err(Failure::Failed("stopped at once, by a second signal".to_owned()))
         }
-        result = run(first) => result,
     }
 }
 
@@ -53,9 +51,10 @@ impl Stop {
         })
     }
 
-    /// The next signal.
+    /// The next signal, which is logged before anything comes of it.
     pub(super) async fn next(&mut self) {
-        self.named().await;
+        let signal = self.named().await;
+        tracing::info!(signal, "a signal asks to stop; a second one ends the process at once");
     }
 
     /// Its name.
@@ -67,11 +66,10 @@ impl Stop {
         }
     }
 
-    /// The one after the next, which is logged.
+    /// The one after the next.
     async fn second(&mut self) {
-        let signal = self.named().await;
-        tracing::info!(signal, "a signal asks to stop; a second one ends the process at once");
-        self.next().await;
+        self.named().await;
+        self.named().await;
     }
 }
 

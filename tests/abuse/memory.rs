@@ -109,9 +109,12 @@ async fn of_five_thousand_streams_128_are_taken_and_the_others_hold_nothing() {
     while refused < 5000 - 128 && goes_away.is_none() {
         let Some(next) = raw.next_frame().await else { break };
         goes_away = next.goes_away();
-        if let Some(code) = next.resets_with() {
-            assert_eq!(code, 7, "REFUSED_STREAM");
-            refused += 1;
+        match next.resets_with() {
+            // REFUSED_STREAM.
+            Some(7) => refused += 1,
+            // STREAM_CLOSED: its message came when h2 had forgotten the stream.
+            None | Some(5) => {}
+            other => panic!("{other:?}"),
         }
     }
     // For h2 each is a reset of the server's own making, of which a connection has some hundreds.
