@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{access::Access, breaker::Circuit, error::Error, settings::Settings, transport::Transport};
+use super::{access::Access, circuit::Circuit, error::Error, settings::Settings, transport::Transport};
 use crate::{
     entropy::Entropy,
     region::Region,

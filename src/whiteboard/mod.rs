@@ -12,6 +12,7 @@ mod attempt;
 mod authority;
 mod breaker;
 mod call;
+mod circuit;
 mod client;
 mod conversions;
 mod error;
@@ -32,7 +33,7 @@ mod unread;
 
 pub use self::{
     access::{Access, PathUuid},
-    breaker::Circuit,
+    circuit::Circuit,
     client::Whiteboard,
     conversions::{
         Conversion, Format, NewConversion, OutputFormat, Page, PendingConversion, Priority, Status,
