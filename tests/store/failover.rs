@@ -95,6 +95,24 @@ async fn a_fail_over_by_sentinel_forgets_nothing_that_a_replica_of_the_store_has
     assert_holds(&worlds, &before, 80).await;
 }
 
+#[tokio::test]
+async fn sentinels_that_stand_still_keep_nobody_from_the_master() {
+    let Some(primary) = Redis::plain().await else { return };
+    let Some((_replica, sentinel)) = watched_by_a_sentinel(&primary).await else { return };
+    let mut still = Vec::new();
+    for _ in 0..2 {
+        let Some(sentinel) = Redis::sentinel("").await else { return };
+        sentinel.signal("STOP");
+        still.push(sentinel);
+    }
+    let hosts = still.iter().chain([&sentinel]).map(|sentinel| format!("127.0.0.1:{}", sentinel.port));
+    let url = format!("redis+sentinel://{}/main", hosts.collect::<Vec<_>>().join(","));
+    let [world]: [World; 1] = replicas(&settings(&url)).await;
+    let began = Instant::now();
+    persist(&[world], 0).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
 /// How much a node has of what was written.
 async fn offset(redis: &Redis) -> String {
     let info: String = redis.ask(&["INFO", "replication"]).await;

@@ -145,7 +145,31 @@ async fn a_cluster_behind_tls_sends_on_to_its_nodes_behind_tls() {
         }
     }
     assert_eq!(posts(&worlds[0]).await, 20);
-    for node in &nodes {
-        assert!(!node.redis.keys().await.is_empty(), "each node holds some");
+    // A slot is on its way from one to the other, with all that it holds; then it is there.
+    let [from, to] = &nodes[..] else { unreachable!("there are two") };
+    let keys = [from.redis.keys().await, to.redis.keys().await];
+    assert!(keys.iter().all(|keys| !keys.is_empty()), "each node holds some");
+    let (key, port) = (&keys[0][0], to.port.to_string());
+    let slot: u16 = from.redis.ask(&["CLUSTER", "KEYSLOT", key]).await;
+    let slot = slot.to_string();
+    let mut names = Vec::new();
+    for node in [from, to] {
+        names.push(node.redis.ask::<String>(&["CLUSTER", "MYID"]).await);
+    }
+    let _: String = to.redis.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &names[0]]).await;
+    let _: String = from.redis.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &names[1]]).await;
+    let _: String = from.redis.ask(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]).await;
+    assert_replayed(&worlds).await;
+    for node in [to, from] {
+        let _: String = node.redis.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &names[1]]).await;
+    }
+    assert_replayed(&worlds).await;
+}
+
+async fn assert_replayed(worlds: &[World]) {
+    for number in 0..20 {
+        for world in worlds {
+            assert!(create(world, request(&id(number))).await.unwrap().replayed, "{number}");
+        }
     }
 }
