@@ -3,6 +3,7 @@
 //! A handler parses its request into domain types, makes one domain call, and turns the result back.
 //! It knows no HTTP.
 
+mod batch;
 mod conversion_failures;
 mod conversions;
 mod describe;

@@ -9,7 +9,9 @@ use tonic::{
     codegen::{BoxFuture, Service, StdError},
 };
 
-use super::{conversions::Conversions, rooms::Rooms, scenes::Scenes, services::Services, tokens::Tokens};
+use super::{
+    batch, conversions::Conversions, rooms::Rooms, scenes::Scenes, services::Services, tokens::Tokens,
+};
 use crate::{
     methods::Rpc,
     proto::{
@@ -26,6 +28,7 @@ const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 /// The four services of `inkpass.v1`.
 pub struct Routes {
     tokens: TokenServiceServer<Tokens>,
+    batches: Arc<Tokens>,
     rooms: RoomServiceServer<Rooms>,
     scenes: SceneServiceServer<Scenes>,
     conversions: ConversionServiceServer<Conversions>,
@@ -35,9 +38,10 @@ impl Routes {
     /// With what the handlers share.
     #[must_use]
     pub fn new(services: &Arc<Services>) -> Self {
+        let tokens = Arc::new(Tokens::new(services.authorizer.clone()));
         Self {
-            tokens: TokenServiceServer::new(Tokens::new(services.authorizer.clone()))
-                .max_encoding_message_size(LONGEST_ANSWER),
+            tokens: TokenServiceServer::from_arc(tokens.clone()).max_encoding_message_size(LONGEST_ANSWER),
+            batches: tokens,
             rooms: RoomServiceServer::new(Rooms(services.clone())).max_encoding_message_size(LONGEST_ANSWER),
             scenes: SceneServiceServer::new(Scenes(services.clone()))
                 .max_encoding_message_size(LONGEST_ANSWER),
@@ -54,7 +58,8 @@ impl Routes {
     {
         let largest = rpc.row().largest_request;
         match rpc {
-            Rpc::IssueToken | Rpc::BatchIssueTokens | Rpc::VerifyToken => {
+            Rpc::BatchIssueTokens => batch::call(self.batches.clone(), LONGEST_ANSWER, request),
+            Rpc::IssueToken | Rpc::VerifyToken => {
                 self.tokens.clone().max_decoding_message_size(largest).call(request)
             }
             Rpc::CreateRoom | Rpc::GetRoom | Rpc::ListRooms | Rpc::DisableRoom | Rpc::EnableRoom => {
