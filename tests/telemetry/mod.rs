@@ -1,5 +1,6 @@
 //! Traces, metrics and logs of the real program, at a real OTLP receiver.
 
+mod access_log;
 mod failing;
 mod in_use;
 mod logs;
