@@ -44,8 +44,14 @@ const MOST_REFLECTIONS: usize = 128;
 /// Bytes of the messages that are being received.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// Of a process's memory limit there is one call for so many bytes: it takes some 10 KiB until it is answered.
-const MEMORY_OF_CALL: usize = 128 * 1024;
+/// Of a process's memory limit so much is for itself, and for connections without a call.
+const MEMORY_OF_PROCESS: usize = 32 * 1024 * 1024;
+
+/// Of the rest there is one call for so many bytes: it takes some 10 KiB until it is answered.
+const MEMORY_OF_CALL: usize = 96 * 1024;
+
+/// As many calls there are however low the limit is.
+const FEWEST_CALLS: usize = 32;
 
 /// So much of a process's memory limit may be messages that are being received.
 const MEMORY_SHARE_OF_BYTES: usize = 8;
@@ -104,7 +110,7 @@ impl Limits {
     /// What there is room for. `memory`: this process's limit, in bytes, if it has one.
     pub(crate) fn within(memory: Option<u64>) -> Self {
         let memory = memory.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-        let calls = memory / MEMORY_OF_CALL;
+        let calls = (memory.saturating_sub(MEMORY_OF_PROCESS) / MEMORY_OF_CALL).max(FEWEST_CALLS);
         Self {
             local: Shares::new("calls", MOST_LOCAL.min(calls)),
             batches: Shares::new("batches", MOST_BATCHES.min(memory / MEMORY_OF_BATCH)),
