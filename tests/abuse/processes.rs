@@ -66,9 +66,9 @@ async fn a_process_without_descriptors_burns_no_time_and_goes_on_once_it_has_som
     until("it runs out", async || program.logged("cannot be accepted") > 0).await;
     let (spent, began) = (program.cpu_ticks(), Instant::now());
     tokio::time::sleep(Duration::from_secs(6)).await;
-    // Ticks of 10 ms: two in a hundred.
+    // Ticks of 10 ms: five in a hundred; who tries without a pause takes all of them.
     let (spent, passed) = (program.cpu_ticks() - spent, began.elapsed());
-    assert!(u128::from(spent) * 500 < passed.as_millis(), "{spent} ticks in {passed:?}");
+    assert!(u128::from(spent) * 200 < passed.as_millis(), "{spent} ticks in {passed:?}");
     let lines = u128::try_from(program.logged("cannot be accepted")).unwrap();
     assert!(lines <= 2 + began.elapsed().as_millis() / 5000, "one line in five seconds: {lines}");
     issue(&teacher, room("r", Role::Writer)).await.unwrap();

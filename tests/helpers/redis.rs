@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ::redis::FromRedisValue;
+use ::redis::{AsyncConnectionConfig, FromRedisValue};
 use inkpass::store::{Address, Settings};
 
 use super::{place::Place, skipped::not_installed, until};
@@ -116,14 +116,15 @@ impl Redis {
 
     /// The same of one that may be away, or close connections.
     pub(crate) async fn try_ask<T: FromRedisValue>(&self, command: &[&str]) -> redis::RedisResult<T> {
-        let mut connection = redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient()).await?;
         redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await
     }
 
     /// Sets a value of any bytes.
     pub(crate) async fn set(&self, key: &str, value: &[u8], options: &[&str]) {
         let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patient()).await.unwrap();
         let mut set = redis::cmd("SET");
         set.arg(key).arg(value).arg(options).exec_async(&mut connection).await.unwrap();
     }
@@ -177,4 +178,10 @@ fn run(program: &str, port: u16, place: &Place, arguments: &[String]) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// The crate waits for a second, which a busy machine may not have.
+fn patient() -> AsyncConnectionConfig {
+    let longest = Some(Duration::from_secs(10));
+    AsyncConnectionConfig::new().set_connection_timeout(longest).set_response_timeout(longest)
 }
