@@ -82,6 +82,8 @@ mod reason;
 #[cfg(feature = "server")]
 pub mod reload;
 #[cfg(feature = "server")]
+mod retry_after;
+#[cfg(feature = "server")]
 pub mod rpc;
 #[cfg(feature = "server")]
 pub mod server;

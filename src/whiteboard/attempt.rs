@@ -20,9 +20,9 @@ use super::{
     fault::Fault,
     gate::Gate,
     hosts::{Host, Hosts},
-    pacing,
 };
 use crate::{
+    retry_after::retry_after,
     stability::Stability,
     telemetry::{UpstreamMetrics, UpstreamStatus, is_traced, trace_headers, traced_span},
     token::TokenValue,
@@ -146,9 +146,8 @@ impl Attempts {
             }
             body.extend_from_slice(&chunk);
         }
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
-        let retry_after = retry_after.and_then(|value| pacing::retry_after(value, now));
+        let retry_after = retry_after(response.headers(), now);
         Ok(Received::new(response.status(), retry_after, body.into()))
     }
 

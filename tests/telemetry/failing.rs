@@ -110,18 +110,20 @@ async fn a_collector_that_is_away_delays_neither_calls_nor_the_end() {
 #[tokio::test]
 async fn what_a_collector_refuses_for_a_moment_is_sent_again() {
     let world = World::on_the_system_s_clock().await;
-    for protocol in ["grpc", "http/protobuf"] {
+    for (protocol, pause) in [("grpc", 0), ("grpc", 2), ("http/protobuf", 0), ("http/protobuf", 2)] {
         let receiver = Receiver::default();
         let settings = format!(
             "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
             receiver.start().await
         );
-        receiver.be_busy(1);
+        receiver.be_busy(1, pause);
         let environment = [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRICS_EXPORTER", "none")];
         let serving = Serving::start(&world, &environment, &settings).await;
         let client = serving.client().await;
+        let began = Instant::now();
         client.tokens().issue_token(IssueTokenRequest::default()).await.unwrap_err();
         until(async || figure(&serving.scrape().await, "inkpass_spans_exported_total") > 0.0).await;
+        assert!(began.elapsed() >= Duration::from_secs(pause), "{protocol}: sooner than it was asked to");
         let scrape = serving.scrape().await;
         assert!(figure(&scrape, "inkpass_spans_dropped_total{cause=\"export\"}") < 1.0, "{scrape}");
         assert!(figure(&scrape, "inkpass_otlp_exports_failed_total{signal=\"traces\"}") < 1.0, "{scrape}");

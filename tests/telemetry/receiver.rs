@@ -5,11 +5,18 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use axum::{Router, body::Bytes, http::HeaderMap, http::StatusCode, routing::post, serve::Listener};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderMap, StatusCode, header::RETRY_AFTER},
+    routing::post,
+    serve::Listener,
+};
 use opentelemetry_proto::tonic::{
     collector::{
         metrics::v1::{
@@ -33,8 +40,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tonic::{Code, Request, Response, Status, async_trait, service::Routes};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::helpers::{ANY_PORT, canary};
+
+type HttpAnswer = (StatusCode, HeaderMap, Vec<u8>);
 
 /// Keeps what it is sent.
 #[derive(Clone, Default)]
@@ -47,6 +57,8 @@ struct Inner {
     refuses: AtomicBool,
     /// How many requests it refuses for a moment.
     busy: AtomicUsize,
+    /// The seconds that it then asks to be left alone; 0: it asks nothing.
+    pause: AtomicU64,
     /// How many spans, or points of metrics, it refuses of each request.
     rejects: AtomicI64,
 }
@@ -82,8 +94,9 @@ impl Receiver {
         self.0.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    /// It refuses the next so many requests for a moment.
-    pub(super) fn be_busy(&self, requests: usize) {
+    /// It refuses the next so many requests for a moment, and asks to be left alone for `pause` seconds.
+    pub(super) fn be_busy(&self, requests: usize, pause: u64) {
+        self.0.pause.store(pause, Ordering::SeqCst);
         self.0.busy.store(requests, Ordering::SeqCst);
     }
 
@@ -96,7 +109,13 @@ impl Receiver {
         let is_busy =
             self.0.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |busy| busy.checked_sub(1));
         if is_busy.is_ok() {
-            return Err(Status::unavailable("busy"));
+            return Err(match self.0.pause.load(Ordering::SeqCst) {
+                0 => Status::unavailable("busy"),
+                pause => {
+                    let asked = ErrorDetails::with_retry_info(Some(Duration::from_secs(pause)));
+                    Status::with_error_details(Code::ResourceExhausted, "busy", asked)
+                }
+            });
         }
         let refuses = self.0.refuses.load(Ordering::SeqCst);
         if refuses { Err(Status::permission_denied("no")) } else { Ok(()) }
@@ -115,20 +134,24 @@ impl Receiver {
         ExportMetricsServiceResponse { partial_success: (rejected_data_points > 0).then_some(partial) }
     }
 
-    fn keep_http(&self, headers: HeaderMap, body: &Bytes, is_trace: bool) -> (StatusCode, Vec<u8>) {
+    fn keep_http(&self, headers: HeaderMap, body: &Bytes, is_trace: bool) -> HttpAnswer {
         assert_eq!(headers["content-type"], "application/x-protobuf");
         match self.check() {
             Err(status) if status.code() == Code::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, Vec::new())
+                (StatusCode::SERVICE_UNAVAILABLE, HeaderMap::new(), Vec::new())
             }
-            Err(_) => (StatusCode::FORBIDDEN, Vec::new()),
+            Err(status) if status.code() == Code::ResourceExhausted => {
+                let asked = (RETRY_AFTER, self.0.pause.load(Ordering::SeqCst).into());
+                (StatusCode::TOO_MANY_REQUESTS, HeaderMap::from_iter([asked]), Vec::new())
+            }
+            Err(_) => (StatusCode::FORBIDDEN, HeaderMap::new(), Vec::new()),
             Ok(()) if is_trace => {
                 self.keep_traces(headers, ExportTraceServiceRequest::decode(&**body).unwrap());
-                (StatusCode::OK, self.traces_answer().encode_to_vec())
+                (StatusCode::OK, HeaderMap::new(), self.traces_answer().encode_to_vec())
             }
             Ok(()) => {
                 self.keep_metrics(headers, ExportMetricsServiceRequest::decode(&**body).unwrap());
-                (StatusCode::OK, self.metrics_answer().encode_to_vec())
+                (StatusCode::OK, HeaderMap::new(), self.metrics_answer().encode_to_vec())
             }
         }
     }

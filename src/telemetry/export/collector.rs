@@ -10,6 +10,7 @@ use std::{
 use bytes::{BufMut, Bytes};
 use http::{Request, Response, Uri, header::CONTENT_TYPE, uri::PathAndQuery};
 use http_body::Body as _;
+use opentelemetry::time;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use reqwest::StatusCode;
@@ -24,11 +25,13 @@ use tonic::{
     metadata::MetadataMap,
 };
 use tonic_prost::ProstDecoder;
+use tonic_types::StatusExt;
 
 use super::{signal::OtlpProtocol, target::Target};
-use crate::{error_chain::Causes, telemetry::Signal};
+use crate::{error_chain::Causes, retry_after::retry_after, telemetry::Signal};
 
-/// How long it waits before the first repetition; before each other one twice as long as before.
+/// How long it waits before the first repetition; before each other one twice as long as before, or as long as the
+/// collector asks if that is longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest answer that is read, in bytes.
@@ -48,6 +51,8 @@ struct Failed {
     cause: String,
     /// Whether it may be accepted a moment later.
     is_passing: bool,
+    /// How long the collector asks to be left alone.
+    asked: Option<Duration>,
 }
 
 /// How many spans or points of metrics a collector refused of what it accepted, and why.
@@ -76,21 +81,24 @@ impl Collector {
     pub(super) async fn send(&self, request: Bytes) -> Result<Refused, String> {
         let deadline = Instant::now() + self.target.timeout;
         let mut cause = format!("no answer in {:?}", self.target.timeout);
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = FIRST_PAUSE;
         loop {
             let Ok(answer) = timeout_at(deadline, self.attempt(request.clone())).await else {
                 return Err(cause);
             };
-            match answer {
+            let pause = match answer {
                 Ok(refused) => return Ok(refused),
                 Err(failed) if !failed.is_passing => return Err(failed.cause),
-                Err(failed) => cause = failed.cause,
-            }
+                Err(failed) => {
+                    cause = failed.cause;
+                    failed.asked.unwrap_or_default().max(backoff)
+                }
+            };
             if Instant::now() + pause >= deadline {
                 return Err(cause);
             }
             tokio::select! {
-                () = sleep(pause) => pause *= 2,
+                () = sleep(pause) => backoff *= 2,
                 () = self.stopping.cancelled() => return Err(cause),
             }
         }
@@ -117,7 +125,8 @@ impl Collector {
                 StatusCode::GATEWAY_TIMEOUT,
             ];
             let cause = format!("the collector answers {status}");
-            return Err(Failed { cause, is_passing: PASSING.contains(&status) });
+            let asked = retry_after(response.headers(), time::now());
+            return Err(Failed { cause, is_passing: PASSING.contains(&status), asked });
         }
         let mut answer = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -151,23 +160,26 @@ fn refused(answer: &ExportTraceServiceResponse) -> Refused {
 
 fn failed(status: &Status) -> Failed {
     if let Some(error) = std::error::Error::source(status) {
-        return Failed { cause: format!("{error}{}", Causes(error)), is_passing: true };
+        return Failed { cause: format!("{error}{}", Causes(error)), is_passing: true, asked: None };
     }
-    let is_passing = matches!(
-        status.code(),
+    let asked = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let is_passing = match status.code() {
+        // Only then can it recover: OTLP's specification, "OTLP/gRPC throttling".
+        Code::ResourceExhausted => asked.is_some(),
         Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::Unavailable
-            | Code::DataLoss
-    );
-    Failed { cause: format!("the collector answers {:?}", status.code()), is_passing }
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        _ => false,
+    };
+    Failed { cause: format!("the collector answers {:?}", status.code()), is_passing, asked }
 }
 
 fn broken(error: reqwest::Error) -> Failed {
     let error = error.without_url();
-    Failed { cause: format!("{error}{}", Causes(&error)), is_passing: true }
+    Failed { cause: format!("{error}{}", Causes(&error)), is_passing: true, asked: None }
 }
 
 /// The HTTP client as what tonic calls through.
