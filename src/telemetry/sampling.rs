@@ -111,11 +111,25 @@ impl CallTrace {
 
 /// W3C trace context, from a call's metadata.
 fn caller_of(headers: &HeaderMap) -> Option<SpanContext> {
-    if !headers.contains_key("traceparent") {
+    let mut parents = headers.get_all("traceparent").iter();
+    let parent = parents.next()?;
+    if parents.next().is_some() || !is_well_formed(parent.as_bytes()) {
         return None;
     }
     let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
     Some(caller.span().span_context().clone()).filter(SpanContext::is_valid)
+}
+
+/// Whether it has the form of Trace Context, section 3.2: the SDK reads shorter numbers too. Later versions may say more
+/// behind it.
+fn is_well_formed(parent: &[u8]) -> bool {
+    let Some((known, more)) = parent.split_at_checked(55) else { return false };
+    let is_right = |(place, byte): (usize, &u8)| match place {
+        2 | 35 | 52 => *byte == b'-',
+        _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+    };
+    let has_room = !known.starts_with(b"00") && more.starts_with(b"-");
+    known.iter().enumerate().all(is_right) && (more.is_empty() || has_room)
 }
 
 /// The longest `tracestate` that is passed on, in bytes: what the specification asks for at least. Trace Context,
@@ -170,6 +184,31 @@ mod tests {
     fn nobody_is_followed_where_no_propagator_is_set() {
         let unheard = decide_by(false, "a=b", true);
         assert!(!unheard.is_sampled() && unheard.of_caller().is_none());
+    }
+
+    #[test]
+    fn only_one_parent_of_the_specified_form_is_followed() {
+        let caller = |parents: &[&str]| {
+            let parents =
+                parents.iter().map(|parent| ("traceparent".parse().unwrap(), parent.parse().unwrap()));
+            caller_of(&parents.collect())
+        };
+        for good in [PARENT, &PARENT.replacen("00", "01", 1), &(PARENT.replacen("00", "cc", 1) + "-more")] {
+            assert!(caller(&[good]).is_some(), "{good}");
+        }
+        for bad in [
+            "00-1-2-01",
+            PARENT.trim_end_matches('1'),
+            &PARENT.to_uppercase(),
+            &PARENT.replacen("00", "ff", 1),
+            &(PARENT.to_owned() + "-more"),
+            &(PARENT.replacen("00", "01", 1) + "more"),
+            &PARENT.replace("0af7651916cd43dd8448eb211c80319c", &"0".repeat(32)),
+            &PARENT.replace("b7ad6b7169203331", &"0".repeat(16)),
+        ] {
+            assert!(caller(&[bad]).is_none(), "{bad}");
+        }
+        assert!(caller(&[PARENT, PARENT]).is_none(), "nobody knows which one is meant");
     }
 
     #[test]
