@@ -2,7 +2,10 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE},
+};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect, retry};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
@@ -30,6 +33,10 @@ const LONGEST_FILE: u64 = 1024 * 1024;
 
 const NO_URL: &str =
     "must be an http or https URL without a user or password, such as \"http://collector:4317\"";
+
+/// Headers by which the body is read: another value of one would break every export.
+const OURS: [HeaderName; 7] =
+    [CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// Where a signal is sent, and how.
 #[derive(Clone)]
@@ -83,8 +90,9 @@ impl Target {
             let path = format!("{}/{}", url.path().trim_end_matches('/'), signal.http_path());
             url.set_path(&path);
         }
-        if let Some((name, _)) =
-            variables.first(&signal.variables("COMPRESSION")).filter(|(_, value)| *value != "none")
+        if let Some((name, _)) = variables
+            .first(&signal.variables("COMPRESSION"))
+            .filter(|(_, value)| !value.eq_ignore_ascii_case("none"))
         {
             variables.warn(&name, "is not supported: nothing is compressed");
         }
@@ -132,7 +140,7 @@ fn headers(variables: &Variables<'_>, signal: Signal) -> HeaderMap {
     for pair in pairs(text) {
         match pair.and_then(|(key, value)| header(&key, &value).ok_or(0)) {
             Ok((key, value)) => drop(headers.append(key, value)),
-            Err(0) => variables.warn(&name, "has a header that no request can have: it is left out"),
+            Err(0) => variables.warn(&name, "has a header that cannot be set: it is left out"),
             Err(number) => {
                 variables.warn(&name, &format!("has an item {number} that is no key=value: it is left out"));
             }
@@ -142,9 +150,10 @@ fn headers(variables: &Variables<'_>, signal: Signal) -> HeaderMap {
 }
 
 fn header(key: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let key = key.parse().ok().filter(|key| !OURS.contains(key))?;
     let mut value = HeaderValue::try_from(value).ok()?;
     value.set_sensitive(true);
-    Some((key.parse().ok()?, value))
+    Some((key, value))
 }
 
 /// It follows no redirect and repeats nothing by itself. HTTPS goes through a proxy as `HTTPS_PROXY` and `NO_PROXY` say.
@@ -185,9 +194,15 @@ fn with_identity(
     variables: &Variables<'_>,
     signal: Signal,
 ) -> Option<Client> {
-    let [own, shared] = signal.variables("CLIENT_CERTIFICATE");
-    let certificate = used(variables, &[own, shared], read)?;
-    let keys = signal.variables("CLIENT_KEY");
+    let [certificates, keys] = ["CLIENT_CERTIFICATE", "CLIENT_KEY"].map(|option| signal.variables(option));
+    if let (Some((name, _)), None) | (None, Some((name, _))) =
+        (variables.first(&certificates), variables.first(&keys))
+    {
+        variables
+            .warn(&name, "is of use only with both a certificate and its key: no certificate is presented");
+        return None;
+    }
+    let certificate = used(variables, &certificates, read)?;
     let key = used(variables, &keys, read)?;
     let pem = [certificate, key].concat();
     let client = Identity::from_pem(&pem).and_then(|identity| builder().identity(identity).build());

@@ -198,7 +198,15 @@ fn headers_are_decoded_and_a_signal_s_own_take_the_place_of_the_shared() {
     );
     assert!(metrics.headers["authorization"].is_sensitive());
     assert_eq!((traces.headers.len(), &traces.headers["d"]), (1, &"e".parse().unwrap()));
-    for value in ["a=b,bad header", "a=b,=c", "a=b,bad header=c", "a=b,c=%ff", "a=b,c=d%0Ae"] {
+    for value in [
+        "a=b,bad header",
+        "a=b,=c",
+        "a=b,bad header=c",
+        "a=b,c=%ff",
+        "a=b,c=d%0Ae",
+        "a=b,c=5%",
+        "a=b,Content-Length=5",
+    ] {
         let settings = bad(&[(ALL, value)]);
         assert!(settings.warnings().iter().all(|warning| !warning.what.contains("bad")), "{value}");
         let (traces, _) = targets(settings);
@@ -228,7 +236,7 @@ fn timeouts_are_milliseconds() {
 
 #[test]
 fn compression_is_not_supported() {
-    good(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "none")]);
+    good(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "None")]);
     bad(&[("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")]);
     bad(&[("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd")]);
 }
@@ -305,7 +313,7 @@ fn the_resource_is_named_by_the_service_s_variable_then_by_the_attributes_then_b
         (of("service.version"), of("service.instance.id").len()),
         (env!("CARGO_PKG_VERSION").into(), 36)
     );
-    for value in ["a=b,c", "=b,a=b", "a=b,c=%ff"] {
+    for value in ["a=b,c", "=b,a=b", "a=b,c=%ff", "a=b,c=%zz", "a=b,c=%4"] {
         assert_eq!(resource_of(&bad(&[(ATTRIBUTES, value)]))("a"), "", "{value}: left out as a whole");
     }
 }
@@ -324,6 +332,9 @@ fn files_of_certificates_that_cannot_be_used_are_left_out() {
     }
     bad(&[HTTPS, ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nowhere")]);
     let junk = junk.to_str().unwrap();
+    for alone in ["OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"] {
+        bad(&[HTTPS, (alone, junk)]);
+    }
     bad(&[
         HTTPS,
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", junk),

@@ -105,6 +105,15 @@ fn pair(item: &str) -> Option<(String, String)> {
     let (key, value) = item.split_once('=')?;
     let decoded =
         |text: &str| percent_encoding::percent_decode_str(text.trim()).decode_utf8().ok().map(Into::into);
+    if !is_encoded(item) {
+        return None;
+    }
     let key: String = decoded(key)?;
     (!key.is_empty()).then_some((key, decoded(value)?))
+}
+
+/// Whether each `%` begins a byte in hexadecimal.
+fn is_encoded(text: &str) -> bool {
+    let is_byte = |rest: &str| rest.get(..2).is_some_and(|byte| byte.bytes().all(|c| c.is_ascii_hexdigit()));
+    text.split('%').skip(1).all(is_byte)
 }
