@@ -160,6 +160,19 @@ async fn what_a_collector_refuses_of_an_export_is_counted_and_told() {
 }
 
 #[tokio::test]
+async fn a_page_where_a_collector_should_be_takes_nothing() {
+    let (world, listener) =
+        (World::on_the_system_s_clock().await, TcpListener::bind(ANY_PORT).await.unwrap());
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let page = axum::Router::new().fallback(async || axum::response::Html("Log in"));
+    tokio::spawn(async move { axum::serve(listener, page).await });
+    let settings = format!("otlp_protocol = 'http/protobuf'\notlp_endpoint = '{endpoint}'");
+    let run = create_a_room(&world, &SOON, &settings).await;
+    assert!(run.stderr.contains("no collector: it sends a page of HTML"), "{}", run.stderr);
+    assert!(!run.stderr.contains("Log in"), "{}", run.stderr);
+}
+
+#[tokio::test]
 async fn more_spans_than_the_queue_holds_are_dropped_and_counted() {
     let world = World::on_the_system_s_clock().await;
     let silent = TcpListener::bind(ANY_PORT).await.unwrap();

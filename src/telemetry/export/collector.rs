@@ -128,6 +128,10 @@ impl Collector {
             let asked = retry_after(response.headers(), time::now());
             return Err(Failed { cause, is_passing: PASSING.contains(&status), asked });
         }
+        if is_page(&response) {
+            let cause = "what answers is no collector: it sends a page of HTML".to_owned();
+            return Err(Failed { cause, is_passing: false, asked: None });
+        }
         let mut answer = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if answer.len() + chunk.len() > LONGEST_ANSWER {
@@ -150,6 +154,11 @@ impl Collector {
             Err(status) => Err(failed(&status)),
         }
     }
+}
+
+/// Of a proxy, or of another service: a collector has none for what it took.
+fn is_page(response: &reqwest::Response) -> bool {
+    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }
 
 /// The answers of both signals have one form.
