@@ -25,9 +25,10 @@ pub(super) struct Connection {
     /// Who has made a call first, and its share of the connections.
     pub(super) first_client: OnceLock<(Principal, Share)>,
     calls: AtomicU32,
-    /// How many have ended while it was unauthenticated, and who waits for more to end.
-    ended_calls: AtomicU32,
+    /// Who waits for some of them to end while it is unauthenticated.
     reader: AtomicWaker,
+    /// How often it was polled: all that was read before has begun, or never will.
+    turns: AtomicU32,
     /// Of these, calls of health and reflection, and streams of theirs.
     open_calls: [AtomicU32; 2],
     /// Of the others, those that wait for their client alone.
@@ -50,8 +51,8 @@ impl Connection {
             has_called: AtomicBool::new(false),
             first_client: OnceLock::new(),
             calls: AtomicU32::new(0),
-            ended_calls: AtomicU32::new(0),
             reader: AtomicWaker::new(),
+            turns: AtomicU32::new(0),
             open_calls: Default::default(),
             waiting: AtomicU32::new(0),
             moves: AtomicU32::new(0),
@@ -148,13 +149,21 @@ impl Connection {
     pub(super) fn end_call(&self) {
         self.calls.fetch_sub(1, Relaxed);
         if self.client().is_none() {
-            self.ended_calls.fetch_add(1, Relaxed);
             self.wake_reader();
         }
     }
 
-    pub(super) fn ended_calls(&self) -> u32 {
-        self.ended_calls.load(Relaxed)
+    /// How many have begun and not ended.
+    pub(super) fn calls(&self) -> u32 {
+        self.calls.load(Relaxed)
+    }
+
+    pub(super) fn begin_turn(&self) {
+        self.turns.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn turns(&self) -> u32 {
+        self.turns.load(Relaxed)
     }
 
     /// Whoever reads it is woken when a call ends, and when a call has authenticated it.

@@ -126,7 +126,7 @@ impl Keeper {
         let mut http = pin!(self.http2.serve_connection(io, calls));
         let age = jittered(self.age, &*self.entropy);
         let end = tokio::select! {
-            ended = after_its_calls(http.as_mut()) => return note(ended, place),
+            ended = after_its_calls(http.as_mut(), connection) => return note(ended, place),
             end = self.end_of(connection, age) => end,
         };
         if let End::Cut(cause) = end {
@@ -134,7 +134,7 @@ impl Keeper {
         }
         http.as_mut().graceful_shutdown();
         tokio::select! {
-            ended = after_its_calls(http) => note(ended, place),
+            ended = after_its_calls(http, connection) => note(ended, place),
             cause = self.last_moment(connection, age) => cut(cause),
         }
     }
@@ -216,11 +216,12 @@ impl Service<Request<Incoming>> for Calls {
 
 /// Polls a connection once the tasks have run that its thread had to run already: its calls among them, so that their
 /// answers leave in one write. Otherwise each answer would wake it, and be a write of its own.
-async fn after_its_calls<C: Future>(mut connection: Pin<&mut C>) -> C::Output {
+async fn after_its_calls<C: Future>(mut http: Pin<&mut C>, connection: &Connection) -> C::Output {
     let mut turn = Turn::default();
     poll_fn(|context| {
         ready!(turn.poll(context));
-        connection.as_mut().poll(context)
+        connection.begin_turn();
+        http.as_mut().poll(context)
     })
     .await
 }

@@ -151,6 +151,21 @@ async fn long_headers_are_refused_and_longer_ones_end_the_connection() {
 }
 
 #[tokio::test]
+async fn calls_that_are_refused_for_their_headers_leave_no_trace_on_their_connection() {
+    let world = World::start().await;
+    let mut raw = Raw::connect(world.grpc).await;
+    // One stays open meanwhile.
+    raw.call(HEALTH, &[], &message(100, 0)).await;
+    let long = "x".repeat(9 * 1024);
+    for call in 0..60 {
+        raw.whole_call(HEALTH, &[("long", &long)], &message(0, 0)).await;
+        let answered = timeout(Duration::from_secs(5), raw.until_ended(1)).await;
+        assert!(answered.is_ok(), "{call}: it is not read any more");
+    }
+    assert!(raw.ping().await);
+}
+
+#[tokio::test]
 async fn empty_frames_without_an_end_are_too_many() {
     let world = World::start().await;
     let mut raw = Raw::connect(world.grpc).await;
