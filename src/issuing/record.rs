@@ -314,17 +314,21 @@ impl Trail {
 
 /// Adds to the span of a traced call what it is about.
 fn describe(line: &Line<'_>) {
-    if !is_traced() {
-        return;
-    }
     let region = line.region.map_or("", Region::as_str);
-    let attributes = [
+    add_to_span(&[
         ("inkpass.project", line.project),
         ("inkpass.region", region),
         ("inkpass.grant", line.grant),
         ("inkpass.access_key", line.access_key),
-    ];
-    for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
+    ]);
+}
+
+/// Adds to the span of a traced call what is not empty.
+pub(super) fn add_to_span(attributes: &[(&'static str, &str)]) {
+    if !is_traced() {
+        return;
+    }
+    for &(name, value) in attributes.iter().filter(|(_, value)| !value.is_empty()) {
         Span::current().record(name, value);
     }
 }

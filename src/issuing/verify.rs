@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Authorizer;
+use super::{Authorizer, record::add_to_span};
 use crate::{
     error::Error,
     keyring::Project,
     methods::Rpc,
     policy::{Denial, MissingRight},
     principal::Principal,
+    telemetry::traced_span,
     token::{Presented, TokenError, Wanted, verify},
 };
 
@@ -35,8 +36,15 @@ impl Authorizer {
         project: &str,
         wanted: &Wanted<'_>,
     ) -> Result<Verification, Error> {
-        let verified = self.verify_uncounted(principal, token, project, wanted);
+        let verify = || self.verify_uncounted(principal, token, project, wanted);
+        let verified = traced_span!("authorize").in_scope(verify);
         self.trail.count(verified.as_ref().err());
+        let known = verified.as_ref().ok().and_then(|verified| Some((verified.project.as_ref()?, verified)));
+        let access_key = known.and_then(|(_, verified)| Some(verified.presented.as_ref()?.access_key()));
+        add_to_span(&[
+            ("inkpass.project", known.map_or(project, |(owner, _)| owner.name())),
+            ("inkpass.access_key", access_key.unwrap_or_default()),
+        ]);
         verified
     }
 

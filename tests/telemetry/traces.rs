@@ -13,7 +13,9 @@ use axum::{
 };
 use inkpass::{
     client::{Client, CredentialFile, Options},
-    proto::{CreateRoomRequest, IssueTokenRequest},
+    proto::{
+        CreateRoomRequest, IssueTokenRequest, Role, SdkScope, VerifyTokenRequest, issue_token_request::Scope,
+    },
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::{net::TcpListener, task::spawn_blocking};
@@ -315,4 +317,29 @@ async fn dev_exports_where_the_variables_ask_for_it() {
     spawn_blocking(move || drop(dev)).await.unwrap();
     assert_eq!(receiver.spans_named("inkpass.v1.RoomService/CreateRoom").len(), 1);
     assert!(!receiver.metrics().is_empty());
+}
+
+#[tokio::test]
+async fn a_verification_s_span_names_the_project_and_the_key_where_they_are_ours() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &[], &settings).await;
+    let client = serving.client().await;
+    let verify = async |token| {
+        let request = VerifyTokenRequest { token, ..VerifyTokenRequest::default() };
+        client.tokens().verify_token(request).await.unwrap()
+    };
+    let scope = Some(Scope::Sdk(SdkScope {}));
+    let request = IssueTokenRequest { scope, role: Role::Reader.into(), ..IssueTokenRequest::default() };
+    let issued = client.tokens().issue_token(request).await.unwrap().into_inner();
+    verify(issued.token.unwrap().value).await;
+    verify("NETLESSROOM_no-token".to_owned()).await;
+    drop(client);
+    serving.stop().await;
+    let calls = receiver.spans_named("inkpass.v1.TokenService/VerifyToken");
+    let named = |name: &str| calls.iter().map(|call| attribute(call, name)).collect::<Vec<_>>();
+    assert_eq!(named("inkpass.project"), ["default", ""]);
+    assert_eq!(named("inkpass.access_key"), ["active-key", ""]);
+    let decisions = receiver.spans_named("authorize");
+    assert!(calls.iter().all(|call| decisions.iter().any(|step| step.parent_span_id == call.span_id)));
 }
