@@ -40,7 +40,7 @@ pub(super) enum Fate {
     Same,
     /// It is shorter than what was written.
     Truncated,
-    /// It has another name, and all that was written.
+    /// It has another name, and all that was written. Of a pipe or device: another is there.
     Renamed,
     /// It has no name any more: what was written since the last look is lost.
     Removed,
@@ -118,6 +118,11 @@ impl Sink {
         let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], longest.as_ref());
     }
 
+    /// Whether it was opened by its path.
+    pub(super) const fn has_path(&self) -> bool {
+        matches!(self.kind, SinkKind::File { .. })
+    }
+
     /// Whether it is a file that can be truncated.
     pub(super) const fn can_be_truncated(&self) -> bool {
         matches!(self.kind, SinkKind::File { length: Some(_), .. })
@@ -125,11 +130,16 @@ impl Sink {
 
     /// What became of the file since the last look.
     pub(super) fn look(&mut self) -> Fate {
-        let SinkKind::File { path, length: Some(length) } = &mut self.kind else { return Fate::Same };
+        let SinkKind::File { path, length } = &mut self.kind else { return Fate::Same };
         let Ok(ours) = self.file.metadata() else { return Fate::Same };
+        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        let Some(length) = length else {
+            // A pipe or device that is gone is made again by whoever made it.
+            let is_other = fs::metadata(path).is_ok_and(|there| identity(&there) != identity(&ours));
+            return if is_other { Fate::Renamed } else { Fate::Same };
+        };
         let was_truncated = ours.len() < *length;
         *length = ours.len();
-        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         match fs::metadata(path) {
             _ if ours.nlink() == 0 => Fate::Removed,
             _ if was_truncated => Fate::Truncated,

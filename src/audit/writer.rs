@@ -357,7 +357,7 @@ impl Writer {
             return;
         }
         self.elsewhere.succeeded();
-        if self.sink.can_be_truncated() {
+        if self.sink.has_path() {
             tracing::info!("the audit file is opened again, because it was renamed or SIGHUP came");
         }
         self.rewrite_first();

@@ -1,11 +1,16 @@
 //! A file that goes away while it is written: fault case 60.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io::Read,
+    os::unix::fs::{OpenOptionsExt, symlink},
+    path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
 use inkpass::{audit::OnFailure, proto::Role};
+use rustix::fs::OFlags;
 use serde_json::Value;
 
 use super::{Trail, identity, is_marked, read};
@@ -70,6 +75,39 @@ async fn a_file_that_is_replaced_is_followed_and_one_that_is_renamed_has_lost_no
     assert!(all.iter().all(|line| line["mark"].is_null()), "nothing is repeated");
     assert_eq!(numbers(&all), (0..=number).collect::<Vec<_>>());
     assert_eq!(trail.metrics.files_lost.get(), 0);
+}
+
+#[tokio::test]
+async fn a_pipe_that_its_reader_makes_anew_is_followed_and_so_is_a_file_in_place_of_a_device() {
+    let directory = Place::new();
+    let (path, anew) = (directory.path().join("audit.log"), directory.path().join("anew"));
+    let make = |path: &Path| {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path).unwrap()
+    };
+    let _old = make(&path);
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    let mut reader = make(&anew);
+    fs::rename(&anew, &path).unwrap();
+    let has_come = || matches!((&reader).read(&mut [0]), Ok(1));
+    // Some may be refused, because nobody reads the old one.
+    let (number, _) = calls_until(&trail, 1, has_come).await;
+    let mut rest = Vec::new();
+    // It ends with "would block", because the writer is there.
+    let _ = reader.read_to_end(&mut rest);
+    assert!(number > 1 && rest.ends_with(b"\n"));
+
+    symlink("/dev/full", &anew).unwrap();
+    fs::rename(&anew, &path).unwrap();
+    let (number, _) = calls_until(&trail, number, || trail.audit.refuses()).await;
+    fs::write(&anew, "").unwrap();
+    fs::rename(&anew, &path).unwrap();
+    let (number, _) = calls_until(&trail, number, || !trail.audit.refuses()).await;
+    trail.write("0", number).await.unwrap();
+    trail.audit.close().await.unwrap();
+    assert_eq!(numbers(&read(&path)).last(), Some(&number));
 }
 
 #[tokio::test]
