@@ -2,6 +2,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -27,6 +28,30 @@ def headers(stream, path, more=()):
     pairs = [(":method", "POST"), (":scheme", "http"), (":path", "/" + path), (":authority", "bench"),
              ("content-type", "application/grpc"), ("te", "trailers"), *more]
     return frame(1, 4, stream, b"".join(literal(name, value) for name, value in pairs))
+
+
+def half_calls(server, number, streams, tls=None):
+    """So many connections, each with an answered call and so many that never end. `tls`: the CA's file."""
+    context = ssl.create_default_context(cafile=tls) if tls else None
+    if context:
+        context.set_alpn_protocols(["h2"])
+    key = [("x-api-key", settings.KEY)]
+    whole = headers(1, h2load.ISSUE, key) + frame(0, 1, 1, h2load.frame(h2load.ISSUE_BODY))
+    halves = b"".join(headers(stream, h2load.ISSUE, key) + frame(0, 0, stream, b"\0\0\0\x04\0" + b"x" * 512)
+                      for stream in range(3, 3 + 2 * streams, 2))
+    connections = []
+    for _ in range(number):
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        if context:
+            connection = context.wrap_socket(connection, server_hostname="localhost")
+        connection.sendall(PREFACE + frame(4, 0, 0, b"") + whole)
+        read = connection.makefile("rb")
+        # Until the trailers of the first call.
+        while (head := read.read(9))[3:5] != b"\1\5":
+            read.read(int.from_bytes(head[:3]))
+        connection.sendall(halves)
+        connections.append((connection, read))
+    return connections
 
 
 @contextlib.contextmanager

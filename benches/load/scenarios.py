@@ -203,7 +203,7 @@ def alone(bench, rounds):
 
 
 def memory(bench, rounds):
-    """Idle, after a million calls, and with 2,000 connections that call."""
+    """Idle, after a million calls, with 2,000 connections that call, and with as many that hold four calls open each."""
     inkpass = bench.inkpass()
     result = {"idle": inkpass.memory()}
     bench.run(inkpass, 1_000_000)
@@ -211,6 +211,11 @@ def memory(bench, rounds):
     crowded = bench.inkpass(name="crowded")
     run = bench.run(crowded, 200_000, connections=2000, streams=2)
     result["peak with 2,000 connections"] = run.peak_mib
+    for name in ("plaintext", "TLS"):
+        held = bench.inkpass(name=name, tls=name == "TLS")
+        connections = attacks.half_calls(held, 2000, 4, held.directory / "ca.crt" if name == "TLS" else None)
+        result[f"2,000 {name} connections with four open calls each"] = held.memory("VmHWM")
+        connections.clear()
     result = {name: round(value, 1) for name, value in result.items()}
     print(result)
     return result
