@@ -18,9 +18,9 @@ use crate::{
 
 #[tokio::test]
 async fn connections_that_end_at_their_age_fail_no_call() {
-    let timeouts = Timeouts { connection_age: Duration::from_millis(1500), ..Timeouts::default() };
+    let timeouts = Timeouts { connection_age: Duration::from_secs(5), ..Timeouts::default() };
     let world = Setup { timeouts, ..Setup::default() }.start().await;
-    let until = Instant::now() + Duration::from_secs(7);
+    let until = Instant::now() + Duration::from_secs(12);
     let mut callers = JoinSet::new();
     for _ in 0..10 {
         let client = Client::connect(&format!("http://{}", world.grpc)).await.unwrap();
