@@ -29,6 +29,13 @@ pub(crate) trait Sum {
     fn add(&mut self, other: Self);
 }
 
+/// Keeps what two lines share; what they do not is empty from then on.
+pub(crate) fn keep_shared<T: Default + PartialEq>(ours: &mut T, theirs: &T) {
+    if ours != theirs {
+        *ours = T::default();
+    }
+}
+
 /// The lines of all principals.
 #[derive(Debug)]
 pub(crate) struct Flood<S> {

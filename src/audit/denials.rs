@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::line::{Line, Summary};
 use crate::{
     clock::UnixMillis,
-    flood::{self, Flood},
+    flood::{self, Flood, keep_shared},
 };
 
 /// What callers were denied.
@@ -74,16 +74,9 @@ impl flood::Sum for Sum {
         self.summary.count += other.summary.count;
         self.summary.since = self.summary.since.min(other.summary.since);
         self.until = self.until.max(other.until);
-        let shared = [
-            (&mut self.rpc, other.rpc),
-            (&mut self.project, other.project),
-            (&mut self.reason, other.reason),
-        ];
-        for (ours, theirs) in shared {
-            if *ours != theirs {
-                *ours = Box::default();
-            }
-        }
+        keep_shared(&mut self.rpc, &other.rpc);
+        keep_shared(&mut self.project, &other.project);
+        keep_shared(&mut self.reason, &other.reason);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock, UnixMillis},
-    flood::{self, Flood},
+    flood::{self, Flood, keep_shared},
 };
 
 /// How long a line is without its texts, in bytes.
@@ -166,16 +166,9 @@ impl flood::Sum for Sum {
         self.count += other.count;
         self.since = self.since.min(other.since);
         self.longest = self.longest.max(other.longest);
-        let shared = [
-            (&mut self.method, other.method),
-            (&mut self.code, other.code),
-            (&mut self.reason, other.reason),
-        ];
-        for (ours, theirs) in shared {
-            if *ours != theirs {
-                *ours = "";
-            }
-        }
+        keep_shared(&mut self.method, &other.method);
+        keep_shared(&mut self.code, &other.code);
+        keep_shared(&mut self.reason, &other.reason);
     }
 }
 
