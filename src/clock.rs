@@ -37,6 +37,12 @@ impl UnixMillis {
         (self.0 / 1000).cast_signed()
     }
 
+    /// The same as the standard library has it.
+    #[must_use]
+    pub fn system_time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.0)
+    }
+
     /// `None` past [`UnixMillis::MAX`]. What is finer than a millisecond is dropped.
     #[must_use]
     pub fn checked_add(self, duration: Duration) -> Option<Self> {

@@ -1,10 +1,7 @@
 //! JSON in printable ASCII and nothing else: no line break, control character, terminal escape or
 //! bidirectional mark gets through unescaped. An object is written field by field, within a limit.
 
-use std::{
-    fmt::Write,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::fmt::Write;
 
 use crate::{clock::UnixMillis, hex, token::Fingerprint};
 
@@ -103,8 +100,7 @@ impl JsonLine {
     }
 
     pub(crate) fn time(&mut self, name: &'static str, time: UnixMillis) {
-        let time = UNIX_EPOCH + Duration::from_millis(time.get());
-        self.raw(name, format_args!("\"{}\"", humantime::format_rfc3339_millis(time)));
+        self.raw(name, format_args!("\"{}\"", humantime::format_rfc3339_millis(time.system_time())));
     }
 
     pub(crate) fn raw(&mut self, name: &'static str, value: std::fmt::Arguments<'_>) {

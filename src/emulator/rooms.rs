@@ -1,10 +1,6 @@
 //! The rooms of a partition.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -34,7 +30,7 @@ pub(super) struct Rooms {
 impl Room {
     /// The room as the vendor shows it.
     pub(super) fn json(&self) -> Value {
-        let created_at = UNIX_EPOCH + Duration::from_millis(self.created_at.get());
+        let created_at = self.created_at.system_time();
         json!({
             "uuid": self.uuid,
             "teamUUID": self.app.team_uuid,

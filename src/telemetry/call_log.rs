@@ -3,7 +3,7 @@
 //! Few of a principal's have lines of their own in a second, and the rest one line; callers that nobody knows are one
 //! principal. Calls that succeed take no room from those that fail.
 
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use opentelemetry::trace::TraceId;
 use tracing::field::display;
@@ -141,7 +141,7 @@ impl Sum {
 
     /// Gives the length of the line. `principal`: `None`: they are many callers'.
     fn log(principal: Option<&str>, sum: &Self) -> usize {
-        let since = UNIX_EPOCH + Duration::from_millis(sum.since.get());
+        let since = sum.since.system_time();
         let what = match principal {
             Some(_) => "more calls ended in the last second",
             None => "more calls of other callers ended in the last second",

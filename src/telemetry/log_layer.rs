@@ -1,9 +1,6 @@
 //! The log: each event as one line, with its call and its trace.
 
-use std::{
-    io::{self, IsTerminal},
-    time::{Duration, UNIX_EPOCH},
-};
+use std::io::{self, IsTerminal};
 
 use tracing::{
     Event, Subscriber,
@@ -56,7 +53,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Fields::default();
-        let now = UNIX_EPOCH + Duration::from_millis(SystemClock.now().get());
+        let now = SystemClock.now().system_time();
         line.put("timestamp", humantime::format_rfc3339_millis(now).to_string());
         line.put("level", event.metadata().level().as_str());
         event.record(&mut line);

@@ -146,7 +146,7 @@ impl Attempts {
             }
             body.extend_from_slice(&chunk);
         }
-        let now = UNIX_EPOCH + Duration::from_millis(self.stability.wall_time().get());
+        let now = self.stability.wall_time().system_time();
         let retry_after = retry_after(response.headers(), now);
         Ok(Received::new(response.status(), retry_after, body.into()))
     }
