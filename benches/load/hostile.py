@@ -10,20 +10,25 @@ import settings
 
 
 def attacked(bench, rounds):
-    """A caller's 200 calls a second, alone and during each attack."""
+    """A caller's 200 calls a second: alone, during each attack on another inkpass on the same cores, and during the attack
+    on its own. The second shows what the attacker and the kernel take of the cores, the third what inkpass gives away."""
     result = {}
     with attacks.hung_upstream() as upstream:
-        inkpass = bench.inkpass(upstream=upstream, audit=None)
+        inkpass, neighbour = (bench.inkpass(name=name, upstream=upstream) for name in ("inkpass", "neighbour"))
         call = lambda: bench.run(inkpass, 1000, connections=1, streams=10, rps=200)
+        p99 = lambda: statistics.median(call().load.p99 for _ in range(rounds))
         call()
-        quiet = statistics.median(call().load.p99 for _ in range(rounds))
+        quiet = p99()
         for name, attack in attacks.ALL.items():
+            with attack(bench, neighbour):
+                beside = p99()
             cpu, _ = inkpass.usage()
             with attack(bench, inkpass):
                 began = time.monotonic()
-                p99 = statistics.median(call().load.p99 for _ in range(rounds))
+                attacked = p99()
                 used = (inkpass.usage()[0] - cpu) / (time.monotonic() - began)
-            result[name] = {"quiet_p99_ms": quiet, "p99_ms": p99, "ratio": round(p99 / quiet, 2),
+            result[name] = {"quiet_p99_ms": quiet, "beside_p99_ms": beside, "p99_ms": attacked,
+                            "ratio": round(attacked / quiet, 2), "ratio_beside": round(attacked / beside, 2),
                             "cores": round(used, 2), "rss_mib": round(inkpass.memory("VmHWM"), 1)}
             print(name, result[name], flush=True)
     return result
