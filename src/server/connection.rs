@@ -29,7 +29,9 @@ pub(super) struct Connection {
     reader: AtomicWaker,
     /// How often it was polled: all that was read before has begun, or never will.
     turns: AtomicU32,
-    /// Of these, calls of health and reflection, and streams of theirs.
+    /// How many have ended at their caller's deadline.
+    at_deadline: AtomicU32,
+    /// Of those under way, calls of health and reflection, and streams of theirs.
     open_calls: [AtomicU32; 2],
     /// Of the others, those that wait for their client alone.
     waiting: AtomicU32,
@@ -53,6 +55,7 @@ impl Connection {
             calls: AtomicU32::new(0),
             reader: AtomicWaker::new(),
             turns: AtomicU32::new(0),
+            at_deadline: AtomicU32::new(0),
             open_calls: Default::default(),
             waiting: AtomicU32::new(0),
             moves: AtomicU32::new(0),
@@ -156,6 +159,15 @@ impl Connection {
     /// How many have begun and not ended.
     pub(super) fn calls(&self) -> u32 {
         self.calls.load(Relaxed)
+    }
+
+    /// How many have ended at their caller's deadline, wrapping.
+    pub(super) fn at_deadline(&self) -> u32 {
+        self.at_deadline.load(Relaxed)
+    }
+
+    pub(super) fn note_at_deadline(&self) {
+        self.at_deadline.fetch_add(1, Relaxed);
     }
 
     pub(super) fn begin_turn(&self) {

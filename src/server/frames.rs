@@ -17,7 +17,8 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 
-/// A reset is premature if its call began so shortly before: a caller that has lost its patience is later.
+/// A reset is premature if its call began so shortly before, and its deadline was not over: a caller that has lost its
+/// patience is later.
 const PREMATURE_MILLIS: u32 = 1000;
 
 /// More premature resets than this in a [`WINDOW`] are too many, if they are more than half of the calls begun in it.
@@ -26,8 +27,7 @@ const MANY_RESETS: u32 = 200;
 /// More are too many in any case.
 const MOST_RESETS: u32 = 1000;
 
-/// More resets than this that are not premature are too many, if they are more than nine in ten of the calls begun: a
-/// caller whose deadlines pass has others that are answered, or few.
+/// More resets than this that are not premature are too many, if they are more than nine in ten of the calls begun.
 const MANY_LATE_RESETS: u32 = 500;
 
 /// More frames that are no part of a call are too many, and so many more for each call: a long answer's windows take two
@@ -55,8 +55,10 @@ pub(super) struct Frames {
     calls: Box<[(u32, u32); REMEMBERED]>,
     /// The place of the next one.
     next: usize,
-    /// When this window began; what was begun in it, prematurely reset, and reset later; and frames of other kinds.
+    /// When this window began, and how many calls had ended at their deadline before it; what was begun in it, prematurely
+    /// reset, and reset later; and frames of other kinds.
     window: u32,
+    at_deadline_before: u32,
     begun: u32,
     reset: u32,
     reset_late: u32,
@@ -75,6 +77,7 @@ impl Frames {
             calls: Box::new([(0, 0); REMEMBERED]),
             next: 0,
             window: 0,
+            at_deadline_before: 0,
             begun: 0,
             reset: 0,
             reset_late: 0,
@@ -97,11 +100,12 @@ impl Frames {
         self.newest > 0
     }
 
-    /// Goes on with these bytes.
+    /// Goes on with these bytes. So many of the connection's calls have ended at their own deadline until now: their resets
+    /// count for nothing.
     ///
     /// # Errors
     /// The client resets too many of its calls, or sends too many frames that are no part of one.
-    pub(super) fn read(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn read(&mut self, mut bytes: &[u8], at_deadline: u32) -> io::Result<()> {
         loop {
             let skipped = self.skip.min(bytes.len());
             (self.skip, bytes) = (self.skip - skipped, &bytes[skipped..]);
@@ -122,14 +126,15 @@ impl Frames {
             if !matches!(kind, DATA | CONTINUATION) {
                 let now = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
                 // The first bit is reserved, and ignored.
-                self.count(kind, u32::from_be_bytes(stream) & 0x7fff_ffff, now)?;
+                self.count(kind, u32::from_be_bytes(stream) & 0x7fff_ffff, now, at_deadline)?;
             }
         }
     }
 
-    fn count(&mut self, kind: u8, stream: u32, now: u32) -> io::Result<()> {
+    fn count(&mut self, kind: u8, stream: u32, now: u32, at_deadline: u32) -> io::Result<()> {
         if now.saturating_sub(self.window) > WINDOW_MILLIS {
-            (self.window, self.begun, self.reset, self.reset_late, self.others) = (now, 0, 0, 0, 0);
+            (self.window, self.at_deadline_before) = (now, at_deadline);
+            (self.begun, self.reset, self.reset_late, self.others) = (0, 0, 0, 0);
         }
         match kind {
             HEADERS if stream > self.newest => {
@@ -148,9 +153,12 @@ impl Frames {
             }
             _ => self.others += 1,
         }
-        let is_flood = self.reset > MANY_RESETS && self.reset > self.begun / 2;
-        let is_late_flood = self.reset_late > MANY_LATE_RESETS && self.reset_late > self.begun / 10 * 9;
-        if is_flood || is_late_flood || self.reset > MOST_RESETS {
+        let excused = at_deadline.wrapping_sub(self.at_deadline_before);
+        let counted = (self.reset + self.reset_late).saturating_sub(excused);
+        let (reset, reset_late) = (self.reset.min(counted), self.reset_late.min(counted));
+        let is_flood = reset > MANY_RESETS && reset > self.begun / 2;
+        let is_late_flood = reset_late > MANY_LATE_RESETS && reset_late > self.begun / 10 * 9;
+        if is_flood || is_late_flood || reset > MOST_RESETS {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client resets its calls"));
         }
         if self.others > MOST_OTHERS + self.begun.saturating_mul(MOST_OTHERS_OF_CALL) {
@@ -185,7 +193,7 @@ mod tests {
         for size in [1, 2, 7, 9, 10, 1000, text.len()] {
             let mut frames = Frames::new();
             for bytes in text.chunks(size) {
-                frames.read(bytes).unwrap();
+                frames.read(bytes, 0).unwrap();
             }
             assert!(frames.has_preface() && frames.has_called(), "{size}");
             assert_eq!((frames.begun, frames.reset), (1, 0), "{size}");
@@ -198,8 +206,8 @@ mod tests {
         // A hundred calls a second.
         let is_fine = |call: &u32| {
             let (stream, now) = (2 * call + 1, call * 10);
-            frames.count(HEADERS, stream, now).is_ok()
-                && (!call.is_multiple_of(nth) || frames.count(RST_STREAM, stream, now + late).is_ok())
+            frames.count(HEADERS, stream, now, 0).is_ok()
+                && (!call.is_multiple_of(nth) || frames.count(RST_STREAM, stream, now + late, 0).is_ok())
         };
         let fine = (0..5000).take_while(is_fine).count();
         if fine == 5000 { 0 } else { u32::try_from(fine).unwrap() }
@@ -214,8 +222,26 @@ mod tests {
     }
 
     #[test]
+    fn resets_of_calls_that_ended_at_their_deadline_count_for_nothing_and_excuse_no_others() {
+        // A hundred calls a second, all reset after so long, of which every `nth` ends at its deadline.
+        let calls_until_end = |late: u32, nth: u32| {
+            let mut frames = Frames::new();
+            let is_fine = |call: &u32| {
+                let (stream, now, over) = (2 * call + 1, call * 10, call / nth);
+                frames.count(HEADERS, stream, now, over).is_ok()
+                    && frames.count(RST_STREAM, stream, now + late, over).is_ok()
+            };
+            (0..5000).take_while(is_fine).count()
+        };
+        assert_eq!((calls_until_end(200, 1), calls_until_end(2000, 1)), (5000, 5000));
+        // Half of them; a third is less than nine in ten if they are late.
+        assert_eq!(calls_until_end(200, 3), 299, "two thirds are more than half");
+        assert_eq!(calls_until_end(2000, 3), 5000);
+    }
+
+    #[test]
     fn frames_that_ask_for_nothing_end_the_connection_unless_they_go_with_calls() {
-        let ping = |frames: &mut Frames, now| frames.count(6, 0, now).is_ok();
+        let ping = |frames: &mut Frames, now| frames.count(6, 0, now, 0).is_ok();
         let mut frames = Frames::new();
         assert_eq!((0..u32::MAX).take_while(|_| ping(&mut frames, 0)).count(), MOST_OTHERS as usize);
         // A hundred a second are no flood, and so are those of answers.
@@ -223,7 +249,7 @@ mod tests {
         assert!((0..100_000).all(|number| ping(&mut frames, number * 10)));
         let mut frames = Frames::new();
         assert!((0..1000).all(|call| {
-            let begins = frames.count(HEADERS, 2 * call + 1, 0).is_ok();
+            let begins = frames.count(HEADERS, 2 * call + 1, 0, 0).is_ok();
             begins && (0..MOST_OTHERS_OF_CALL).all(|_| ping(&mut frames, 0))
         }));
     }
@@ -232,13 +258,13 @@ mod tests {
     fn numbers_far_apart_and_a_reserved_bit_hide_no_reset() {
         let mut frames = Frames::new();
         let resets = (0..5000_u32).map(|call| 1 + call * 2 * 128).take_while(|stream| {
-            frames.count(HEADERS, *stream, 0).is_ok() && frames.count(RST_STREAM, *stream, 0).is_ok()
+            frames.count(HEADERS, *stream, 0, 0).is_ok() && frames.count(RST_STREAM, *stream, 0, 0).is_ok()
         });
         assert_eq!(resets.count(), MANY_RESETS as usize);
 
         let mut frames = Frames::new();
-        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        frames.read(&frame(HEADERS, 1 << 31 | 1, b"")).unwrap();
+        frames.read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0).unwrap();
+        frames.read(&frame(HEADERS, 1 << 31 | 1, b""), 0).unwrap();
         assert_eq!(frames.newest, 1);
     }
 
@@ -248,8 +274,8 @@ mod tests {
         let mut reset = 0;
         for call in 0..10_000 {
             let stream = 2 * call + 1;
-            if frames.count(HEADERS, stream, 0).is_err()
-                || frames.count(if call % 3 == 0 { RST_STREAM } else { 0 }, stream, 0).is_err()
+            if frames.count(HEADERS, stream, 0, 0).is_err()
+                || frames.count(if call % 3 == 0 { RST_STREAM } else { 0 }, stream, 0, 0).is_err()
             {
                 break;
             }

@@ -72,7 +72,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         }
         let Self { frames, connection, .. } = &mut *self;
         connection.note_move();
-        frames.read(&buffer.filled()[before..])?;
+        frames.read(&buffer.filled()[before..], connection.at_deadline())?;
         if !connection.has_called() {
             connection.note(frames.has_preface(), frames.has_called());
         }

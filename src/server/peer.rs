@@ -1,9 +1,9 @@
 //! The other end of a connection: its TLS handshake, who it is, and its calls.
 
-use std::{io, ops::Deref, sync::Arc};
+use std::{io, ops::Deref, sync::Arc, time::Duration};
 
 use rustls::pki_types::CertificateDer;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
@@ -25,12 +25,24 @@ pub(super) struct Call {
     peer: Arc<Peer>,
     /// Once there is an answer, which its client is to take.
     waits: Option<Waiting>,
+    /// From when on its client may give it up for its own deadline.
+    may_be_given_up: Option<Instant>,
 }
+
+/// A caller whose deadlines are shorter is taken for one that resets its calls as it likes.
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(50);
 
 impl Call {
     pub(super) fn begin(peer: Arc<Peer>) -> Self {
         peer.place.connection.begin_call();
-        Self { peer, waits: None }
+        Self { peer, waits: None, may_be_given_up: None }
+    }
+
+    /// How long its caller waits for it. The caller's clock began earlier than `arrived`, by up to a tenth of that.
+    pub(super) fn set_patience(&mut self, arrived: Instant, patience: Duration) {
+        if patience >= SHORTEST_PATIENCE {
+            self.may_be_given_up = arrived.checked_add(patience / 10 * 9);
+        }
     }
 
     /// Its answer is there: nobody works at it any more.
@@ -50,7 +62,11 @@ impl Deref for Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.peer.place.connection.end_call();
+        let connection = &self.peer.place.connection;
+        if self.may_be_given_up.is_some_and(|moment| moment <= Instant::now()) {
+            connection.note_at_deadline();
+        }
+        connection.end_call();
     }
 }
 

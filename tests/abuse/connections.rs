@@ -123,7 +123,7 @@ async fn resets_in_small_bursts_end_the_connection() {
     while streams < 10_000 {
         let mut burst = Vec::new();
         for _ in 0..15 {
-            let (stream, headers) = raw.headers(ISSUE_TOKEN, &[]);
+            let (stream, headers) = raw.headers(ISSUE_TOKEN, &[("grpc-timeout", "1S")]);
             burst.extend([headers, reset(stream)].concat());
         }
         streams += 15;
@@ -141,6 +141,26 @@ async fn resets_in_small_bursts_end_the_connection() {
         .sum();
     assert!(started <= 600, "{started}");
     call(&world.client).await;
+}
+
+#[tokio::test]
+async fn resets_at_their_calls_own_deadline_do_not_end_the_connection() {
+    let world = World::start().await;
+    let mut raw = Raw::connect(world.grpc).await;
+    for round in 0..6 {
+        let (mut begin, mut give_up) = (Vec::new(), Vec::new());
+        for _ in 0..60 {
+            let (stream, headers) = raw.headers(ISSUE_TOKEN, &[("grpc-timeout", "100m")]);
+            begin.extend(headers);
+            give_up.extend(reset(stream));
+        }
+        raw.send(&begin).await;
+        assert!(raw.ping().await, "{round}");
+        // The callers' patience.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        raw.send(&give_up).await;
+        assert!(raw.ping().await, "{round}");
+    }
 }
 
 #[tokio::test]

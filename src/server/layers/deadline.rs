@@ -16,6 +16,8 @@ use crate::turn::Turn;
 pub(super) struct Deadline {
     at: Instant,
     of_caller: Option<Instant>,
+    /// How long its caller waits.
+    patience: Option<Duration>,
 }
 
 impl Deadline {
@@ -24,7 +26,13 @@ impl Deadline {
     pub(super) fn of(headers: &HeaderMap, arrived: Instant, longest: Duration) -> Self {
         let timeout = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
         let at = arrived + timeout.map_or(longest, |timeout| timeout.min(longest));
-        Self { at, of_caller: timeout.and_then(|timeout| arrived.checked_add(timeout)) }
+        let of_caller = timeout.and_then(|timeout| arrived.checked_add(timeout));
+        Self { at, of_caller, patience: timeout }
+    }
+
+    /// How long the caller waits, if it says so.
+    pub(super) const fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// The caller's own, however late.

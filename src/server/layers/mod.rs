@@ -67,7 +67,11 @@ impl Layers {
     /// The way of every call, from the outside in.
     ///
     /// One future, and not one a layer: each would hold the request, and all are moved with the call's task.
-    pub(super) async fn call(self: Arc<Self>, request: Request<Incoming>, call: Call) -> Response<Answer> {
+    pub(super) async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        mut call: Call,
+    ) -> Response<Answer> {
         // 1. Outermost: every answer has an id, a refusal by any layer too.
         let id = self.request_id(request.headers());
         // 2. Around observation, because what is not gRPC is no call.
@@ -79,6 +83,9 @@ impl Layers {
         let mut observed = Observed::begin(method, &id, &call, &self.metrics, &self.call_log);
         // 4. Around authentication, because that may wait for an issuer's keys.
         let deadline = Deadline::of(request.headers(), observed.began(), self.longest_call);
+        if let Some(patience) = deadline.patience() {
+            call.set_patience(observed.began(), patience);
+        }
         // 5. Before the span: whom nobody knows decides nothing about what is traced.
         let caller = match deadline.enforce(self.authenticate(method, request.headers(), &call)).await {
             Some(Ok(caller)) => Ok(caller),
