@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::disk::SmallDisk;
-use crate::helpers::NOW;
+use crate::helpers::{NOW, log::whole_lines};
 
 mod disk;
 mod fate;
@@ -75,9 +75,16 @@ fn parse(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Every line of a file that nobody writes to at this moment.
 #[track_caller]
-pub(crate) fn read(path: &Path) -> Vec<Value> {
+fn read(path: &Path) -> Vec<Value> {
     parse(&fs::read_to_string(path).unwrap())
+}
+
+/// Every whole line of a file that a program may be writing to.
+#[track_caller]
+pub(crate) fn read_so_far(path: &Path) -> Vec<Value> {
+    parse(&whole_lines(path))
 }
 
 /// A line's caller and number.

@@ -230,7 +230,7 @@ async fn a_replayed_creation_signs_with_the_key_that_created() {
     let again = create(&teacher, request).await.unwrap();
     let (room, token) = (again.room.unwrap(), again.token.unwrap());
     assert_eq!([&room.access_key, &token.access_key], [ACCEPTED[0]; 2]);
-    let line = crate::audit::read(&program.path("audit.log")).pop().unwrap();
+    let line = crate::audit::read_so_far(&program.path("audit.log")).pop().unwrap();
     let told = ["phase", "access_key", "fingerprint", "uuid"].map(|name| line[name].as_str().unwrap());
     assert_eq!(told, ["outcome", ACCEPTED[0], &token.fingerprint, &room.uuid]);
     assert_eq!((&line["idempotency_key"], &line["replayed"]), (&json!(request_id), &json!(true)));

@@ -26,7 +26,7 @@ use tonic::transport::Channel;
 use super::{CALLERS, connect, until, write_keys};
 use crate::{
     command_line::{Limit, Served},
-    helpers::{ANY_PORT, canary, key, place::Place, upstream::Upstream},
+    helpers::{ANY_PORT, canary, key, log::whole_lines, place::Place, upstream::Upstream},
 };
 
 /// The keys that the emulator accepts.
@@ -173,8 +173,7 @@ impl Program {
 
     /// How many lines of the log have this in them.
     pub(crate) fn logged(&self, text: &str) -> usize {
-        let log = fs::read_to_string(self.path("log")).unwrap();
-        log.lines().filter(|line| line.contains(text)).count()
+        whole_lines(&self.path("log")).lines().filter(|line| line.contains(text)).count()
     }
 
     /// The answer of the admin listener at this path.

@@ -134,7 +134,7 @@ async fn keys_that_rotate_under_two_thousand_calls_a_second_fail_none() {
         check(call, &keys);
     }
     assert_eq!(program.logged("files cannot be used"), 0);
-    let trail = crate::audit::read(&program.path("audit.log"));
+    let trail = crate::audit::read_so_far(&program.path("audit.log"));
     assert_eq!(trail.len(), calls.len(), "each has its line");
     assert!(swaps >= 10, "{swaps} swaps");
 

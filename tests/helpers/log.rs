@@ -4,7 +4,8 @@
 
 use std::{
     cell::RefCell,
-    io,
+    fs, io,
+    path::Path,
     sync::{Arc, Mutex, Once},
 };
 
@@ -35,6 +36,13 @@ pub(crate) fn look_through_logs() {
         let layer = layer().with_writer(ToThread).with_ansi(false).with_filter(is_ours);
         tracing_subscriber::registry().with(layer).init();
     });
+}
+
+/// The lines of a file that a program is writing to, without one that has come in part only.
+pub(crate) fn whole_lines(path: &Path) -> String {
+    let mut text = fs::read(path).unwrap();
+    text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    String::from_utf8(text).unwrap()
 }
 
 impl Log {

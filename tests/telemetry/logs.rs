@@ -17,7 +17,7 @@ use crate::{
         program::{Files, Program},
         room, until,
     },
-    helpers::{World, place::Place, skipped},
+    helpers::{World, log::whole_lines, place::Place, skipped},
 };
 
 /// A program with these settings in `[telemetry]`.
@@ -26,7 +26,7 @@ pub(super) async fn start(settings: &str) -> Program {
 }
 
 fn lines(program: &Program) -> Vec<Value> {
-    let log = fs::read_to_string(program.path("log")).unwrap();
+    let log = whole_lines(&program.path("log"));
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
