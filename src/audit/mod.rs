@@ -4,6 +4,7 @@
 //! call refused. If its write was under way by then, the line is repeated with the mark `withheld`. docs/audit.md
 //! describes the fields and the marks.
 
+mod backlog;
 mod denials;
 mod entry;
 mod error;

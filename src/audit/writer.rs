@@ -1,7 +1,6 @@
 //! Writes the lines that wait, many in one write, in order. Whoever holds the writer writes for all.
 
 use std::{
-    collections::VecDeque,
     io::{self, ErrorKind},
     mem,
     sync::{
@@ -14,10 +13,10 @@ use std::{
 
 use super::{
     OnFailure, Unavailable,
+    backlog::Backlog,
     denials::Denials,
     entry::{Entry, QueueSpace},
     failures::ElsewhereLog,
-    line::Mark,
     recent_lines::{self, RecentLines},
     sink::{Fate, Sink},
 };
@@ -66,8 +65,7 @@ pub(super) struct Writer {
     waiting: Arc<AtomicIsize>,
     sink: Sink,
     metrics: AuditMetrics,
-    /// The oldest first; only the first can be half written.
-    pending: VecDeque<Pending>,
+    backlog: Backlog,
     recent: RecentLines,
     /// When the file was looked at.
     last_look: Instant,
@@ -85,22 +83,6 @@ pub(super) struct Writer {
     closing: Option<Instant>,
 }
 
-/// A line that waits, and how much of it is written.
-struct Pending {
-    entry: Arc<Entry>,
-    written: usize,
-    /// Some of it is in this file or in the one before it, so that it cannot be withdrawn any more.
-    is_begun: bool,
-    /// Released with the line.
-    _space: Option<QueueSpace>,
-}
-
-impl Pending {
-    const fn new(entry: Arc<Entry>) -> Self {
-        Self { entry, written: 0, is_begun: false, _space: None }
-    }
-}
-
 impl Writer {
     pub(super) fn new(
         commands: Receiver<Command>,
@@ -114,7 +96,7 @@ impl Writer {
             waiting,
             sink,
             metrics,
-            pending: VecDeque::new(),
+            backlog: Backlog::default(),
             recent: RecentLines::default(),
             last_look: Instant::now(),
             unseen: 0,
@@ -135,7 +117,7 @@ impl Writer {
 
     /// Waits for a command, for a tick at most; then takes what waits and writes once.
     pub(super) fn wait_and_write(&mut self) -> Wrote {
-        if (self.pending.is_empty() || self.failed) && self.closing.is_none() {
+        if (self.backlog.is_empty() || self.failed) && self.closing.is_none() {
             match self.commands.recv_timeout(TICK) {
                 Ok(command) => self.execute(command),
                 Err(RecvTimeoutError::Timeout) => self.every_second(Instant::now()),
@@ -154,21 +136,17 @@ impl Writer {
 
     /// Whether nothing more is to be written: the trail is closed, and its lines are out or their time is over.
     pub(super) fn is_done(&self) -> bool {
-        self.closing.is_some_and(|until| self.pending.is_empty() || self.failed || Instant::now() >= until)
+        self.closing.is_some_and(|until| self.backlog.is_empty() || self.failed || Instant::now() >= until)
     }
 
     /// How many lines could not be written. Their calls are told.
     pub(super) fn end(&mut self) -> usize {
         self.receive();
-        let lines = self.pending.len();
-        for line in mem::take(&mut self.pending) {
-            let _ = line.entry.settle(Err(Unavailable::Ended));
-        }
-        lines
+        mem::take(&mut self.backlog).refuse(Unavailable::Ended)
     }
 
     fn receive(&mut self) {
-        let mut bytes = self.pending.iter().map(|line| line.entry.line().len()).sum::<usize>();
+        let mut bytes = self.backlog.bytes();
         while bytes < LONGEST_WRITE {
             match self.commands.try_recv() {
                 Ok(command) => {
@@ -186,9 +164,7 @@ impl Writer {
     fn execute(&mut self, command: Command) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         match command {
-            Command::Write(entry, space) => {
-                self.pending.push_back(Pending { _space: Some(space), ..Pending::new(entry) });
-            }
+            Command::Write(entry, space) => self.backlog.push(entry, Some(space)),
             Command::Reopen => {
                 self.look_at_the_file(Instant::now());
                 // One that was removed is made again before the next write.
@@ -210,23 +186,23 @@ impl Writer {
     fn every_second(&mut self, now: Instant) {
         self.look_at_the_file(now);
         // Lines that wait take room: while there are many, denials are summed up for longer.
-        if self.closing.is_some() || !self.failed && self.pending.len() < MOST_BEFORE_SUMMARIES {
+        if self.closing.is_some() || !self.failed && self.backlog.len() < MOST_BEFORE_SUMMARIES {
             let summaries = self.denials.sum_up(now, self.closing.is_some());
-            let summaries = summaries.into_iter().map(|line| Arc::new(Entry::new(line, OnFailure::Allow)));
-            self.pending.extend(summaries.map(Pending::new));
+            for line in summaries {
+                self.backlog.push(Arc::new(Entry::new(line, OnFailure::Allow)), None);
+            }
         }
-        if self.metrics.failing.get() != 0 && self.pending.is_empty() && self.closing.is_none() {
+        if self.metrics.failing.get() != 0 && self.backlog.is_empty() && self.closing.is_none() {
             // Nobody may call while every call is refused.
-            self.pending.push_back(Pending::new(Entry::resumed()));
+            self.backlog.push(Entry::resumed(), None);
         }
     }
 
     fn write(&mut self) -> Wrote {
         let began = Instant::now();
-        let is_halfway = self.pending.front().is_some_and(|line| line.written > 0);
         if began >= self.last_look + TICK {
             self.every_second(began);
-        } else if self.unseen >= LONGEST_UNSEEN || is_halfway {
+        } else if self.unseen >= LONGEST_UNSEEN || self.backlog.is_halfway() {
             self.look_at_the_file(began);
         }
         if let Some(since) = self.removed
@@ -235,17 +211,11 @@ impl Writer {
             self.fail(error.kind());
             return Wrote::Slowly;
         }
-        self.pending.retain(|line| line.is_begun || !line.entry.is_withheld());
-        if self.pending.is_empty() {
+        self.backlog.withdraw();
+        if self.backlog.is_empty() {
             return Wrote::AtOnce;
         }
-        self.buffer.clear();
-        for line in &self.pending {
-            self.buffer.extend_from_slice(&line.entry.line()[line.written..]);
-            if self.buffer.len() >= LONGEST_WRITE {
-                break;
-            }
-        }
+        self.backlog.fill(&mut self.buffer, LONGEST_WRITE);
         match self.sink.write(&self.buffer) {
             Ok(written) => {
                 let is_whole = written == self.buffer.len();
@@ -265,46 +235,28 @@ impl Writer {
 
     /// Waits until the sink takes more, for [`READER_TIMEOUT`] at most; not where it is broken.
     pub(super) fn wait_for_the_sink(&self) {
-        if !self.pending.is_empty() && !self.failed {
+        if !self.backlog.is_empty() && !self.failed {
             self.sink.wait(READER_TIMEOUT);
         }
     }
 
-    /// Reports to the calls whose lines are written.
-    fn complete(&mut self, mut written: usize, now: Instant) {
+    fn complete(&mut self, written: usize, now: Instant) {
         self.failed = false;
         self.metrics.failing.set(0);
         self.unseen += written;
-        let mut lines = 0;
-        while let Some(mut line) = self.pending.pop_front() {
-            let rest = line.entry.line().len() - line.written;
-            if written < rest {
-                line.written += written;
-                line.is_begun |= written > 0;
-                self.pending.push_front(line);
-                break;
+        let (recent, may_be_lost) = (&mut self.recent, self.sink.can_be_truncated());
+        let lines = self.backlog.complete(written, |line| {
+            if may_be_lost {
+                recent.push(now, line);
             }
-            written -= rest;
-            lines += 1;
-            let _ = line.entry.settle(Ok(()));
-            if line.entry.is_withheld() {
-                self.pending.push_back(Pending::new(Entry::repeat(line.entry.line(), Mark::Withheld)));
-            }
-            if self.sink.can_be_truncated() {
-                self.recent.push(now, line.entry.line());
-            }
-        }
+        });
         self.metrics.written(lines);
     }
 
-    /// Refuses the waiting calls. Keeps half-written lines, and lines whose calls go on.
     fn fail(&mut self, why: ErrorKind) {
         self.failed = true;
         self.metrics.failing.set(1);
-        self.pending.retain(|line| {
-            let _ = line.entry.settle(Err(Unavailable::Failed(why)));
-            line.is_begun || line.entry.is_owed()
-        });
+        self.backlog.fail(Unavailable::Failed(why));
     }
 
     /// Repeats the lines that may have been lost since the last look, and goes on in a new file where the old one is gone.
@@ -314,7 +266,7 @@ impl Writer {
         match self.sink.look() {
             Fate::Truncated => {
                 let lost = self.recent.take(now);
-                self.repeat(&lost);
+                self.backlog.repeat(&lost);
             }
             Fate::Renamed => self.reopen(),
             Fate::Removed if self.removed.is_none() => {
@@ -334,21 +286,8 @@ impl Writer {
         self.removed = None;
         tracing::info!("the audit file is there again");
         let lost = self.recent.take_since(since);
-        self.repeat(&lost);
+        self.backlog.repeat(&lost);
         Ok(())
-    }
-
-    /// The line that is half written is written whole, to the file as it is now.
-    fn rewrite_first(&mut self) {
-        if let Some(first) = self.pending.front_mut() {
-            first.written = 0;
-        }
-    }
-
-    fn repeat(&mut self, lost: &[u8]) {
-        self.rewrite_first();
-        let lines = lost.split_inclusive(|byte| *byte == b'\n');
-        self.pending.extend(lines.map(|line| Pending::new(Entry::repeat(line, Mark::Again))));
     }
 
     fn reopen(&mut self) {
@@ -360,7 +299,7 @@ impl Writer {
         if self.sink.has_path() {
             tracing::info!("the audit file is opened again, because it was renamed or SIGHUP came");
         }
-        self.rewrite_first();
+        self.backlog.rewrite_first();
         // The old file was renamed, so its lines are kept.
         self.recent = RecentLines::default();
         (self.failed, self.removed) = (false, None);
