@@ -1,6 +1,7 @@
 //! The listeners' life cycle: bind, serve until a stop is requested, drain, end.
 
 mod admin;
+mod capacity;
 mod connection;
 mod connections;
 mod figures;
@@ -13,6 +14,7 @@ mod parts;
 mod peer;
 mod places;
 mod readiness;
+mod resets;
 mod tasks;
 
 use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};

@@ -11,13 +11,14 @@ use tonic::service;
 
 use super::{
     admin,
+    capacity::Capacity,
     connections::Keeper,
     figures,
     health::{self, Health},
     layers::{Layers, Limits},
     listener::Listener,
     parts::{Error, Parts, Timeouts},
-    places::{Capacity, Places},
+    places::Places,
     readiness::Readiness,
 };
 use crate::{
