@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{
-    IssueParams, Issued, MintPermit, Minting, Record, Trail, UpstreamParams, UpstreamPermit,
-    record::{Refused, same},
-};
 use arc_swap::ArcSwap;
 
+use super::{
+    IssueParams, Issued, MintPermit, Minting, Record, Trail, UpstreamParams, UpstreamPermit, record::same,
+    trail::Refused,
+};
 use crate::{
     call::CallContext,
     clock::UnixMillis,

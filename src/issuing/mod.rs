@@ -6,12 +6,14 @@
 
 mod authorizer;
 mod record;
+mod trail;
 mod types;
 mod verify;
 
 pub use self::{
     authorizer::Authorizer,
-    record::{Made, Record, Trail},
+    record::{Made, Record},
+    trail::Trail,
     types::{IssueParams, Issued, MintPermit, Minting, UpstreamParams, UpstreamPermit},
     verify::Verification,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Authorizer, record::add_to_span};
+use super::{Authorizer, trail::add_to_span};
 use crate::{
     error::Error,
     keyring::Project,
