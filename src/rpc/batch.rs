@@ -3,7 +3,6 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use prost::Message;
@@ -14,6 +13,7 @@ use tonic::{
     server::{Grpc, UnaryService},
 };
 
+use self::undecoded::BatchIssueTokensRequest as Undecoded;
 use super::tokens::Tokens;
 use crate::{
     codec::Codec,
@@ -32,11 +32,17 @@ const SLICE: usize = Rpc::IssueToken.row().largest_request;
 /// What an element costs besides its bytes: about as much as so many of them.
 const ELEMENT: usize = 64;
 
-/// A `BatchIssueTokensRequest` whose elements are not decoded.
-#[derive(Clone, PartialEq, Message)]
-struct Undecoded {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    requests: Vec<Bytes>,
+/// A request whose elements are not decoded.
+mod undecoded {
+    use bytes::Bytes;
+    use prost::Message;
+
+    /// It has the request's own name, because what is told of a broken one names it.
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct BatchIssueTokensRequest {
+        #[prost(bytes = "bytes", repeated, tag = "1")]
+        pub(super) requests: Vec<Bytes>,
+    }
 }
 
 impl Undecoded {
@@ -99,6 +105,8 @@ where
 mod tests {
     use std::{future::Future, pin::pin, task::Context};
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::proto::{RoomScope, issue_token_request::Scope};
 
@@ -135,5 +143,12 @@ mod tests {
         assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused:?}");
         let refused = decode(Undecoded { requests: vec![vec![0xff].into()] }).0.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::Internal, "{refused:?}");
+    }
+
+    #[test]
+    fn a_broken_batch_is_told_by_the_name_that_callers_know() {
+        // A number, where there is to be a message.
+        let error = Undecoded::decode(&[8, 1][..]).unwrap_err().to_string();
+        assert!(error.contains("BatchIssueTokensRequest.requests"), "{error}");
     }
 }
