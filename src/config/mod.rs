@@ -157,9 +157,11 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     identity::check(&identity, &listener, everyone, file);
     upstream::check_proxy(&sources.environment, whiteboard.as_ref(), &identity.issuers, file);
     let is_open = !identity.takes_bearer() && !listener.asks_certificates();
+    let of_issuers = identity.issuers.iter().flat_map(|issuer| [&issuer.ca_file, &issuer.jwks_token_file]);
     let named: Vec<PathBuf> = identity
         .api_keys_file
         .iter()
+        .chain(of_issuers.flatten())
         .chain(
             listener
                 .tls

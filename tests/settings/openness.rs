@@ -65,6 +65,19 @@ fn what_may_be_done_is_never_left_open_by_accident_either() {
     }
 }
 
+#[test]
+fn the_audit_trail_goes_to_no_file_of_an_issuer() {
+    let issuer = "name = 'a', issuer = 'https://a', audience = 'b', jwks_url = 'https://a/keys'";
+    for file in ["ca_file", "jwks_token_file"] {
+        let identity = format!("issuers = [{{ {issuer}, {file} = 'DIR/of-issuer' }}]");
+        let mistakes =
+            identity_mistakes("", &format!("{identity}\n[audit]\noutput = 'DIR/of-issuer'"), false);
+        let is_named =
+            mistakes.iter().any(|mistake| mistake.contains("audit.output: is a file that another"));
+        assert!(is_named, "{file}: {mistakes:?}");
+    }
+}
+
 /// What is said of how callers come in, where everything else is right.
 fn identity_mistakes(server: &str, identity: &str, insecure_allow_all: bool) -> Vec<String> {
     let policy = "[policy]\nfile = 'DIR/policy.toml'";
