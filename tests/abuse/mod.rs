@@ -8,4 +8,5 @@ mod limits;
 mod memory;
 mod network;
 mod processes;
+mod request_ids;
 mod shares;

@@ -1,4 +1,4 @@
-//! One caller takes all it can of what is bounded, and another one calls: fault cases 53 to 56. Callers without a credential
+//! One caller takes all it can of what is bounded, and another one calls: fault cases 54 to 56. Callers without a credential
 //! take all the watches that there are for them.
 
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Two callers that may do the same.
-const POLICY: &str = r#"[[grants]]
+pub(super) const POLICY: &str = r#"[[grants]]
 name = "both"
 principals = ["key:teacher", "key:verifier"]
 rpcs = ["inkpass.v1.TokenService/IssueToken", "inkpass.v1.RoomService/*"]
@@ -39,13 +39,13 @@ tokens = [{ kind = "room", strongest_role = "writer" }]
 const SHARE: usize = 128;
 
 /// The reason, and the quota that it names.
-fn refusal(status: &Status) -> (String, String) {
+pub(super) fn refusal(status: &Status) -> (String, String) {
     let details = status.get_error_details();
     let quota = details.quota_failure().map_or("", |failure| &failure.violations[0].subject).to_owned();
     (details.error_info().unwrap().reason.clone(), quota)
 }
 
-fn own_share(of: &str) -> (String, String) {
+pub(super) fn own_share(of: &str) -> (String, String) {
     ("CALLER_QUOTA_EXCEEDED".to_owned(), of.to_owned())
 }
 
