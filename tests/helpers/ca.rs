@@ -1,6 +1,6 @@
 //! A certificate authority, and files of what it signs.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::SystemTime};
 
 use inkpass::tls::TlsSettings;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
@@ -42,6 +42,10 @@ impl Ca {
     pub(crate) fn sign(&self, name: &str, names: Vec<SanType>) -> (PathBuf, PathBuf) {
         let mut params = CertificateParams::default();
         params.subject_alt_names = names;
+        self.sign_params(name, &params)
+    }
+
+    fn sign_params(&self, name: &str, params: &CertificateParams) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         self.write(&format!("{name}.key"), &key.serialize_pem());
@@ -53,6 +57,14 @@ impl Ca {
     pub(crate) fn sign_server(&self) -> (PathBuf, PathBuf) {
         let loopback = SanType::IpAddress([127, 0, 0, 1].into());
         self.sign("tls", vec![loopback, SanType::DnsName("localhost".try_into().unwrap())])
+    }
+
+    /// The same, until then.
+    pub(crate) fn sign_server_until(&self, end: SystemTime) -> (PathBuf, PathBuf) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+        params.not_after = end.into();
+        self.sign_params("tls", &params)
     }
 
     /// A caller's, with a SPIFFE ID.

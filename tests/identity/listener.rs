@@ -10,7 +10,7 @@ use std::{
 
 use inkpass::{
     client::Client,
-    clock::{ManualClock, SystemClock, UnixMillis},
+    clock::{Clock, ManualClock, SystemClock, UnixMillis},
     reload::Reload,
     tls::Tls,
 };
@@ -20,7 +20,10 @@ use tokio::{
 };
 
 use super::{ID, TlsService, call, issue};
-use crate::helpers::ca::Ca;
+use crate::{
+    decisions::{POLICY, program::Program},
+    helpers::ca::Ca,
+};
 
 #[tokio::test]
 async fn certificates_are_swapped_under_load_without_a_failed_call() {
@@ -226,6 +229,26 @@ async fn a_certificate_that_expires_while_it_serves_is_told_at_readyz_and_as_a_m
     let metrics = service.world.metrics().await;
     assert!(metrics.contains("inkpass_refusing{cause=\"certificate\"} 1"), "{metrics}");
     assert!(metrics.contains("inkpass_certificate_expiry_timestamp_seconds"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_runs_out_is_logged_and_its_successor_is_too() {
+    let ca = Ca::new("one");
+    // Time for a busy machine to start the program.
+    let (cert, key) = ca.sign_server_until(SystemClock.now().system_time() + Duration::from_secs(10));
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let tls = format!("[server]\ntls_cert_file = '{cert}'\ntls_key_file = '{key}'");
+    let program = Program::start(POLICY, &tls).await;
+    let (begins, ends) = ("can only refuse: the TLS certificate", "does not refuse for this cause");
+    assert_eq!((program.logged(begins), program.admin("/readyz").await), (0, "ok\n".to_owned()));
+    crate::helpers::until(async || program.logged(begins) == 1).await;
+    assert!(program.admin("/readyz").await.contains("certificate: the TLS certificate is not valid now"));
+    let metrics = program.admin("/metrics").await;
+    assert!(metrics.contains("inkpass_refusing{cause=\"certificate\"} 1"), "{metrics}");
+
+    ca.sign_server();
+    crate::helpers::until(async || program.logged(ends) == 1).await;
+    assert_eq!((program.logged(begins), program.admin("/readyz").await), (1, "ok\n".to_owned()));
 }
 
 /// What people do to PEM on its way into a Secret.
