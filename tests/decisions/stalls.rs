@@ -1,8 +1,8 @@
-//! A process that stands still, and a disk that does. Real signals, a real file system that is frozen.
+//! A process that stands still, and a disk that does, or that turns read-only. Real signals, a real file system.
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{
         Arc,
@@ -126,6 +126,26 @@ impl Ext4 {
         let status = Command::new("fsfreeze").arg(option).arg(self.mounted.path()).status().unwrap();
         assert!(status.success(), "fsfreeze {option}");
     }
+
+    /// As the kernel does after an error of the disk: files that are open for writing are no more.
+    fn turn_read_only(&self) -> bool {
+        succeeds("mount", &["-o", "remount,abort", self.mounted.path().to_str().unwrap()])
+    }
+
+    /// Mounts another one over it, for as long as this lives.
+    fn replace(&self) -> Mounted<'_> {
+        let place = self.mounted.path();
+        assert!(succeeds("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs", place.to_str().unwrap()]));
+        Mounted(place)
+    }
+}
+
+struct Mounted<'a>(&'a Path);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
 }
 
 impl Drop for Ext4 {
@@ -174,6 +194,30 @@ async fn a_disk_that_stalls_refuses_what_needs_a_line_and_nothing_else() {
         ended.unwrap();
     }
     until("calls pass again", async || mint(&teacher).await.is_ok()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_turns_read_only_refuses_until_another_is_in_its_place() {
+    let Some(disk) = Ext4::mount() else { return };
+    let path = disk.path();
+    let program = Program::auditing_to(path.to_str().unwrap(), POLICY).await;
+    let teacher = program.client("key:teacher").await;
+    let mint = async || teacher.tokens().issue_token(room("stall", Role::Writer)).await;
+    mint().await.unwrap();
+    if !disk.turn_read_only() {
+        return;
+    }
+    let refused = mint().await.unwrap_err();
+    assert_eq!(refused.get_error_details().error_info().unwrap().reason, "AUDIT_UNAVAILABLE");
+    program.until_metric("inkpass_refusing{cause=\"audit\"} 1").await;
+    assert!(program.admin("/readyz").await.contains("audit: the audit trail cannot be written"));
+    assert_eq!(program.logged("audit lines cannot be written"), 1);
+
+    let _another = disk.replace();
+    until("calls pass again", async || mint().await.is_ok()).await;
+    program.until_metric("inkpass_refusing{cause=\"audit\"} 0").await;
+    assert_eq!(program.logged("audit lines can be written again"), 1);
+    assert!(fs::read_to_string(&path).unwrap().contains("IssueToken"));
 }
 
 /// How many calls a stalled disk meets.
