@@ -1,8 +1,8 @@
 //! Lines that were not written: each is counted, and a few log lines report them. So they do of a file that cannot be
-//! opened at its path.
+//! opened, or looked for, at its path.
 
 use std::{
-    io,
+    fmt,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
@@ -60,24 +60,50 @@ impl Failures {
     }
 }
 
-/// The path of the file that is written holds something else, which cannot be opened: the beginning and the end of this are
-/// logged, and what was tried between them once in a while.
-#[derive(Default)]
-pub(super) struct ElsewhereLog {
-    /// When the next line may be written; `None`: the file is at its path.
+/// What is wrong with the path of the file that is written: the beginning and the end of this are logged, and what was tried
+/// between them once in a while.
+pub(super) struct PathLog {
+    begins: &'static str,
+    ends: &'static str,
+    metrics: AuditMetrics,
+    /// When the next line may be written; `None`: nothing is wrong.
     next: Option<Instant>,
     tries: u64,
 }
 
-impl ElsewhereLog {
+impl PathLog {
     /// The shortest time between two log lines.
     const INTERVAL: Duration = Duration::from_mins(1);
 
-    pub(super) fn failed(&mut self, error: &io::Error, now: Instant) {
+    /// It holds something else, which cannot be opened.
+    pub(super) fn of_reopening(metrics: &AuditMetrics) -> Self {
+        Self::new(
+            "the audit file cannot be reopened; lines still go to the old one; mend it",
+            "the audit file is reopened; lines go to the new one",
+            metrics,
+        )
+    }
+
+    /// It cannot be looked at.
+    pub(super) fn of_looks(metrics: &AuditMetrics) -> Self {
+        Self::new(
+            "the audit file cannot be looked at; lines still go to it; mend its directory",
+            "the audit file can be looked at again",
+            metrics,
+        )
+    }
+
+    fn new(begins: &'static str, ends: &'static str, metrics: &AuditMetrics) -> Self {
+        Self { begins, ends, metrics: metrics.clone(), next: None, tries: 0 }
+    }
+
+    pub(super) fn failed(&mut self, error: &dyn fmt::Display, now: Instant) {
         self.tries += 1;
+        if self.next.is_none() {
+            self.metrics.files_unreachable.inc();
+        }
         if self.next.is_none_or(|next| now >= next) {
-            let tries = self.tries;
-            tracing::error!(%error, tries, "the audit file cannot be reopened; lines still go to the old one; mend it");
+            tracing::error!(%error, tries = self.tries, "{}", self.begins);
             self.next = Some(now + Self::INTERVAL);
         }
     }
@@ -85,7 +111,7 @@ impl ElsewhereLog {
     pub(super) fn succeeded(&mut self) {
         if self.next.take().is_some() {
             let tries = std::mem::take(&mut self.tries);
-            tracing::info!(tries, "the audit file is reopened; lines go to the new one");
+            tracing::info!(tries, "{}", self.ends);
         }
     }
 }
@@ -128,9 +154,10 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_reopened_is_logged_at_its_beginning_once_in_a_while_and_at_its_end() {
-        let (logged, start, error) = (Arc::<AtomicUsize>::default(), Instant::now(), io::Error::other("x"));
+        let (logged, start, error) = (Arc::<AtomicUsize>::default(), Instant::now(), "x");
+        let metrics = Metrics::new([]).unwrap().audit().clone();
         let seconds = |seconds| start + Duration::from_secs(seconds);
-        let mut log = ElsewhereLog::default();
+        let mut log = PathLog::of_reopening(&metrics);
         tracing::subscriber::with_default(registry().with(Count(Arc::clone(&logged))), || {
             let count = || logged.load(Ordering::SeqCst);
             log.succeeded();
@@ -143,5 +170,6 @@ mod tests {
             log.succeeded();
             assert_eq!((count(), log.tries), (3, 0));
         });
+        assert_eq!(metrics.files_unreachable.get(), 1);
     }
 }

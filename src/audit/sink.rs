@@ -44,6 +44,8 @@ pub(super) enum Fate {
     Renamed,
     /// It has no name any more: what was written since the last look is lost.
     Removed,
+    /// It is there, and all that was written; nobody can look at its path, for this reason.
+    Hidden(io::ErrorKind),
 }
 
 enum SinkKind {
@@ -145,8 +147,8 @@ impl Sink {
             _ if was_truncated => Fate::Truncated,
             Ok(there) if identity(&there) != identity(&ours) => Fate::Renamed,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Fate::Renamed,
-            // Where nobody can look, the file is still there.
-            Ok(_) | Err(_) => Fate::Same,
+            Err(error) => Fate::Hidden(error.kind()),
+            Ok(_) => Fate::Same,
         }
     }
 }

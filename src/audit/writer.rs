@@ -16,7 +16,7 @@ use super::{
     backlog::Backlog,
     denials::Denials,
     entry::{Entry, QueueSpace},
-    failures::ElsewhereLog,
+    failures::PathLog,
     recent_lines::{self, RecentLines},
     sink::{Fate, Sink},
 };
@@ -77,7 +77,9 @@ pub(super) struct Writer {
     /// The file was removed and cannot be made again: lines written since then are lost so far.
     removed: Option<Instant>,
     /// The file is not at its path, and what is there cannot be opened.
-    elsewhere: ElsewhereLog,
+    elsewhere: PathLog,
+    /// Nobody can look whether the file is at its path.
+    hidden: PathLog,
     denials: Arc<Denials>,
     /// Until when lines may be written, once the trail is being closed.
     closing: Option<Instant>,
@@ -91,6 +93,7 @@ impl Writer {
         denials: Arc<Denials>,
         metrics: AuditMetrics,
     ) -> Self {
+        let (elsewhere, hidden) = (PathLog::of_reopening(&metrics), PathLog::of_looks(&metrics));
         Self {
             commands,
             waiting,
@@ -103,7 +106,8 @@ impl Writer {
             buffer: Vec::new(),
             failed: false,
             removed: None,
-            elsewhere: ElsewhereLog::default(),
+            elsewhere,
+            hidden,
             denials,
             closing: None,
         }
@@ -263,7 +267,12 @@ impl Writer {
     fn look_at_the_file(&mut self, now: Instant) {
         let last_look = mem::replace(&mut self.last_look, now);
         self.unseen = 0;
-        match self.sink.look() {
+        let fate = self.sink.look();
+        match fate {
+            Fate::Hidden(error) => self.hidden.failed(&error, now),
+            _ => self.hidden.succeeded(),
+        }
+        match fate {
             Fate::Truncated => {
                 let lost = self.recent.take(now);
                 self.backlog.repeat(&lost);
@@ -276,7 +285,7 @@ impl Writer {
                 );
                 self.removed = Some(last_look);
             }
-            Fate::Same | Fate::Removed => {}
+            Fate::Same | Fate::Removed | Fate::Hidden(_) => {}
         }
     }
 

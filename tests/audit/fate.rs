@@ -137,6 +137,26 @@ async fn a_file_that_cannot_be_made_again_refuses_calls_until_it_can() {
 }
 
 #[tokio::test]
+async fn a_file_whose_path_nobody_can_look_at_stays_in_use_and_that_is_counted() {
+    let directory = Place::new();
+    let (inner, away) = (directory.path().join("logs"), directory.path().join("away"));
+    fs::create_dir(&inner).unwrap();
+    let path = inner.join("audit.log");
+    let trail = Trail::start(&path, OnFailure::Deny);
+    trail.write("0", 0).await.unwrap();
+    // Of a directory that is closed to it this process would see nothing if it were root's.
+    fs::rename(&inner, &away).unwrap();
+    fs::write(&inner, "").unwrap();
+    let (number, refused) = calls_until(&trail, 1, || trail.metrics.files_unreachable.get() == 1).await;
+    fs::remove_file(&inner).unwrap();
+    fs::rename(&away, &inner).unwrap();
+    trail.write("0", number).await.unwrap();
+    trail.audit.close().await.unwrap();
+    assert_eq!((refused, trail.metrics.files_unreachable.get(), trail.metrics.files_lost.get()), (0, 1, 0));
+    assert_eq!(numbers(&read(&path)), (0..=number).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_file_that_something_else_was_put_in_place_of_is_logged_once_until_it_is_mended() {
     let program = Program::start(POLICY, "").await;
     let (path, away) = (program.path("audit.log"), program.path("audit.log.1"));

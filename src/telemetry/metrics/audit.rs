@@ -24,6 +24,8 @@ pub struct AuditMetrics {
     pub denials_summed: IntCounter,
     /// Times that the file was removed while it was written.
     pub files_lost: IntCounter,
+    /// Times that the file could not be opened, or looked for, at its path.
+    pub files_unreachable: IntCounter,
 }
 
 impl fmt::Debug for AuditMetrics {
@@ -43,6 +45,7 @@ impl AuditMetrics {
             failing: names::AUDIT_FAILING.gauge(registry)?,
             denials_summed: names::AUDIT_DENIALS_SUMMED.counter(registry)?,
             files_lost: names::AUDIT_FILES_LOST.counter(registry)?,
+            files_unreachable: names::AUDIT_FILES_UNREACHABLE.counter(registry)?,
         })
     }
 

@@ -229,6 +229,8 @@ metrics! {
             "Denials that have no line of their own, but their part in a summary.";
         AUDIT_FILES_LOST = Counter, "inkpass_audit_files_lost_total", [],
             "Times that the audit file was removed while it was written.";
+        AUDIT_FILES_UNREACHABLE = Counter, "inkpass_audit_files_unreachable_total", [],
+            "Times that it could not be opened, or looked for, at its path; lines went on to the file that was open.";
     }
     "Logs and exports" {
         LOG_LINES_DROPPED = Counter, "inkpass_log_lines_dropped_total", [],
