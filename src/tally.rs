@@ -13,6 +13,9 @@ use tracing::Level;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// So often in a second it is seen whether the process is to end, which waits for no second.
+const LOOKS: u32 = 10;
+
 /// Cloning it is cheap.
 #[derive(Clone)]
 pub(crate) struct Tally<K: Ord>(Arc<Inner<K>>);
@@ -49,7 +52,12 @@ impl<K: Ord + Send + 'static> Tally<K> {
         if second.is_empty() {
             let inner = self.0.clone();
             self.0.tasks.spawn(async move {
-                sleep(SECOND).await;
+                for _ in 0..LOOKS {
+                    sleep(SECOND / LOOKS).await;
+                    if inner.tasks.is_closed() {
+                        break;
+                    }
+                }
                 inner.end();
             });
         }
@@ -115,7 +123,7 @@ impl<K: Ord> Drop for Inner<K> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
+    use tokio::{sync::mpsc, time::Instant};
 
     use super::*;
 
@@ -129,6 +137,16 @@ mod tests {
         assert!(tally.has_line("a", 1), "another second");
         assert!(tally.has_line("a", 1) && !tally.has_line("a", 1) && !tally.has_line("a", 4));
         assert_eq!(summed_up.recv().await, Some(BTreeMap::from([("a", 5)])));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_is_to_end_does_not_wait_for_the_second() {
+        let (tasks, began) = (TaskTracker::new(), Instant::now());
+        let tally = Tally::new(1, tasks.clone(), |_| {});
+        tally.has_line("a", 1);
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(began.elapsed(), SECOND / LOOKS);
     }
 
     #[tokio::test]
