@@ -70,6 +70,8 @@ pub mod methods;
 #[cfg(feature = "server")]
 pub mod outgoing;
 #[cfg(feature = "server")]
+mod pem;
+#[cfg(feature = "server")]
 mod per_principal;
 #[cfg(feature = "server")]
 pub mod policy;

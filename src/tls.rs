@@ -15,10 +15,7 @@ use rustls::{
     Error, InconsistentKeys, RootCertStore, ServerConfig,
     client::verify_server_name,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{
-        CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName,
-        pem::{self, PemObject},
-    },
+    pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, pem::PemObject},
     server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SigningKey, SingleCertAndKey},
     version::{TLS12, TLS13},
@@ -32,6 +29,7 @@ use crate::{
     clock::{Clock, UnixMillis},
     document::Mistake,
     file::{self, FileError, OpenFile},
+    pem,
     reload::{Reload, on_a_thread},
 };
 
@@ -234,33 +232,17 @@ fn note<T>(mistakes: &mut Vec<Mistake>, result: Result<T, Mistake>) -> Option<T>
 /// The certificates of a file in PEM form: one at least.
 pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Mistake> {
     let content = file::read(path, LONGEST_FILE).map_err(|error| Mistake::in_file(path, error))?;
-    match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
-        Ok(none) if none.is_empty() => Err(Mistake::in_file(path, "holds no certificate in PEM form")),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(Mistake::in_file(path, in_our_words(&error))),
-    }
+    pem::certificates(&content).map_err(|why| Mistake::in_file(path, why))
 }
 
 /// Reads a private key; wipes the file's content.
 fn read_private_key(path: &Path) -> Result<Arc<dyn SigningKey>, Mistake> {
     let content = read_closed(path).map_err(|error| Mistake::in_file(path, error))?;
     let mut key = PrivateKeyDer::from_pem_slice(&content)
-        .map_err(|error| Mistake::in_file(path, in_our_words(&error)))?;
+        .map_err(|error| Mistake::in_file(path, pem::in_our_words(&error)))?;
     let signs = aws_lc_rs::sign::any_supported_type(&key);
     key.zeroize();
     signs.map_err(|error| Mistake::in_file(path, error))
-}
-
-/// The parser's message quotes the file, which may hold a private key.
-const fn in_our_words(error: &pem::Error) -> &'static str {
-    match error {
-        pem::Error::NoItemsFound => "holds no PEM item of the expected kind",
-        pem::Error::IllegalSectionStart { .. } | pem::Error::MissingSectionEnd { .. } => {
-            "is not PEM: each -----BEGIN and each -----END must be on a line of its own, and in pairs"
-        }
-        pem::Error::Base64Decode(_) => "is not PEM: the text between BEGIN and END is not base64",
-        _ => "cannot be read as PEM",
-    }
 }
 
 fn read_closed(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {

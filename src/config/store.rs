@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rustls_pki_types::{CertificateDer, pem::PemObject};
-
 use super::section::Section;
 use crate::{
     document::Mistake,
     file::{self, OpenFile},
+    pem,
     store::{Address, Settings},
 };
 
@@ -87,10 +86,7 @@ fn read_address(path: &Path) -> Result<Address, String> {
 }
 
 fn read_roots(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = file::read(path, LONGEST_CA).map_err(|error| error.to_string())?;
-    let certificates = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
-    match certificates {
-        Ok(certificates) if !certificates.is_empty() => Ok(pem.to_vec()),
-        _ => Err("holds no certificates in PEM".to_owned()),
-    }
+    let text = file::read(path, LONGEST_CA).map_err(|error| error.to_string())?;
+    pem::certificates(&text)?;
+    Ok(text.to_vec())
 }

@@ -47,7 +47,7 @@ fn its_mistakes_are_listed_and_no_password() {
         (
             "[store]\nurl_file = \"DIR/url\"\nca_file = \"DIR/salt\"",
             "rediss://:secret@store",
-            &["store.ca_file: holds no certificates in PEM"],
+            &["store.ca_file: holds no certificate in PEM form"],
         ),
         (
             "[store]\nurl_file = \"DIR/url\"",

@@ -100,6 +100,10 @@ fn a_file_without_a_ca_that_is_valid_now_is_refused_by_its_name() {
     let good = fs::read_to_string(ca.path("ca.crt")).unwrap();
     assert_eq!(wrong("empty", "", now), "empty: holds no certificate in PEM form");
     assert!(wrong("cut", &good[..good.len() / 2], now).starts_with("cut: is not PEM"));
+    let joined = format!("{}{good}", good.trim_end());
+    assert!(
+        wrong("joined", &joined, now).starts_with("joined: holds a certificate that would be passed over")
+    );
     assert!(wrong("over", &good, UnixMillis::MAX).starts_with("over: holds a certificate that expired at"));
     assert!(
         Roots::load(&ca.path("nowhere"), now).unwrap_err().to_string().contains("nowhere: cannot be read"),

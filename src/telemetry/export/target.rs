@@ -8,14 +8,14 @@ use http::{
 };
 use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect, retry};
 use rustls::RootCertStore;
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::CertificateDer;
 use url::Url;
 
 use super::{
     signal::OtlpProtocol,
     variables::{Variables, pairs},
 };
-use crate::{document::Mistake, error_chain::Causes, file, telemetry::Signal};
+use crate::{document::Mistake, error_chain::Causes, file, pem, telemetry::Signal};
 
 /// For the connection and its TLS handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -230,12 +230,11 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 fn roots(path: &Path) -> Result<Vec<Certificate>, String> {
     let content = read(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|_| "is not in PEM form")?;
+    let certificates = pem::certificates(&content)?;
     let is_ca =
         |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
-    if certificates.is_empty() || !certificates.iter().all(is_ca) {
-        return Err("holds something other than CAs in PEM form".to_owned());
+    if !certificates.iter().all(is_ca) {
+        return Err("holds something other than CAs".to_owned());
     }
     let certificates = certificates.iter().map(|certificate| Certificate::from_der(certificate));
     certificates.collect::<Result<_, _>>().map_err(|_| "cannot be read".to_owned())
