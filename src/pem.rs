@@ -78,6 +78,6 @@ mod tests {
             assert_eq!(certificates(text.as_bytes()), Err(UNSEEN), "{text:?}");
         }
         assert_eq!(certificates(b"{}"), Err("holds no certificate in PEM form"));
-        assert_eq!(certificates(ended[..40].as_bytes()), Err(IN_PAIRS));
+        assert_eq!(certificates(&ended.as_bytes()[..40]), Err(IN_PAIRS));
     }
 }
