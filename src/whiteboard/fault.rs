@@ -49,6 +49,8 @@ impl Fault {
             let is_bad_chunk = |error: &io::Error| error.kind() == io::ErrorKind::InvalidInput;
             if error.downcast_ref().is_some_and(hyper::Error::is_parse)
                 || error.downcast_ref().is_some_and(is_bad_chunk)
+                // The protocol was broken, which h2 has found out by itself.
+                || error.downcast_ref().is_some_and(h2::Error::is_library)
             {
                 return Self::Garbled;
             }

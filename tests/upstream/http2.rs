@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tonic::Code;
 
-use super::{ROOM, create, create_within, tls, tls_world};
+use super::{ROOM, create, create_within, read, tls, tls_world};
 use crate::helpers::{assert_refused, ca::Ca, until};
 
 /// What becomes of the first POST; all later ones are answered.
@@ -25,6 +25,8 @@ enum Fate {
     Cancelled,
     /// The connection says that it ends, with this POST as the last that it looks at, and ends.
     LastOfItsConnection,
+    /// Its answer's headers are longer than any client takes.
+    LongHeaders,
     /// The connection falls silent for good, and is not closed.
     Swallowed,
 }
@@ -55,6 +57,10 @@ async fn serve(stream: TlsStream<TcpStream>, fate: Fate, posts: Arc<AtomicUsize>
                 let _ = std::future::poll_fn(|context| connection.poll_closed(context)).await;
                 return;
             }
+            Fate::LongHeaders => {
+                let long = Response::builder().status(201).header("x-long", "x".repeat(128 * 1024));
+                answer.send_response(long.body(()).unwrap(), true).unwrap();
+            }
             Fate::Swallowed if is_first => std::future::pending().await,
             _ => {
                 let answer = answer.send_response(Response::builder().status(201).body(()).unwrap(), false);
@@ -77,6 +83,16 @@ async fn a_post_is_sent_again_only_if_the_upstream_says_that_it_has_not_looked_a
         assert_refused(&refused, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
         assert_eq!(posts.load(SeqCst), 1, "{fate:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_the_protocol_is_no_answer_to_either() {
+    let ca = Ca::new("one");
+    let (upstream, requests) = listen(&ca, Fate::LongHeaders).await;
+    let world = tls_world(upstream, &ca).await;
+    assert_refused(&create(&world).await.unwrap_err(), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
+    assert_refused(&read(&world).await.unwrap_err(), Code::Internal, "UPSTREAM_UNEXPECTED_ANSWER", &[]);
+    assert_eq!(requests.load(SeqCst), 2);
 }
 
 #[tokio::test]
