@@ -37,18 +37,17 @@ impl ErrorBody {
         place.iter().try_fold(self.0.as_ref()?, |value, name| value.get(name))
     }
 
-    /// The error codes, wherever they stand, the outermost first. Each comes as a number or as a string of digits.
-    fn codes(&self) -> Vec<String> {
-        const NAMES: [&str; 5] = ["code", "errorCode", "error_code", "errcode", "error"];
-        let (mut codes, mut level) = (Vec::new(), Vec::from_iter(&self.0));
+    /// What has one of these names, wherever it stands, the outermost first.
+    fn named(&self, names: &[&str]) -> Vec<&Value> {
+        let (mut found, mut level) = (Vec::new(), Vec::from_iter(&self.0));
         while !level.is_empty() {
             let mut below = Vec::new();
             for value in level {
                 match value {
                     Value::Array(items) => below.extend(items),
                     Value::Object(fields) => {
-                        let named = fields.iter().filter(|(name, _)| NAMES.contains(&name.as_str()));
-                        codes.extend(named.filter_map(|(_, code)| scalar(code)));
+                        let named = fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
+                        found.extend(named.map(|(_, value)| value));
                         below.extend(fields.values());
                     }
                     _ => {}
@@ -56,7 +55,13 @@ impl ErrorBody {
             }
             level = below;
         }
-        codes
+        found
+    }
+
+    /// The error codes. Each comes as a number or as a string of digits.
+    fn codes(&self) -> Vec<String> {
+        let codes = self.named(&["code", "errorCode", "error_code", "errcode", "error"]);
+        codes.into_iter().filter_map(scalar).collect()
     }
 
     /// The vendor's own code. A gateway's envelope has codes too, such as 0 and 200.
@@ -88,17 +93,8 @@ impl ErrorBody {
 
     /// Whether a word of the prose begins so: the only sign of some failures.
     pub(super) fn mentions(&self, word: &str) -> bool {
-        let places: [&[&str]; 7] = [
-            &["message"],
-            &["msg"],
-            &["errorMessage"],
-            &["error"],
-            &["error", "title"],
-            &["error", "message"],
-            &["error", "messages"],
-        ];
-        let places = places.into_iter().filter_map(|place| self.at(place));
-        let texts = places.flat_map(|place| match place {
+        let places = self.named(&["message", "messages", "msg", "title", "errorMessage", "error"]);
+        let texts = places.into_iter().flat_map(|place| match place {
             Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
             place => Vec::from_iter(place.as_str()),
         });
