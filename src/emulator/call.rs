@@ -58,11 +58,13 @@ impl Call {
         Ok(query)
     }
 
-    /// The JSON body, an object; none at all is an empty one.
+    /// The JSON body, an object; none at all is an empty one. A field that is null is left out: of that the vendor's pages
+    /// say nothing, and clients write what they have not so.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         // By way of a map: an array would otherwise pass for a struct.
         serde_json::from_slice::<Map<String, Value>>(body)
+            .map(|fields| fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
             .and_then(|fields| T::deserialize(Value::Object(fields)))
             .map_err(|error| ApiError::invalid(error.to_string()))
     }

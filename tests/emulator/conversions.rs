@@ -183,6 +183,29 @@ async fn a_task_is_forgotten_after_seven_days() {
 }
 
 #[tokio::test]
+async fn what_a_client_writes_as_null_is_left_out() {
+    let board = Whiteboard::start().await;
+    let optional = [
+        "preview",
+        "scale",
+        "outputFormat",
+        "webhookEndpoint",
+        "webhookRetry",
+        "imageCompressionLevel",
+        "buildSpa",
+    ];
+    for field in optional {
+        let mut order = pdf();
+        order[field] = Value::Null;
+        let answer = board.call("POST", "/v5/projector/tasks", &sdk(Role::Writer), order).await;
+        assert_eq!(answer.status, 201, "{field}: {}", answer.body);
+    }
+    let room = json!({"isRecord": null, "limit": null});
+    let answer = board.call("POST", "/v5/rooms", &sdk(Role::Writer), room).await;
+    assert_eq!((answer.status, &answer.body["limit"]), (201, &json!(0)));
+}
+
+#[tokio::test]
 async fn an_order_that_is_not_valid_is_refused() {
     let board = Whiteboard::start().await;
     for (field, value) in [
