@@ -22,11 +22,14 @@ const LINES: u64 = 5;
 
 /// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter.
 const SWAP: &str = r"
-local held = redis.pcall('GET', KEYS[1]) or ''
+local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
   if string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
   held = 'a value of another type'
+elseif held == '' then
+  held = 'an empty value'
 end
+held = held or ''
 if held ~= ARGV[1] and held ~= ARGV[2] then
   return {0, string.sub(held, 1, 8192), redis.call('PTTL', KEYS[1])}
 end

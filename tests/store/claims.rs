@@ -147,9 +147,10 @@ async fn a_value_that_no_replica_wrote_is_not_believed() {
     create(&first, request(&id(2))).await.unwrap();
     let others = redis.keys().await;
     let other = others.iter().find(|other| *other != key).unwrap();
-    // Another id's own value, a room that an attacker chose, and nonsense.
+    // Another id's own value, a room that an attacker chose, nonsense, and nothing at all.
     let chosen = [&value[..50], b"\x0a\x04evil", &value[value.len() - 32..]].concat();
-    for (number, forged) in [value, chosen, b"x".to_vec(), vec![b'x'; 100_000]].into_iter().enumerate() {
+    let forgeries = [value, chosen, b"x".to_vec(), vec![b'x'; 100_000], Vec::new()];
+    for (number, forged) in forgeries.into_iter().enumerate() {
         redis.set(other, &forged, &["KEEPTTL"]).await;
         for world in [&first, &second] {
             let refused = create(world, request(&id(2))).await.unwrap_err();
@@ -161,7 +162,7 @@ async fn a_value_that_no_replica_wrote_is_not_believed() {
     let _: i64 = redis.ask(&["LPUSH", other, "x"]).await;
     let refused = create(&first, request(&id(2))).await.unwrap_err();
     assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
-    assert!(first.metrics().await.contains("inkpass_store_claims_total{outcome=\"forged\"} 5"));
+    assert!(first.metrics().await.contains("inkpass_store_claims_total{outcome=\"forged\"} 6"));
     assert_eq!(posts(&first).await, 2);
 }
 
