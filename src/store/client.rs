@@ -20,7 +20,8 @@ use crate::{
 /// How many lines of the log a kind of failure has in a second.
 const LINES: u64 = 5;
 
-/// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter.
+/// Compares and swaps: of a value that is not expected 8 KiB are read, and ours are shorter. What is as it is to be is not
+/// removed again, so that a store that takes no writes can say so.
 const SWAP: &str = r"
 local held = redis.pcall('GET', KEYS[1])
 if type(held) == 'table' then
@@ -33,10 +34,10 @@ held = held or ''
 if held ~= ARGV[1] and held ~= ARGV[2] then
   return {0, string.sub(held, 1, 8192), redis.call('PTTL', KEYS[1])}
 end
-if ARGV[2] == '' then
-  redis.call('DEL', KEYS[1])
-else
+if ARGV[2] ~= '' then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+elseif held ~= '' then
+  redis.call('DEL', KEYS[1])
 end
 local _, replicas = string.gsub(redis.call('INFO', 'replication'), 'state=online', '')
 return {1, '', replicas}

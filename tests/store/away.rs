@@ -110,6 +110,22 @@ async fn a_store_that_is_full() {
 }
 
 #[tokio::test]
+async fn a_store_that_takes_no_writes_is_not_asked_on_to_take_back_what_it_never_took() {
+    let Some(redis) = Redis::plain().await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    create(&world, request(&id(0))).await.unwrap();
+    // It has none of the replicas that it is to have.
+    let _: String = redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    assert_refuses(&world, 1).await;
+    // Nothing is held for them any more, long before claims are given up.
+    let began = Instant::now();
+    until(async || world.metrics().await.contains("inkpass_store_outcomes_unwritten 0")).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let _: String = redis.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+    assert_recovers(&world, &id(1)).await;
+}
+
+#[tokio::test]
 async fn a_store_that_only_reads() {
     let (Some(primary), Some(redis)) = (Redis::plain().await, Redis::plain().await) else { return };
     let [world]: [World; 1] = replicas(&redis.settings()).await;
