@@ -133,24 +133,41 @@ impl Store {
         &self.0.log
     }
 
-    /// Compares and swaps. Doing so twice is doing so once.
+    /// Compares and swaps. Doing so twice is doing so once: so it is done again where the connection turns out to be lost,
+    /// as one is that the store closed because nobody used it.
     ///
     /// # Errors
     /// [`Unavailable`].
     pub async fn swap(&self, swap: Swap<'_>, until: Instant) -> Result<Swapped, Unavailable> {
+        let connected = self.connection(StoreCall::Swap, until).await?;
+        match self.swap_on(&connected, swap, until).await {
+            Err(_) if Instant::now() < until && !self.0.link.is_current(&connected) => {
+                let connected = self.connection(StoreCall::Swap, until).await;
+                let connected = connected.map_err(|_| Unavailable { was_sent: true })?;
+                self.swap_on(&connected, swap, until).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn swap_on(
+        &self,
+        connected: &Connected,
+        swap: Swap<'_>,
+        until: Instant,
+    ) -> Result<Swapped, Unavailable> {
         let Swap { key, from, to, keep, replicated } = swap;
         let mut command = cmd("EVAL");
         command.arg(SWAP).arg(1).arg(key).arg(from).arg(to).arg(millis(keep));
-        let connected = self.connection(StoreCall::Swap, until).await?;
         let mut connection = connected.connection.clone();
         let sent = async { connection.send(&command).await };
         let (is_swapped, held, number): (bool, Vec<u8>, i64) =
-            self.observe(StoreCall::Swap, &connected, key, sent, until).await?;
+            self.observe(StoreCall::Swap, connected, key, sent, until).await?;
         if !is_swapped {
             return Ok(Swapped::No { held, ends_in: u64::try_from(number).ok().map(Duration::from_millis) });
         }
         if replicated && number > 0 {
-            self.wait_for_a_replica(&connected, key, until).await?;
+            self.wait_for_a_replica(connected, key, until).await?;
         }
         Ok(Swapped::Yes)
     }

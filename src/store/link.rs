@@ -80,6 +80,11 @@ impl Link {
         connected.clone()
     }
 
+    /// Whether calls still get this connection.
+    pub(super) fn is_current(&self, connected: &Connected) -> bool {
+        self.0.current.borrow().as_ref().is_some_and(|current| current.number == connected.number)
+    }
+
     /// Replaces a connection, unless that is done already. That to a Cluster serves on until another one reaches what has
     /// the key: one node may be lost, and the others are not.
     pub(super) fn replace(&self, lost: &Connected, key: &str, why: &str) {

@@ -82,6 +82,20 @@ async fn a_store_that_was_never_there() {
 }
 
 #[tokio::test]
+async fn a_store_that_closed_a_connection_which_nobody_used_costs_no_call() {
+    let Some(redis) = Redis::plain().await else { return };
+    let [world]: [World; 1] = replicas(&redis.settings()).await;
+    for number in 0..3 {
+        create(&world, request(&id(number))).await.unwrap();
+        // As with its setting `timeout`.
+        let closed: u32 = redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        assert!(closed > 0);
+        create(&world, request(&id(number))).await.unwrap();
+    }
+    assert_eq!(posts(&world).await, 3);
+}
+
+#[tokio::test]
 async fn a_store_that_stands_still() {
     let Some(redis) = Redis::plain().await else { return };
     let [world]: [World; 1] = replicas(&redis.settings()).await;
