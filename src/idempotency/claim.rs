@@ -141,9 +141,11 @@ impl Attempt {
         Swap { from: Some(self.entry(State::Sending)), to }
     }
 
-    /// What to ask where the store does not hold what the outcome follows: it has forgotten the call.
-    pub(super) fn outcome_again(outcome: Swap, found: Option<&Entry>) -> Option<Swap> {
-        (found.is_none() && outcome.to.is_some()).then_some(Swap { from: None, to: outcome.to })
+    /// What to ask where the store does not hold what the outcome follows: it has forgotten that the call sends, and whoever
+    /// has claimed the id since has sent nothing.
+    pub(super) fn outcome_again(outcome: Swap, found: Option<Entry>) -> Option<Swap> {
+        let is_free = found.as_ref().is_none_or(|entry| entry.state == State::Claimed);
+        (is_free && outcome.to.is_some()).then_some(Swap { from: found, to: outcome.to })
     }
 
     /// What to ask, one after the other, where the store did not answer before anything was sent.

@@ -102,7 +102,7 @@ impl Exchange {
             let answer = self.ask(key, &next, false, Instant::now() + store::LIMIT).await;
             match answer {
                 Ok(Answer::Lost) | Err(Unanswered::NotSent | Unanswered::Lost) => return Some(next),
-                Ok(Answer::Found(found, _)) => next = Attempt::outcome_again(next, found.as_ref())?,
+                Ok(Answer::Found(found, _)) => next = Attempt::outcome_again(next, found)?,
                 Ok(Answer::Swapped) | Err(Unanswered::Forged) => return None,
             }
         }

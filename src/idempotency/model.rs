@@ -164,7 +164,7 @@ impl World {
                 let again = if written.apply(swap) {
                     None
                 } else {
-                    Attempt::outcome_again(swap.clone(), written.primary.as_ref())
+                    Attempt::outcome_again(swap.clone(), written.primary.clone())
                 };
                 written.callers[index] = match again {
                     Some(again) => Caller::Leaving(again, told.clone()),

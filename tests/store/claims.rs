@@ -137,6 +137,21 @@ async fn a_call_that_never_left_its_outcome_is_unknown_after_twenty_seconds() {
 }
 
 #[tokio::test]
+async fn an_outcome_takes_the_place_of_a_claim_where_the_store_forgot_that_it_was_sent() {
+    let Some(redis) = Redis::plain().await else { return };
+    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
+    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
+    let client = first.client.clone();
+    let call = tokio::spawn(async move { client.rooms().create_room(request(ID)).await });
+    until(async || posts(&first).await == 1).await;
+    // As after a fail-over to a replica that had not seen it, where another call has claimed the id.
+    leave_claimed(&redis, Duration::ZERO).await;
+    let made = call.await.unwrap().unwrap().into_inner();
+    let repeated = create(&second, request(ID)).await.unwrap();
+    assert_eq!((repeated.room, repeated.replayed, posts(&first).await), (made.room, true, 1));
+}
+
+#[tokio::test]
 async fn a_value_that_no_replica_wrote_is_not_believed() {
     let Some(redis) = Redis::plain().await else { return };
     let log = Log::start();
