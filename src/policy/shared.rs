@@ -81,18 +81,17 @@ impl SharedQuotas {
         Self(Arc::new(Inner { store, is_away: AtomicBool::new(false), tasks, stopping }))
     }
 
-    /// Nobody waits for the store from now on until it answers.
-    fn is_away_from_now(&self) {
+    /// Nobody waits for the store from now on until it answers for this bucket: in a Cluster one node may be away alone.
+    fn is_away_from_now(&self, bucket: Bucket<'_>) {
         if self.0.is_away.swap(true, Relaxed) {
             return;
         }
         tracing::warn!("the store is away, so quotas hold in each replica alone");
-        let inner = self.0.clone();
+        let (inner, key, fill) = (self.0.clone(), bucket.key(), bucket.fill);
         self.0.tasks.spawn(async move {
-            let fill = Fill { per_second: 1, burst: 1 };
             while inner.stopping.run_until_cancelled(sleep(PAUSE)).await.is_some() {
                 let until = Instant::now() + LIMIT;
-                if inner.store.take("inkpass:1:quota", fill, 0, 0, until).await.is_ok() {
+                if inner.store.take(&key, fill, 0, 0, until).await.is_ok() {
                     tracing::info!("the store is back, and quotas hold across replicas");
                     inner.is_away.store(false, Relaxed);
                     break;
@@ -146,7 +145,7 @@ impl Portion {
                 Err(refill)
             }
             Err(_) => {
-                shared.is_away_from_now();
+                shared.is_away_from_now(bucket);
                 Ok(())
             }
         }

@@ -12,9 +12,14 @@ use inkpass::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::failover::{cluster_nodes, form_cluster};
 use crate::{
     decisions::{TestService, issue, room},
-    helpers::{redis::Redis, until},
+    helpers::{
+        log::Log,
+        redis::{Redis, settings},
+        until,
+    },
     policy::rules,
 };
 
@@ -32,6 +37,10 @@ struct Replica {
 
 impl Replica {
     fn new(redis: &Redis) -> Self {
+        Self::at(&redis.url())
+    }
+
+    fn at(url: &str) -> Self {
         let rules = rules(&format!(
             "[[grants]]\nname = 'g'\nprincipals = ['{CALLER}']\nrpcs = ['inkpass.v1.TokenService/IssueToken']\n\
              projects = ['default']\ntokens = [{{ kind = 'room', strongest_role = 'writer' }}]\n\
@@ -39,7 +48,7 @@ impl Replica {
         ));
         let metrics = Metrics::new(["m"]).unwrap().store().clone();
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let store = Store::new(redis.settings().address, metrics, tasks.clone(), stopping.clone());
+        let store = Store::new(settings(url).address, metrics, tasks.clone(), stopping.clone());
         Self { rules, shared: SharedQuotas::new(store, tasks, stopping) }
     }
 
@@ -138,6 +147,27 @@ async fn with_the_store_away_each_replica_gives_its_own_figure_and_nobody_waits(
         written().await
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_node_that_stands_still_is_away_until_it_answers_itself() {
+    let Some(nodes) = cluster_nodes(3, &["--cluster-node-timeout", "60000"]).await else { return };
+    form_cluster(&nodes, 3).await;
+    let replica = Replica::at(&format!("redis+cluster://127.0.0.1:{}", nodes[1].port));
+    let log = Log::start();
+    let asked = async || {
+        let _ = replica.take(1).await;
+        !nodes[0].redis.keys().await.is_empty()
+    };
+    until(asked).await;
+    let away = || log.count("the store is away");
+    let before = away();
+    nodes[0].redis.signal("STOP");
+    // The others answer all the while.
+    replica.grab(Instant::now() + Duration::from_secs(3)).await;
+    assert!(away() <= before + 1, "{}", log.text());
+    nodes[0].redis.signal("CONT");
+    until(async || log.count("the store is back") == away()).await;
 }
 
 #[tokio::test]
