@@ -70,7 +70,8 @@ impl StoreSection {
         Ok(address.map(|address| Settings {
             address: match roots {
                 Some(roots) => address.with_roots(&roots),
-                None => address,
+                None if address.is_tls() || self.allow_plaintext == Some(true) => address,
+                None => address.staying_on_loopback(),
             },
             share_quotas,
         }))

@@ -14,6 +14,8 @@ pub struct Address {
     pub(super) nodes: Vec<ConnectionInfo>,
     /// CAs in PEM, instead of the system's.
     pub(super) roots: Option<Arc<[u8]>>,
+    /// Whether what Sentinels or nodes name is left alone where it is off loopback.
+    pub(super) stays_on_loopback: bool,
 }
 
 /// What is at the nodes' addresses.
@@ -67,7 +69,13 @@ impl Address {
             node.into_connection_info().map_err(|_| FORMS)
         };
         let nodes = hosts.split(',').map(node).collect::<Result<_, _>>()?;
-        Ok(Self { kind, nodes, roots: None })
+        Ok(Self { kind, nodes, roots: None, stays_on_loopback: false })
+    }
+
+    /// Leaves alone what Sentinels or nodes name that is off loopback.
+    #[must_use]
+    pub fn staying_on_loopback(self) -> Self {
+        Self { stays_on_loopback: true, ..self }
     }
 
     /// Trusts these CAs, in PEM, and no others.
@@ -80,6 +88,12 @@ impl Address {
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.nodes.iter().all(|node| matches!(node.addr(), ConnectionAddr::TcpTls { .. }))
+    }
+
+    /// Whether what Sentinels or nodes name is left alone where it is off loopback.
+    #[must_use]
+    pub const fn stays_on_loopback(&self) -> bool {
+        self.stays_on_loopback
     }
 
     /// Whether what is sent to it can be read on the way.

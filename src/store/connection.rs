@@ -1,6 +1,6 @@
 //! One connection to the store, whatever it is: an instance, the one that Sentinels name, or a Cluster.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisConnectionInfo, RedisResult, TlsCertificates,
@@ -13,7 +13,10 @@ use redis::{
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 
-use super::address::{Address, Kind};
+use super::{
+    address::{Address, Kind},
+    loopback::{OnLoopback, stays},
+};
 
 /// How long a node has to be connected to; in a Cluster also to answer, and how often a message is sent on to another one.
 const NODE_CONNECT: Duration = Duration::from_millis(500);
@@ -44,13 +47,11 @@ impl Address {
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
             }
             Kind::Sentinel { master } => {
-                let mut sentinels = self.sentinels(master, None)?;
-                let asked = sentinels.get_async_connection_with_config(&config).await;
+                let asked = self.ask_sentinels(master, None, &config).await;
                 let asked = match (asked, self.nodes[0].redis_settings()) {
                     // Some want a credential, and others refuse one.
                     (Err(error), store) if store.password().is_some() => {
-                        let mut sentinels = self.sentinels(master, Some(store))?;
-                        sentinels.get_async_connection_with_config(&config).await.map_err(|_| error)
+                        self.ask_sentinels(master, Some(store), &config).await.map_err(|_| error)
                     }
                     (asked, _) => asked,
                 };
@@ -65,12 +66,33 @@ impl Address {
                     Some(certificates) => builder.certs(certificates),
                     None => builder,
                 };
+                let builder =
+                    if self.stays_on_loopback { builder.async_dns_resolver(OnLoopback) } else { builder };
                 builder.build()?.get_async_connection().await.map(Connection::Cluster)
             }
         }
     }
 
     /// `credential`: what Sentinels are shown.
+    async fn ask_sentinels(
+        &self,
+        master: &str,
+        credential: Option<&RedisConnectionInfo>,
+        config: &AsyncConnectionConfig,
+    ) -> RedisResult<MultiplexedConnection> {
+        let mut sentinels = self.sentinels(master, credential)?;
+        if self.stays_on_loopback {
+            // Before the store's password is sent there.
+            let sentinel = sentinels.async_get_sentinel_client().await?;
+            let mut sentinel = sentinel.get_multiplexed_async_connection_with_config(config).await?;
+            let masters = cmd("SENTINEL").arg("MASTERS").query_async(&mut sentinel).await?;
+            let masters: Vec<HashMap<String, String>> = masters;
+            let named = masters.iter().filter(|named| named.get("name").is_some_and(|name| name == master));
+            named.filter_map(|named| named.get("ip")).try_for_each(|host| stays(host))?;
+        }
+        sentinels.get_async_connection_with_config(config).await
+    }
+
     fn sentinels(
         &self,
         master: &str,

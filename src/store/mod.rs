@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod failure;
 mod link;
+mod loopback;
 
 pub use self::{
     address::Address,

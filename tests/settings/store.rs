@@ -26,11 +26,14 @@ fn a_store_needs_a_url_file_alone() {
     ] {
         let files = files("[store]\nurl_file = \"DIR/url\"", url);
         let store = files.load_with(&[]).unwrap().store.unwrap();
-        assert_eq!((store.address.is_tls(), store.share_quotas), (url.starts_with("rediss"), false), "{url}");
+        let is_tls = url.starts_with("rediss");
+        assert_eq!((store.address.is_tls(), store.share_quotas), (is_tls, false), "{url}");
+        // Nor does a plain one lead elsewhere.
+        assert_eq!(store.address.stays_on_loopback(), !is_tls, "{url}");
     }
     let files = files("[store]\nurl_file = \"DIR/url\"\nallow_plaintext = true", "redis://store");
     let store = files.load_with(&[("INKPASS_STORE__SHARE_QUOTAS", "true")]).unwrap().store.unwrap();
-    assert!(store.share_quotas);
+    assert!(store.share_quotas && !store.address.stays_on_loopback());
 }
 
 #[test]

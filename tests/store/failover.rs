@@ -5,11 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use inkpass::store::Settings;
 use tonic::{Code, Status};
 
 use super::{create, id, posts, replicas, request};
 use crate::helpers::{
     World,
+    log::Log,
     redis::{Redis, free_port, settings},
     until,
 };
@@ -111,6 +113,17 @@ async fn sentinels_that_stand_still_keep_nobody_from_the_master() {
     let began = Instant::now();
     persist(&[world], 0).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn sentinels_on_loopback_lead_no_plain_connection_off_it() {
+    let Some(sentinel) = Redis::sentinel("sentinel monitor main 192.0.2.1 6379 1\n").await else { return };
+    let url = format!("redis+sentinel://:a-password@127.0.0.1:{}/main", sentinel.port);
+    let store = settings(&url);
+    let log = Log::start();
+    let store = Settings { address: store.address.clone().staying_on_loopback(), ..store };
+    let [_world]: [World; 1] = replicas(&store).await;
+    until(async || log.count("it names a host off loopback") > 0).await;
 }
 
 /// How much a node has of what was written.
