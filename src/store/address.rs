@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::loopback::is_loopback;
 
@@ -12,6 +12,8 @@ pub struct Address {
     pub(super) kind: Kind,
     /// The instance; or the Sentinels, or the nodes of the Cluster that are asked first.
     pub(super) nodes: Vec<ConnectionInfo>,
+    /// What Sentinels are shown, where it is not the store's credential.
+    pub(super) sentinel: Option<RedisConnectionInfo>,
     /// CAs in PEM, instead of the system's.
     pub(super) roots: Option<Arc<[u8]>>,
     /// Whether what Sentinels or nodes name is left alone where it is off loopback.
@@ -35,6 +37,9 @@ pub(super) enum Kind {
 const FORMS: &str = "must be redis://HOST, redis+sentinel://HOST,HOST/MASTER or redis+cluster://HOST,HOST, each also with \
                      rediss, USER:PASSWORD@ and :PORT";
 
+const OF_SENTINELS: &str =
+    "must end with ?sentinel=USER:PASSWORD, where Sentinels want another credential than the store";
+
 impl Address {
     /// Reads a URL.
     ///
@@ -43,7 +48,11 @@ impl Address {
     pub fn parse(url: &str) -> Result<Self, &'static str> {
         let (scheme, rest) = url.split_once("://").ok_or(FORMS)?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-        if !matches!(scheme, "redis" | "rediss") || rest.contains(['?', '#']) {
+        let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+        if !matches!(scheme, "redis" | "rediss")
+            || rest.contains('#')
+            || (query.is_some() && kind != "sentinel")
+        {
             return Err(FORMS);
         }
         let (credential, rest) = rest.split_at(rest.rfind('@').map_or(0, |at| at + 1));
@@ -69,7 +78,8 @@ impl Address {
             node.into_connection_info().map_err(|_| FORMS)
         };
         let nodes = hosts.split(',').map(node).collect::<Result<_, _>>()?;
-        Ok(Self { kind, nodes, roots: None, stays_on_loopback: false })
+        let sentinel = query.map(of_sentinels).transpose()?;
+        Ok(Self { kind, nodes, sentinel, roots: None, stays_on_loopback: false })
     }
 
     /// Leaves alone what Sentinels or nodes name that is off loopback.
@@ -103,6 +113,15 @@ impl Address {
             .iter()
             .any(|node| matches!(node.addr(), ConnectionAddr::Tcp(host, _) if !is_loopback(host)))
     }
+}
+
+/// The credential of `sentinel=USER:PASSWORD`.
+fn of_sentinels(query: &str) -> Result<RedisConnectionInfo, &'static str> {
+    let node = query.strip_prefix("sentinel=").filter(|credential| !credential.contains(['&', '#']));
+    let node =
+        node.and_then(|credential| format!("redis://{credential}@sentinel").into_connection_info().ok());
+    let credential = node.map(|node| node.redis_settings().clone());
+    credential.filter(|credential| credential.password().is_some()).ok_or(OF_SENTINELS)
 }
 
 /// An IPv6 address has colons too, in its brackets.
@@ -146,7 +165,13 @@ mod tests {
         assert_eq!(address.kind, Kind::Sentinel { master: "main".to_owned() });
         let redis = address.nodes[0].redis_settings();
         assert_eq!((redis.username(), redis.password(), redis.db()), (None, Some("pass"), 3));
-        assert!(!address.is_tls() && !address.is_readable_on_the_way());
+        assert!(!address.is_tls() && !address.is_readable_on_the_way() && address.sentinel.is_none());
+        let address = Address::parse("redis+sentinel://u:store@a/main/3?sentinel=watch:p%40s%26s").unwrap();
+        let (store, sentinel) = (address.nodes[0].redis_settings(), address.sentinel.as_ref().unwrap());
+        assert_eq!((store.username(), store.password(), store.db()), (Some("u"), Some("store"), 3));
+        assert_eq!((sentinel.username(), sentinel.password()), (Some("watch"), Some("p@s&s")));
+        let address = Address::parse("redis+sentinel://a/main?sentinel=:pass").unwrap();
+        assert_eq!(address.sentinel.unwrap().password(), Some("pass"));
         assert!(Address::parse("redis+cluster://127.0.0.1,a").unwrap().is_readable_on_the_way());
     }
 
@@ -170,6 +195,13 @@ mod tests {
             "redis://a/-1",
             "redis://user:secret/1@a",
             "redis://:sec%ffret@a",
+            "redis://a?sentinel=:secret",
+            "redis+sentinel://a?sentinel=:secret",
+            "redis+sentinel://a/main?",
+            "redis+sentinel://a/main?sentinel=",
+            "redis+sentinel://a/main?sentinel=secret",
+            "redis+sentinel://a/main?password=secret",
+            "redis+sentinel://a/main?sentinel=:secret&x=y",
         ] {
             let error = Address::parse(url).map(|_| ()).unwrap_err();
             assert!(error.starts_with("must ") && !error.contains("secret"), "{url}: {error}");

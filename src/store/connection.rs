@@ -47,10 +47,10 @@ impl Address {
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
             }
             Kind::Sentinel { master } => {
-                let asked = self.ask_sentinels(master, None, &config).await;
+                let asked = self.ask_sentinels(master, self.sentinel.as_ref(), &config).await;
                 let asked = match (asked, self.nodes[0].redis_settings()) {
                     // Some want a credential, and others refuse one.
-                    (Err(error), store) if store.password().is_some() => {
+                    (Err(error), store) if self.sentinel.is_none() && store.password().is_some() => {
                         self.ask_sentinels(master, Some(store), &config).await.map_err(|_| error)
                     }
                     (asked, _) => asked,

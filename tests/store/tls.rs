@@ -90,16 +90,21 @@ async fn a_store_behind_tls_takes_a_user_who_may_do_what_is_needed_and_nobody_el
 }
 
 #[tokio::test]
-async fn sentinels_behind_tls_name_a_store_behind_tls_and_want_no_credential_or_the_store_s() {
+async fn sentinels_behind_tls_name_a_store_behind_tls_and_want_no_credential_the_store_s_or_their_own() {
     let (ca, port) = (Ca::new("store"), free_port());
     let plain = words(&format!("--save  --tls-port {port} --tls-replication yes"));
     let user = user(OF_A_DATABASE);
     let Some(redis) = Redis::start(&all(&[&plain, &tls(&ca), &user])).await else { return };
-    let rules = "on >a-password +role +sentinel|masters";
-    for (number, guard) in
-        ["", "requirepass a-password\n", &format!("user default off\nuser inkpass {rules}\n")]
-            .iter()
-            .enumerate()
+    let rules = "+role +sentinel|masters";
+    for (number, (guard, own)) in [
+        ("", ""),
+        ("requirepass a-password\n", ""),
+        (&*format!("user default off\nuser inkpass on >a-password {rules}\n"), ""),
+        ("requirepass an@other\n", "?sentinel=:an%40other"),
+        (&format!("user default off\nuser watcher on >another {rules}\n"), "?sentinel=watcher:another"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let sentinel_port = free_port();
         let tls = lines(&tls(&ca));
@@ -110,9 +115,9 @@ async fn sentinels_behind_tls_name_a_store_behind_tls_and_want_no_credential_or_
         else {
             return;
         };
-        // Whoever wants a password alone has a store that does so too.
-        let name = if guard.starts_with("requirepass") { "" } else { "inkpass" };
-        let url = format!("rediss+sentinel://{name}:a-password@127.0.0.1:{sentinel_port}/main/{number}");
+        // Whoever wants the store's password alone has a store that does so too.
+        let name = if guard == "requirepass a-password\n" { "" } else { "inkpass" };
+        let url = format!("rediss+sentinel://{name}:a-password@127.0.0.1:{sentinel_port}/main/{number}{own}");
         if name.is_empty() {
             let _: String = redis.ask(&["CONFIG", "SET", "requirepass", "a-password"]).await;
         }
