@@ -53,7 +53,7 @@ type UnderWay = Mutex<HashMap<KeyDigest, (Arguments, Pending)>>;
 
 type Pending = Shared<BoxFuture<'static, Option<Result<Replay, IdempotencyError>>>>;
 
-/// A call under way: it is none any more when this is dropped, however it ended.
+/// A call under way, or whose outcome is still to be written: it is none any more when this is dropped, however it ended.
 struct Entered(Arc<UnderWay>, KeyDigest);
 
 impl Drop for Entered {
@@ -118,10 +118,7 @@ impl InStore {
         let share = self.inner.room.take(key.caller.as_str()).map_err(IdempotencyError::NoRoom)?;
         let (inner, tasks) = (self.inner.clone(), self.tasks.clone());
         let entered = Entered(self.under_way.clone(), digest);
-        let call = async move {
-            let _entered = entered;
-            inner.run(digest, arguments, act, share, &tasks).await
-        };
+        let call = async move { inner.run(entered, arguments, act, share, &tasks).await };
         let pending = self.tasks.spawn(call.in_current_span()).map(Result::ok).boxed().shared();
         under_way.insert(digest, (arguments, pending.clone()));
         Ok((pending, true))
@@ -131,12 +128,13 @@ impl InStore {
 impl Inner {
     async fn run(
         self: Arc<Self>,
-        key: KeyDigest,
+        entered: Entered,
         arguments: Arguments,
         act: BoxFuture<'static, FirstResult>,
         mut share: Share,
         tasks: &TaskTracker,
     ) -> Result<Replay, IdempotencyError> {
+        let key = entered.1;
         let mut attempt = Attempt::new(self.entropy.bytes(), arguments);
         if let Err(ended) = self.exchange.claim(key, &mut attempt).await {
             let was_sent = matches!(ended, Ended::Unavailable { was_sent: true });
@@ -162,7 +160,12 @@ impl Inner {
                 tracing::warn!("the store is away, so an outcome is written when it is back");
             }
             let inner = self.clone();
-            let leaving = async move { inner.exchange.leave_until_it_works(key, rest, RETENTION).await };
+            // This replica tells it until then: the store may have lost all when it is back.
+            let told_meanwhile = is_kept.then_some(entered);
+            let leaving = async move {
+                inner.exchange.leave_until_it_works(key, rest, RETENTION).await;
+                drop(told_meanwhile);
+            };
             tasks.spawn(leaving.in_current_span());
         }
         if is_kept {

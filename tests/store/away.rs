@@ -217,6 +217,26 @@ async fn an_outcome_is_told_at_once_and_written_when_the_store_is_back() {
 }
 
 #[tokio::test]
+async fn an_outcome_that_is_unwritten_is_told_by_its_replica_whatever_the_store_has_lost() {
+    let Some(mut redis) = Redis::plain().await else { return };
+    let [first, second]: [World; 2] = replicas(&redis.settings()).await;
+    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
+    let client = first.client.clone();
+    let call = tokio::spawn(async move { client.rooms().create_room(request(&id(0))).await });
+    until(async || posts(&first).await == 1).await;
+    redis.kill();
+    let made = call.await.unwrap().unwrap().into_inner();
+    let repeated = create(&first, request(&id(0))).await.unwrap();
+    assert_eq!((&repeated.room, repeated.replayed), (&made.room, true));
+    redis.restart().await;
+    while redis.keys().await.is_empty() {
+        assert_eq!(create(&first, request(&id(0))).await.unwrap().room, made.room);
+    }
+    assert_recovers(&second, &id(0)).await;
+    assert_eq!((create(&second, request(&id(0))).await.unwrap().room, posts(&first).await), (made.room, 1));
+}
+
+#[tokio::test]
 async fn a_replica_that_stops_does_not_wait_for_a_store_that_is_gone() {
     let Some(mut redis) = Redis::plain().await else { return };
     let [world]: [World; 1] = replicas(&redis.settings()).await;
