@@ -134,6 +134,36 @@ async fn what_a_collector_refuses_for_a_moment_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_collector_that_asks_for_the_longest_pause_there_is_breaks_nothing() {
+    let world = World::on_the_system_s_clock().await;
+    for protocol in ["grpc", "http/protobuf"] {
+        let receiver = Receiver::default();
+        let settings = format!(
+            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
+            receiver.start().await
+        );
+        receiver.be_busy(2, u64::MAX);
+        let serving = Serving::start(&world, &SOON, &settings).await;
+        let client = serving.client().await;
+        client.tokens().issue_token(IssueTokenRequest::default()).await.unwrap_err();
+        for signal in ["traces", "metrics"] {
+            let failed = format!("inkpass_otlp_exports_failed_total{{signal=\"{signal}\"}}");
+            until(async || figure(&serving.scrape().await, &failed) > 0.0).await;
+        }
+        // It goes on.
+        until(async || {
+            client.tokens().issue_token(IssueTokenRequest::default()).await.unwrap_err();
+            !receiver.metrics().is_empty() && !receiver.spans().is_empty()
+        })
+        .await;
+        drop(client);
+        let stderr = serving.stop().await;
+        let cause = if protocol == "grpc" { "ResourceExhausted" } else { "429 Too Many Requests" };
+        assert!(stderr.contains(&format!("the collector answers {cause}")), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_collector_refuses_of_an_export_is_counted_and_told() {
     let world = World::on_the_system_s_clock().await;
     for protocol in ["grpc", "http/protobuf"] {

@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{
@@ -40,7 +39,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tonic::{Code, Request, Response, Status, async_trait, service::Routes};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{RetryInfo, pb};
 
 use crate::helpers::{ANY_PORT, canary};
 
@@ -111,10 +110,7 @@ impl Receiver {
         if is_busy.is_ok() {
             return Err(match self.0.pause.load(Ordering::SeqCst) {
                 0 => Status::unavailable("busy"),
-                pause => {
-                    let asked = ErrorDetails::with_retry_info(Some(Duration::from_secs(pause)));
-                    Status::with_error_details(Code::ResourceExhausted, "busy", asked)
-                }
+                pause => Status::with_details(Code::ResourceExhausted, "busy", asks_for(pause)),
             });
         }
         let refuses = self.0.refuses.load(Ordering::SeqCst);
@@ -229,6 +225,16 @@ impl MetricsService for Receiver {
         self.keep_metrics(metadata.into_headers(), request);
         Ok(Response::new(self.metrics_answer()))
     }
+}
+
+/// The details of a status that asks to be left alone for so many seconds: more than `ErrorDetails` would write.
+fn asks_for(seconds: u64) -> Bytes {
+    let seconds = seconds.try_into().unwrap_or(i64::MAX);
+    let asked = pb::RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos: 0 }) };
+    let asked = prost_types::Any { type_url: RetryInfo::TYPE_URL.to_owned(), value: asked.encode_to_vec() };
+    pb::Status { code: Code::ResourceExhausted.into(), message: "busy".to_owned(), details: vec![asked] }
+        .encode_to_vec()
+        .into()
 }
 
 /// An attribute's value as text; empty where there is none.

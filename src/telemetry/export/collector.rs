@@ -94,7 +94,8 @@ impl Collector {
                     failed.asked.unwrap_or_default().max(backoff)
                 }
             };
-            if Instant::now() + pause >= deadline {
+            // It may ask for longer than a moment can be far away.
+            if Instant::now().checked_add(pause).is_none_or(|next| next >= deadline) {
                 return Err(cause);
             }
             tokio::select! {

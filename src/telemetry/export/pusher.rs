@@ -73,7 +73,10 @@ impl Pusher {
     pub(super) async fn flush(self, limit: Duration) -> bool {
         let task = self.task.into_inner().unwrap_or_else(PoisonError::into_inner);
         match task {
-            Some(task) => timeout(limit, task).await.is_ok() && !self.push.health.is_failing(),
+            Some(task) => {
+                let ended = timeout(limit, task).await;
+                ended.is_ok_and(|ended| ended.is_ok()) && !self.push.health.is_failing()
+            }
             None => true,
         }
     }
