@@ -149,12 +149,8 @@ impl ExportSettings {
 
 /// Whether a signal is exported, as `OTEL_TRACES_EXPORTER` and its like say; by default it is.
 fn is_exported(variables: &Variables<'_>, name: &str) -> bool {
-    let parse = |text: &str| match &*text.to_ascii_lowercase() {
-        "otlp" => Some(true),
-        "none" => Some(false),
-        _ => None,
-    };
-    variables.choose(&[name], "otlp or none", parse).unwrap_or(true)
+    let exporters = variables.list(name, &["otlp", "none"]);
+    exporters.is_empty() || exporters.contains(&"otlp")
 }
 
 fn warn_of_logs(variables: &Variables<'_>) {
@@ -204,15 +200,8 @@ fn read_metrics(variables: &Variables<'_>, target: Target) -> MetricSettings {
 
 /// By `OTEL_PROPAGATORS`. Baggage is accepted, and not used.
 fn follows_callers(variables: &Variables<'_>) -> bool {
-    let name = "OTEL_PROPAGATORS";
-    let Some(text) = variables.get(name) else { return true };
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        names.partition(|name| ["tracecontext", "baggage", "none"].contains(name));
-    for other in unknown {
-        variables.warn(name, &format!("names {}, which is not supported, and is left out", quote(other)));
-    }
-    known.is_empty() || known.contains(&"tracecontext")
+    let propagators = variables.list("OTEL_PROPAGATORS", &["tracecontext", "baggage", "none"]);
+    propagators.is_empty() || propagators.contains(&"tracecontext")
 }
 
 fn size(number: u64) -> usize {

@@ -70,10 +70,18 @@ fn each_signal_has_its_exporter() {
     let settings = good(&[("OTEL_METRICS_EXPORTER", "none")]);
     assert!(settings.traces.is_some() && settings.metrics.is_none());
     for variable in ["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"] {
-        for value in ["console", "zipkin", "otlp,console"] {
+        for value in ["console", "zipkin", "otlp,console", "Console , OTLP", "none,console,otlp"] {
             let settings = bad(&[(variable, value)]);
-            assert!(settings.traces.is_some() && settings.metrics.is_some());
+            assert!(settings.traces.is_some() && settings.metrics.is_some(), "{value}");
         }
+        for value in [",", " , ", "otlp,otlp", " Otlp ,none"] {
+            let settings = good(&[(variable, value)]);
+            assert!(settings.traces.is_some() && settings.metrics.is_some(), "{value}");
+        }
+    }
+    for value in ["none,console", "None,zipkin,"] {
+        let settings = bad(&[("OTEL_TRACES_EXPORTER", value)]);
+        assert!(settings.traces.is_none() && settings.metrics.is_some(), "{value}");
     }
     good(&[("OTEL_LOGS_EXPORTER", "none")]);
     bad(&[("OTEL_LOGS_EXPORTER", "otlp")]);
@@ -85,6 +93,8 @@ fn propagators_are_followed_left_out_or_warned_of() {
     for (value, follows) in [
         ("tracecontext,baggage", true),
         ("baggage, tracecontext", true),
+        ("Baggage,TraceContext,tracecontext", true),
+        ("None", false),
         ("baggage", false),
         ("none", false),
         ("", true),

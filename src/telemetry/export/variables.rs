@@ -65,6 +65,21 @@ impl<'a> Variables<'a> {
         self.choose(names, &expected, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
+    /// What a list names of what is `known`. The rest is warned of, and left out.
+    pub(super) fn list(&self, name: &str, known: &[&'static str]) -> Vec<&'static str> {
+        let items = self.get(name).unwrap_or_default().split(',').map(str::trim);
+        let parse = |item: &str| {
+            let found = known.iter().copied().find(|known| known.eq_ignore_ascii_case(item));
+            if found.is_none() {
+                let what =
+                    format!("names {}, which is none of {}: it is left out", quote(item), known.join(", "));
+                self.warn(name, &what);
+            }
+            found
+        };
+        items.filter(|item| !item.is_empty()).filter_map(parse).collect()
+    }
+
     /// A Boolean: only "true" is true.
     pub(super) fn is_true(&self, name: &str) -> bool {
         let parse = |text: &str| match &*text.to_ascii_lowercase() {
