@@ -313,6 +313,14 @@ fn the_resource_is_named_by_the_service_s_variable_then_by_the_attributes_then_b
     assert_eq!(named(&[(ATTRIBUTES, "service.name=other"), (NAME, "mine")]), "mine");
     assert_eq!(named(&[(ATTRIBUTES, "my.service.name=other"), (NAME, "")]), "inkpass");
 
+    assert_eq!(named(&[(ATTRIBUTES, "service.name= ")]), "inkpass", "an empty one is none");
+    assert_eq!(named(&[(ATTRIBUTES, "service.name=other,service.name=")]), "other");
+    let of = resource_of(&good(&[(ATTRIBUTES, "service.version=,service.instance.id=,a=")]));
+    assert_eq!(
+        (of("service.version"), of("service.instance.id").len(), of("a")),
+        (env!("CARGO_PKG_VERSION").into(), 36, String::new())
+    );
+
     let of = resource_of(&good(&[(ATTRIBUTES, "a=b%2Cc%3Dd, service.version=9,service.instance.id=pod")]));
     assert_eq!(
         (of("a"), of("service.version"), of("service.instance.id")),
