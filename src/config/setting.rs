@@ -101,6 +101,21 @@ impl Setting for Url {
     }
 }
 
+/// `telemetry.otlp_endpoint`.
+pub(super) struct CollectorUrl(pub(super) Url);
+
+impl FromStr for CollectorUrl {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Url::from_text(text).map(Self).ok_or(())
+    }
+}
+
+impl Setting for CollectorUrl {
+    const EXPECTED: &'static str = "an http or https URL, such as \"http://collector:4317\"";
+}
+
 impl Setting for Proxy {
     const EXPECTED: &'static str = "an http or https URL without a path, such as \"http://proxy:3128\"";
 }

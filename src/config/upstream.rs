@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::section::{Section, SettingsFile};
+use super::{
+    section::{Section, SettingsFile},
+    setting::CollectorUrl,
+};
 use crate::{
     caller::IssuerSettings,
     clock::{Clock, SystemClock},
@@ -108,7 +111,7 @@ pub(super) fn read_telemetry(
     environment: &[(OsString, OsString)],
     file: &SettingsFile,
 ) -> Option<telemetry::Settings> {
-    let endpoint: Option<Url> = section.take("otlp_endpoint");
+    let endpoint = section.take("otlp_endpoint").map(|CollectorUrl(url)| url);
     if endpoint.as_ref().is_some_and(|url| !is_endpoint(url)) {
         file.wrong(
             "telemetry.otlp_endpoint",

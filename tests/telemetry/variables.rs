@@ -28,8 +28,8 @@ async fn an_endpoint_that_is_no_url_is_a_mistake_in_the_settings() {
         assert_eq!(output.status.code(), Some(64));
     }
     for (endpoint, what) in [
-        ("127.0.0.1:4317", "must be an http or https URL, such as"),
-        ("grpc://127.0.0.1:4317", "must be an http or https URL, such as"),
+        ("127.0.0.1:4317", "must be an http or https URL, such as \"http://collector:4317\"\n"),
+        ("grpc://127.0.0.1:4317", "must be an http or https URL, such as \"http://collector:4317\"\n"),
         ("http://user:secret@collector:4317", "must have no user or password"),
     ] {
         let directory = Place::new();
