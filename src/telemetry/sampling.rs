@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, TextMapPropagator},
@@ -116,7 +116,8 @@ fn caller_of(headers: &HeaderMap) -> Option<SpanContext> {
     if parents.next().is_some() || !is_well_formed(parent.as_bytes()) {
         return None;
     }
-    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    let sent = Sent { parent: parent.to_str().ok()?, state: state_of(headers) };
+    let caller = TraceContextPropagator::new().extract_with_context(&Context::new(), &sent);
     Some(caller.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
@@ -136,17 +137,31 @@ fn is_well_formed(parent: &[u8]) -> bool {
 /// section 3.3.1.5.
 const LONGEST_STATE: usize = 512;
 
-struct Headers<'a>(&'a HeaderMap);
+/// A list, which may be in several headers.
+fn state_of(headers: &HeaderMap) -> Option<String> {
+    let parts = headers.get_all("tracestate").iter().map(|part| part.to_str().ok());
+    let state = parts.collect::<Option<Vec<_>>>()?.join(",");
+    // Every span of the trace would hold it.
+    (state.len() <= LONGEST_STATE).then_some(state)
+}
 
-impl Extractor for Headers<'_> {
+/// What a caller sent along.
+struct Sent<'a> {
+    parent: &'a str,
+    state: Option<String>,
+}
+
+impl Extractor for Sent<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        let text = self.0.get(key)?.to_str().ok()?;
-        // Every span of the trace would hold it.
-        (key != "tracestate" || text.len() <= LONGEST_STATE).then_some(text)
+        match key {
+            "traceparent" => Some(self.parent),
+            "tracestate" => self.state.as_deref(),
+            _ => None,
+        }
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
+        vec!["traceparent", "tracestate"]
     }
 }
 
@@ -209,6 +224,23 @@ mod tests {
             assert!(caller(&[bad]).is_none(), "{bad}");
         }
         assert!(caller(&[PARENT, PARENT]).is_none(), "nobody knows which one is meant");
+    }
+
+    #[test]
+    fn a_trace_state_in_several_headers_is_one_list() {
+        let state = |parts: &[&str]| {
+            let mut headers =
+                HeaderMap::from_iter([("traceparent".parse().unwrap(), PARENT.parse().unwrap())]);
+            for part in parts {
+                headers.append("tracestate", part.parse().unwrap());
+            }
+            caller_of(&headers).unwrap().trace_state().header()
+        };
+        assert_eq!(state(&["a=b"]), "a=b");
+        assert_eq!(state(&["a=b,c=d", "", " e=f "]), "a=b,c=d,e=f");
+        assert_eq!(state(&["a=b", "no list"]), "", "one that is wrong is left out whole");
+        let half = format!("a={}", "b".repeat(LONGEST_STATE / 2));
+        assert_eq!(state(&[&half, &half.replace('a', "c")]), "", "they are too long together");
     }
 
     #[test]
