@@ -14,6 +14,8 @@ use crate::tls::Tls;
 pub(super) struct Peer {
     /// Its IP address.
     pub(super) ip: Arc<str>,
+    /// Its port; `None`: it is gone already.
+    pub(super) port: Option<u16>,
     /// Its verified certificate chain, its own certificate first.
     pub(super) certificates: Option<Arc<[CertificateDer<'static>]>>,
     /// The connection's place.
@@ -95,13 +97,13 @@ pub(super) async fn handshake(
     stream: TcpStream,
     place: Arc<Place>,
 ) -> io::Result<(Io, Peer)> {
-    let ip = place.peer().to_string().into();
+    let (ip, port) = (place.peer().to_string().into(), stream.peer_addr().ok().map(|address| address.port()));
     let Some(tls) = tls else {
-        return Ok((Either::Left(stream), Peer { ip, certificates: None, place }));
+        return Ok((Either::Left(stream), Peer { ip, port, certificates: None, place }));
     };
     let stream = tls.acceptor().accept(stream).await.inspect_err(|error| {
         tracing::debug!(%error, "a TLS handshake failed");
     })?;
     let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
-    Ok((Either::Right(Box::new(stream)), Peer { ip, certificates, place }))
+    Ok((Either::Right(Box::new(stream)), Peer { ip, port, certificates, place }))
 }

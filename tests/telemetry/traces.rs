@@ -67,7 +67,11 @@ async fn a_call_is_one_trace_from_its_caller_to_the_upstream_attempt() {
             "{name}"
         );
     }
-    assert!(calls.iter().all(|call| attribute(call, "server.port").parse::<u16>().is_ok()));
+    for port in ["server.port", "network.peer.port"] {
+        assert!(calls.iter().all(|call| attribute(call, port).parse::<u16>().is_ok()), "{port}");
+    }
+    let ports = |name: &str| calls.iter().map(|call| attribute(call, name)).collect::<Vec<_>>();
+    assert_ne!(ports("server.port"), ports("network.peer.port"));
     assert_eq!(attribute(calls[1], "inkpass.reason"), "UPSTREAM_OUTCOME_UNKNOWN");
     // Each decides, and records its decision and its outcome.
     assert_eq!((named("authorize").len(), named("audit").len()), (2, 4), "{spans:#?}");

@@ -54,6 +54,7 @@ impl<B> Arrived<'_, B> {
             server.address = server.as_ref().map(Authority::host),
             server.port = server.as_ref().and_then(Authority::port_u16),
             network.peer.address = &*self.peer.ip,
+            network.peer.port = self.peer.port,
             request_id = self.id.as_str(),
             inkpass.principal = self.caller.ok().flatten().map(Principal::as_str),
             inkpass.project = Empty,
