@@ -19,7 +19,8 @@ use inkpass::{
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::{net::TcpListener, task::spawn_blocking};
-use tonic::Request;
+use tonic::{Request, transport::Endpoint};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::{Receiver, Serving, create_a_room, failures, hex, receiver};
 use crate::{
@@ -255,6 +256,29 @@ async fn a_method_that_is_not_served_is_named_as_it_was_asked_for() {
     assert_eq!(of("rpc.method"), ["_OTHER", "_OTHER"]);
     assert_eq!(of("rpc.method_original"), ["a.Service/Method".to_owned(), long[..256].to_owned()]);
     assert_eq!(of("error.type"), ["UNIMPLEMENTED", "UNIMPLEMENTED"]);
+}
+
+#[tokio::test]
+async fn a_call_says_by_which_name_the_server_was_called() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &[], &settings).await;
+    let long = format!("{}.example", "x".repeat(1000));
+    let names = [
+        ("[2001:db8::1]:50051", "2001:db8::1", "50051"),
+        ("inkpass.example", "inkpass.example", ""),
+        (&long, &long[..256], ""),
+    ];
+    for (name, ..) in names {
+        let endpoint = Endpoint::from_shared(format!("http://{}", serving.grpc)).unwrap();
+        let channel = endpoint.origin(format!("http://{name}").parse().unwrap()).connect().await.unwrap();
+        HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
+    }
+    serving.stop().await;
+    let calls = receiver.spans_named("grpc.health.v1.Health/Check");
+    let told = calls.iter().map(|call| (attribute(call, "server.address"), attribute(call, "server.port")));
+    let wanted = names.map(|(_, address, port)| (address.to_owned(), port.to_owned()));
+    assert_eq!(told.collect::<Vec<_>>(), wanted);
 }
 
 #[tokio::test]

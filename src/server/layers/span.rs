@@ -14,8 +14,8 @@ use crate::{
     telemetry::{CallTrace, TRACED},
 };
 
-/// The most bytes of a method that is not served.
-const LONGEST_METHOD: usize = 256;
+/// The most bytes of a name that anyone may have sent.
+const LONGEST_NAME: usize = 256;
 
 /// gRPC's own header: how often the caller has sent the call before.
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
@@ -48,10 +48,10 @@ impl<B> Arrived<'_, B> {
             otel.status_code = Empty,
             rpc.system.name = "grpc",
             rpc.method = method,
-            rpc.method_original = other.map(|path| &path[..path.floor_char_boundary(LONGEST_METHOD)]),
+            rpc.method_original = other.map(cut),
             rpc.status_code = Empty,
             error.r#type = Empty,
-            server.address = server.as_ref().map(Authority::host),
+            server.address = server.as_ref().map(|server| address(server.host())),
             server.port = server.as_ref().and_then(Authority::port_u16),
             network.peer.address = &*self.peer.ip,
             network.peer.port = self.peer.port,
@@ -92,6 +92,15 @@ impl<B> Arrived<'_, B> {
 fn authority<B>(request: &Request<B>) -> Option<Authority> {
     let of_host = || request.headers().get(HOST).and_then(|host| host.to_str().ok()?.parse().ok());
     request.uri().authority().cloned().or_else(of_host)
+}
+
+/// An IPv6 address without its brackets, which belong to the URL.
+fn address(host: &str) -> &str {
+    cut(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+}
+
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(LONGEST_NAME)]
 }
 
 /// As the conventions have it: a list, because a header may be repeated.
