@@ -170,8 +170,7 @@ fn read_traces(variables: &Variables<'_>, target: Target, sampling_ratio: f64) -
         variables.warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &what);
     }
     let delay = number("OTEL_BSP_SCHEDULE_DELAY", 1..=LONGEST_DELAY).unwrap_or(5000);
-    let timeout =
-        number("OTEL_BSP_EXPORT_TIMEOUT", 1..=LONGEST_DELAY).map_or(Duration::MAX, Duration::from_millis);
+    let timeout = variables.timeout(&["OTEL_BSP_EXPORT_TIMEOUT"], LONGEST_DELAY).unwrap_or(Duration::MAX);
     let limits = ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
     let attributes = variables.number(&limits, 1..=1024).and_then(|limit| limit.try_into().ok());
     TraceSettings {
@@ -186,9 +185,9 @@ fn read_traces(variables: &Variables<'_>, target: Target, sampling_ratio: f64) -
 }
 
 fn read_metrics(variables: &Variables<'_>, target: Target) -> MetricSettings {
-    let number = |name| variables.number(&[name], 1..=LONGEST_DELAY).map(Duration::from_millis);
-    let interval = number("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(Duration::from_mins(1));
-    let timeout = number("OTEL_METRIC_EXPORT_TIMEOUT").unwrap_or(Duration::MAX);
+    let interval = variables.number(&["OTEL_METRIC_EXPORT_INTERVAL"], 1..=LONGEST_DELAY);
+    let interval = interval.map_or(Duration::from_mins(1), Duration::from_millis);
+    let timeout = variables.timeout(&["OTEL_METRIC_EXPORT_TIMEOUT"], LONGEST_DELAY).unwrap_or(Duration::MAX);
     let only = |name: &str, supported: &str| {
         let parse = |text: &str| text.eq_ignore_ascii_case(supported).then_some(());
         variables.choose(&[name], supported, parse);

@@ -23,9 +23,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// When a silent connection is looked after, and how long that may take: one to a host that is gone is not used for long.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// For an export, its repetitions included, in milliseconds: what the specification says.
-const DEFAULT_TIMEOUT: u64 = 10_000;
+/// For an export, its repetitions included: what the specification says.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// In milliseconds.
 const LONGEST_TIMEOUT: u64 = 600_000;
 
 /// The longest file of certificates, in bytes.
@@ -96,7 +97,7 @@ impl Target {
         {
             variables.warn(&name, "is not supported: nothing is compressed");
         }
-        let timeout = variables.number(&signal.variables("TIMEOUT"), 1..=LONGEST_TIMEOUT);
+        let timeout = variables.timeout(&signal.variables("TIMEOUT"), LONGEST_TIMEOUT);
         let client = client(&url, protocol, variables, signal).map_err(|error| {
             let what = format!(
                 "no client can be made for it: {error}{}; are CA roots installed? Name a file of them \
@@ -114,7 +115,7 @@ impl Target {
             protocol,
             url,
             headers: headers(variables, signal),
-            timeout: Duration::from_millis(timeout.unwrap_or(DEFAULT_TIMEOUT)),
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             client,
         }))
     }

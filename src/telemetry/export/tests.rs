@@ -237,7 +237,14 @@ fn timeouts_are_milliseconds() {
         timeouts(good(&[("OTEL_BSP_EXPORT_TIMEOUT", "700"), ("OTEL_METRIC_EXPORT_TIMEOUT", "800")])),
         (700, 800)
     );
-    for value in ["soon", "0", "-1", "10s", "1e3", "99999999999999999999"] {
+    let (none, longest) = ("0", 600_000);
+    assert_eq!(timeouts(good(&[(ALL, none)])), (longest, longest));
+    assert_eq!(timeouts(good(&[(ALL, "500"), ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", none)])), (500, longest));
+    assert_eq!(
+        timeouts(good(&[("OTEL_BSP_EXPORT_TIMEOUT", none), ("OTEL_METRIC_EXPORT_TIMEOUT", none)])),
+        (10_000, 10_000)
+    );
+    for value in ["soon", "86400001", "-1", "10s", "1e3", "99999999999999999999"] {
         for name in [ALL, "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_METRIC_EXPORT_TIMEOUT"] {
             assert_eq!(timeouts(bad(&[(name, value)])), (10_000, 10_000), "{name}={value}");
         }

@@ -1,7 +1,7 @@
 //! The `OTEL_*` variables, read as OpenTelemetry's specification says: empty is unset, and what cannot be used is
 //! warned of and left out.
 
-use std::{cell::RefCell, ffi::OsString, ops::RangeInclusive};
+use std::{cell::RefCell, ffi::OsString, ops::RangeInclusive, time::Duration};
 
 /// The most characters of a value that a warning quotes.
 const LONGEST_QUOTE: usize = 64;
@@ -63,6 +63,12 @@ impl<'a> Variables<'a> {
     pub(super) fn number<N: AsRef<str>>(&self, names: &[N], range: RangeInclusive<u64>) -> Option<u64> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.choose(names, &expected, |text| text.parse().ok().filter(|number| range.contains(number)))
+    }
+
+    /// How long something may take, in milliseconds; 0: as long as it may take at all.
+    pub(super) fn timeout<N: AsRef<str>>(&self, names: &[N], longest: u64) -> Option<Duration> {
+        let milliseconds = self.number(names, 0..=longest)?;
+        Some(Duration::from_millis(if milliseconds == 0 { longest } else { milliseconds }))
     }
 
     /// What a list names of what is `known`. The rest is warned of, and left out.
