@@ -55,11 +55,8 @@ impl Exports {
             // A call's span has a parent that carries the decision, or it is the root of a sampled trace.
             let builder = SdkTracerProvider::builder()
                 .with_span_processor(spans)
-                .with_sampler(parent_based(Sampler::AlwaysOn));
-            let builder = match traces.attributes {
-                Some(most) => builder.with_max_attributes_per_span(most),
-                None => builder,
-            };
+                .with_sampler(parent_based(Sampler::AlwaysOn))
+                .with_max_attributes_per_span(traces.attributes);
             builder.with_resource(resource.clone()).build()
         });
         let pusher = settings.metrics.as_ref().map(|settings| {

@@ -1,6 +1,6 @@
 //! What is exported, where, and of whom it speaks: from the settings and the `OTEL_*` variables, which take precedence.
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, ops::RangeInclusive, time::Duration};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::trace::Sampler;
@@ -33,6 +33,9 @@ const LONGEST_QUEUE: u64 = 1_000_000;
 
 /// A day, in milliseconds.
 const LONGEST_DELAY: u64 = 86_400_000;
+
+/// What the specification has be understood of a whole number.
+const LIMITS: RangeInclusive<u64> = 0..=2_147_483_647;
 
 /// What `[telemetry]` says of exports.
 #[derive(Clone, Debug)]
@@ -72,7 +75,7 @@ pub(super) struct TraceSettings {
     /// The longest that a span waits.
     pub(super) delay: Duration,
     /// The most attributes of a span.
-    pub(super) attributes: Option<u32>,
+    pub(super) attributes: u32,
 }
 
 /// How metrics are sent.
@@ -172,14 +175,14 @@ fn read_traces(variables: &Variables<'_>, target: Target, sampling_ratio: f64) -
     let delay = number("OTEL_BSP_SCHEDULE_DELAY", 1..=LONGEST_DELAY).unwrap_or(5000);
     let timeout = variables.timeout(&["OTEL_BSP_EXPORT_TIMEOUT"], LONGEST_DELAY).unwrap_or(Duration::MAX);
     let limits = ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
-    let attributes = variables.number(&limits, 1..=1024).and_then(|limit| limit.try_into().ok());
+    let attributes = variables.number(&limits, LIMITS).and_then(|limit| limit.try_into().ok());
     TraceSettings {
         sampler: read_sampler(variables)
             .unwrap_or_else(|| parent_based(Sampler::TraceIdRatioBased(sampling_ratio))),
         queue: size(queue),
         batch: size(batch.unwrap_or(512).min(queue)),
         delay: Duration::from_millis(delay),
-        attributes,
+        attributes: attributes.unwrap_or(128),
         target: Target { timeout: target.timeout.min(timeout), ..target },
     }
 }

@@ -283,9 +283,14 @@ fn spans_have_as_many_attributes_as_the_variables_say() {
     const SPANS: &str = "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT";
     const ALL: &str = "OTEL_ATTRIBUTE_COUNT_LIMIT";
     let limit = |settings: ExportSettings| settings.traces.unwrap().attributes;
-    assert_eq!(limit(good(&[])), None);
-    assert_eq!(limit(good(&[(ALL, "10"), (SPANS, "5")])), Some(5));
-    assert_eq!(limit(bad(&[(ALL, "10"), (SPANS, "few")])), Some(10));
+    assert_eq!(limit(good(&[])), 128);
+    for (value, wanted) in [("5", 5), ("0", 0), ("2147483647", 2_147_483_647)] {
+        assert_eq!(limit(good(&[(ALL, "10"), (SPANS, value)])), wanted);
+    }
+    for value in ["few", "-1", "2147483648"] {
+        assert_eq!(limit(bad(&[(ALL, "10"), (SPANS, value)])), 10, "{value}");
+        assert_eq!(limit(bad(&[(SPANS, value)])), 128, "{value}");
+    }
 }
 
 #[test]
