@@ -83,6 +83,23 @@ async fn what_cannot_be_used_is_warned_of_by_name_and_the_defaults_are_used() {
 }
 
 #[tokio::test]
+async fn spans_have_as_many_attributes_of_such_a_length_as_the_variables_say() {
+    let world = World::on_the_system_s_clock().await;
+    let attributes = async |variable: &str, value: &str| {
+        let receiver = Receiver::default();
+        let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
+        create_a_room(&world, &[(variable, value)], &settings).await;
+        receiver.spans_named("inkpass.v1.RoomService/CreateRoom").remove(0).attributes
+    };
+    assert_eq!(attributes("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2").await.len(), 2);
+    assert!(attributes("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0").await.is_empty());
+    let short = attributes("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "4").await;
+    assert_eq!(attribute(&short, "inkpass.principal"), "anon");
+    assert_eq!(attribute(&short, "rpc.system.name"), "grpc");
+    assert_eq!(attribute(&short, "server.port").parse::<u16>().map(|port| port > 0), Ok(true));
+}
+
+#[tokio::test]
 async fn the_collector_gets_headers_without_their_percent_encoding_by_both_protocols() {
     let world = World::on_the_system_s_clock().await;
     for protocol in ["grpc", "http/protobuf"] {

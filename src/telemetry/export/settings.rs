@@ -16,12 +16,10 @@ use super::{
 use crate::{document::Mistake, telemetry::Signal};
 
 /// Variables that are set for other reasons than to be ignored, and have no effect here.
-const WITHOUT_EFFECT: [(&str, &str); 9] = [
+const WITHOUT_EFFECT: [(&str, &str); 7] = [
     ("OTEL_EXPORTER_OTLP_INSECURE", "the endpoint's scheme says whether TLS is used"),
     ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "the endpoint's scheme says whether TLS is used"),
     ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "the endpoint's scheme says whether TLS is used"),
-    ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "values have limits of their own"),
-    ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "values have limits of their own"),
     ("OTEL_LOG_LEVEL", "telemetry.log_level is the log's level"),
     ("OTEL_CONFIG_FILE", "settings come from one file of inkpass"),
     ("OTEL_EXPERIMENTAL_CONFIG_FILE", "settings come from one file of inkpass"),
@@ -76,6 +74,8 @@ pub(super) struct TraceSettings {
     pub(super) delay: Duration,
     /// The most attributes of a span.
     pub(super) attributes: u32,
+    /// The most characters of an attribute's value.
+    pub(super) value_length: Option<usize>,
 }
 
 /// How metrics are sent.
@@ -175,6 +175,7 @@ fn read_traces(variables: &Variables<'_>, target: Target, sampling_ratio: f64) -
     let delay = number("OTEL_BSP_SCHEDULE_DELAY", 1..=LONGEST_DELAY).unwrap_or(5000);
     let timeout = variables.timeout(&["OTEL_BSP_EXPORT_TIMEOUT"], LONGEST_DELAY).unwrap_or(Duration::MAX);
     let limits = ["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"];
+    let lengths = ["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"];
     let attributes = variables.number(&limits, LIMITS).and_then(|limit| limit.try_into().ok());
     TraceSettings {
         sampler: read_sampler(variables)
@@ -183,6 +184,7 @@ fn read_traces(variables: &Variables<'_>, target: Target, sampling_ratio: f64) -
         batch: size(batch.unwrap_or(512).min(queue)),
         delay: Duration::from_millis(delay),
         attributes: attributes.unwrap_or(128),
+        value_length: variables.number(&lengths, LIMITS).map(size),
         target: Target { timeout: target.timeout.min(timeout), ..target },
     }
 }

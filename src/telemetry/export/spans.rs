@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    slice,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry::Context;
+use opentelemetry::{Array, Context, StringValue, Value};
 use opentelemetry_proto::{
     tonic::collector::trace::v1::ExportTraceServiceRequest,
     transform::{
@@ -63,6 +64,7 @@ impl Spans {
             exported: metrics.spans_exported.clone(),
             dropped: metrics.spans_dropped(SpanLoss::Export),
             resource: ResourceAttributesWithSchema::from(resource),
+            value_length: settings.value_length,
             runtime: Handle::current(),
             queue: queue.clone(),
         };
@@ -104,15 +106,21 @@ struct Exporter {
     exported: IntCounter,
     dropped: IntCounter,
     resource: ResourceAttributesWithSchema,
+    /// The most characters of an attribute's value.
+    value_length: Option<usize>,
     runtime: Handle,
     queue: Arc<Queue>,
 }
 
 impl SpanExporter for Exporter {
-    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+    fn export(&self, mut batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
         let count = batch.len();
         self.queue.length.fetch_sub(count, Ordering::Relaxed);
         self.health.overflowed(self.queue.dropped.get());
+        if let Some(most) = self.value_length {
+            let attributes = batch.iter_mut().flat_map(|span| &mut span.attributes);
+            attributes.for_each(|attribute| shorten(&mut attribute.value, most));
+        }
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
         let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec().into();
         let collector = self.collector.clone();
@@ -137,6 +145,20 @@ impl SpanExporter for Exporter {
                     Err(OTelSdkError::InternalFailure(cause))
                 }
             }
+        }
+    }
+}
+
+/// Texts only, as the specification has it.
+fn shorten(value: &mut Value, most: usize) {
+    let texts = match value {
+        Value::String(text) => slice::from_mut(text),
+        Value::Array(Array::String(texts)) => &mut texts[..],
+        _ => return,
+    };
+    for text in texts {
+        if let Some((end, _)) = text.as_str().char_indices().nth(most) {
+            *text = StringValue::from(text.as_str()[..end].to_owned());
         }
     }
 }

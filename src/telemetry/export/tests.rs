@@ -294,6 +294,18 @@ fn spans_have_as_many_attributes_as_the_variables_say() {
 }
 
 #[test]
+fn values_are_as_long_as_the_variables_say() {
+    const SPANS: &str = "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT";
+    const ALL: &str = "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT";
+    let limit = |settings: ExportSettings| settings.traces.unwrap().value_length;
+    assert_eq!(limit(good(&[])), None);
+    assert_eq!(limit(good(&[(ALL, "10")])), Some(10));
+    assert_eq!(limit(good(&[(ALL, "10"), (SPANS, "0")])), Some(0));
+    assert_eq!(limit(bad(&[(ALL, "10"), (SPANS, "short")])), Some(10));
+    assert_eq!(limit(bad(&[(SPANS, "-1")])), None);
+}
+
+#[test]
 fn metrics_are_cumulative_and_sent_every_minute_or_as_the_variable_says() {
     let interval = |settings: ExportSettings| settings.metrics.unwrap().interval;
     let (name, minute) = ("OTEL_METRIC_EXPORT_INTERVAL", Duration::from_mins(1));
@@ -377,13 +389,9 @@ fn files_of_certificates_that_cannot_be_used_are_left_out() {
 
 #[test]
 fn what_has_no_effect_is_said() {
-    for name in [
-        "OTEL_EXPORTER_OTLP_INSECURE",
-        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_LOG_LEVEL",
-        "OTEL_CONFIG_FILE",
-        "OTEL_METRICS_EXEMPLAR_FILTER",
-    ] {
+    for name in
+        ["OTEL_EXPORTER_OTLP_INSECURE", "OTEL_LOG_LEVEL", "OTEL_CONFIG_FILE", "OTEL_METRICS_EXEMPLAR_FILTER"]
+    {
         bad(&[(name, "1")]);
         good(&[(name, "")]);
     }
