@@ -194,7 +194,8 @@ async fn a_page_where_a_collector_should_be_takes_nothing() {
     let (world, listener) =
         (World::on_the_system_s_clock().await, TcpListener::bind(ANY_PORT).await.unwrap());
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let page = axum::Router::new().fallback(async || axum::response::Html("Log in"));
+    let page =
+        axum::Router::new().fallback(async || ([("content-type", "Text/HTML; charset=UTF-8")], "Log in"));
     tokio::spawn(async move { axum::serve(listener, page).await });
     let settings = format!("otlp_protocol = 'http/protobuf'\notlp_endpoint = '{endpoint}'");
     let run = create_a_room(&world, &SOON, &settings).await;

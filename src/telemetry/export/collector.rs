@@ -157,9 +157,13 @@ impl Collector {
     }
 }
 
+/// The type of a page of HTML, in any case.
+const PAGE: &[u8] = b"text/html";
+
 /// Of a proxy, or of another service: a collector has none for what it took.
 fn is_page(response: &reqwest::Response) -> bool {
-    response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..PAGE.len()));
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(PAGE))
 }
 
 /// The answers of both signals have one form.
