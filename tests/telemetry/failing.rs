@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use inkpass::proto::{CreateRoomRequest, IssueTokenRequest};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{Receiver, Serving, create_a_room, lines};
 use crate::helpers::{ANY_PORT, World, until};
@@ -201,6 +204,34 @@ async fn a_page_where_a_collector_should_be_takes_nothing() {
     let run = create_a_room(&world, &SOON, &settings).await;
     assert!(run.stderr.contains("no collector: it sends a page of HTML"), "{}", run.stderr);
     assert!(!run.stderr.contains("Log in"), "{}", run.stderr);
+}
+
+/// The causes are those in docs/traces.md.
+#[tokio::test]
+async fn a_collector_that_speaks_the_other_protocol_is_told_of() {
+    let world = World::on_the_system_s_clock().await;
+    // What a server of HTTP/1 says to HTTP/2's preface, and how a server of HTTP/2 begins.
+    let bad_request = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n".as_bytes();
+    let settings_frame = [0, 0, 0, 4, 0, 0, 0, 0, 0].as_slice();
+    for (protocol, says, cause) in [
+        ("grpc", bad_request, "frame with invalid size"),
+        ("http/protobuf", settings_frame, "invalid HTTP version parsed"),
+    ] {
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut asked = [0; 3];
+                stream.read_exact(&mut asked).await.unwrap();
+                stream.write_all(says).await.unwrap();
+                // Closed only when the client has closed it, so that the answer is not lost.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            }
+        });
+        let settings = format!("otlp_protocol = '{protocol}'\notlp_endpoint = '{endpoint}'");
+        let run = create_a_room(&world, &SOON, &settings).await;
+        assert!(run.stderr.contains(cause), "{protocol}: {}", run.stderr);
+    }
 }
 
 #[tokio::test]
