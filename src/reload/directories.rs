@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use notify::{
@@ -70,11 +70,11 @@ impl Directories {
     }
 }
 
+/// Absolute, as the paths of events are.
 fn directory_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent.into(),
-        _ => ".".into(),
-    }
+    let mut directory = path::absolute(file).unwrap_or_else(|_| file.into());
+    directory.pop();
+    directory
 }
 
 /// Notifies the listeners of an event's directory; without a path, all.
@@ -95,4 +95,29 @@ fn notify_listeners(listeners: &Listeners, event: &notify::Result<Event>) {
 fn is_change(event: &notify::Result<Event>) -> bool {
     let Ok(Event { kind: EventKind::Access(access), .. }) = event else { return true };
     *access == AccessKind::Close(AccessMode::Write)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs, time::Duration};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_of_a_file_is_seen_whether_its_path_is_absolute_or_not() {
+        let place = tempfile::tempdir().unwrap();
+        let to_root: PathBuf = env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+        let absolute = place.path().join("settings");
+        for file in [to_root.join(absolute.strip_prefix("/").unwrap()), absolute] {
+            let mut directories = Directories::new();
+            let mut changes = directories.listen(std::slice::from_ref(&file));
+            directories.watch();
+            assert!(!directories.is_failing);
+            fs::write(&file, "new").unwrap();
+            let seen = timeout(Duration::from_secs(20), changes.changed()).await;
+            assert!(matches!(seen, Ok(Ok(()))), "{}", file.display());
+        }
+    }
 }
