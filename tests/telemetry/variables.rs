@@ -52,7 +52,7 @@ async fn what_cannot_be_used_is_warned_of_by_name_and_the_defaults_are_used() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift"),
         ("OTEL_PROPAGATORS", "b3,tracecontext"),
         ("OTEL_TRACES_EXPORTER", "console"),
-        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_METRICS_EXPORTER", "console"),
         ("OTEL_LOGS_EXPORTER", "otlp"),
         ("OTEL_RESOURCE_ATTRIBUTES", "nothing"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=b,a bad header"),

@@ -95,8 +95,7 @@ impl ExportSettings {
         let is_on = !variables.is_true("OTEL_SDK_DISABLED");
         let mut mistakes = Vec::new();
         let mut target = |signal: Signal| {
-            let name = format!("OTEL_{}_EXPORTER", signal.in_variables());
-            if !is_on || !is_exported(&variables, &name) {
+            if !is_on || !is_exported(&variables, signal) {
                 return None;
             }
             let defaults = Defaults { endpoint: exported.endpoint.as_ref(), protocol: exported.protocol };
@@ -151,8 +150,13 @@ impl ExportSettings {
 }
 
 /// Whether a signal is exported, as `OTEL_TRACES_EXPORTER` and its like say; by default it is.
-fn is_exported(variables: &Variables<'_>, name: &str) -> bool {
-    let exporters = variables.list(name, &["otlp", "none"]);
+fn is_exported(variables: &Variables<'_>, signal: Signal) -> bool {
+    let known: &[_] = match signal {
+        Signal::Traces => &["otlp", "none"],
+        // For Prometheus there is always `/metrics`.
+        Signal::Metrics => &["otlp", "prometheus", "none"],
+    };
+    let exporters = variables.list(&format!("OTEL_{}_EXPORTER", signal.in_variables()), known);
     exporters.is_empty() || exporters.contains(&"otlp")
 }
 

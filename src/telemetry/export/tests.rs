@@ -79,6 +79,12 @@ fn each_signal_has_its_exporter() {
             assert!(settings.traces.is_some() && settings.metrics.is_some(), "{value}");
         }
     }
+    assert!(
+        good(&[("OTEL_METRICS_EXPORTER", "prometheus")]).metrics.is_none(),
+        "it is there without an export"
+    );
+    assert!(good(&[("OTEL_METRICS_EXPORTER", "prometheus,otlp")]).metrics.is_some());
+    bad(&[("OTEL_TRACES_EXPORTER", "prometheus")]);
     for value in ["none,console", "None,zipkin,"] {
         let settings = bad(&[("OTEL_TRACES_EXPORTER", value)]);
         assert!(settings.traces.is_none() && settings.metrics.is_some(), "{value}");
