@@ -149,7 +149,8 @@ fn read(sources: &Sources, mut root: Section<'_>, file: &SettingsFile) -> Option
     let unready_when_refusing = server.take("unready_when_refusing").unwrap_or(false);
     let admin_listen = admin.take("listen").unwrap_or(SocketAddr::from(([0, 0, 0, 0], 9464)));
     let telemetry = upstream::read_telemetry(&mut telemetry, &sources.environment, file);
-    let whiteboard = upstream::read_whiteboard(&mut whiteboard, file);
+    let propagates = telemetry.as_ref().is_some_and(|telemetry| telemetry.export.propagates());
+    let whiteboard = upstream::read_whiteboard(&mut whiteboard, propagates, file);
     let watch = upstream::read_watch(&mut watch, whiteboard.as_ref(), file);
 
     let route = whiteboard.as_ref().map(|whiteboard| whiteboard.route.clone()).unwrap_or_default();

@@ -24,8 +24,10 @@ const VENDOR: &str = "https://api.netless.link";
 
 const BASE_URLS: &str = "whiteboard.base_urls";
 
+/// `propagates`: whether the variables let a trace go on at all.
 pub(super) fn read_whiteboard(
     section: &mut Section<'_>,
+    propagates: bool,
     file: &SettingsFile,
 ) -> Option<whiteboard::Settings> {
     let base_url = section.take("base_url").or_else(|| Url::parse(VENDOR).ok());
@@ -50,7 +52,7 @@ pub(super) fn read_whiteboard(
         route,
         switch_scene_role: switch_scene_role.unwrap_or(defaults.switch_scene_role),
         try_new_keys: try_new_keys.unwrap_or(defaults.try_new_keys),
-        propagate_trace: propagate_trace.unwrap_or(defaults.propagate_trace),
+        propagate_trace: propagates && propagate_trace.unwrap_or(defaults.propagate_trace),
         ..defaults
     })
 }

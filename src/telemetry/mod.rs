@@ -100,7 +100,7 @@ pub fn start(settings: &Settings) -> Result<Telemetry, String> {
     let calls = Arc::new(CallLog::new(control.clone()));
     let mut tasks = JoinSet::new();
     tasks.spawn(sum_up(calls.clone()));
-    let sampling = Sampling::new(tracing, settings.export.follows_callers());
+    let sampling = Sampling::new(tracing, settings.export.propagates());
     Ok(Telemetry { metrics, stderr, exports, sampling, log: control, calls, tasks })
 }
 

@@ -314,9 +314,12 @@ async fn the_trace_goes_on_upstream_only_where_the_settings_say_so() {
     let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
     let (url, headers) = upstream().await;
     let settings = format!("sampling_ratio = 1.0\notlp_endpoint = '{}'", receiver.start().await);
-    for propagates in ["false", "true"] {
-        let environment =
-            [("INKPASS_WHITEBOARD__BASE_URL", &*url), ("INKPASS_WHITEBOARD__PROPAGATE_TRACE", propagates)];
+    for (propagates, propagators) in [("false", "tracecontext"), ("true", "baggage"), ("true", "")] {
+        let environment = [
+            ("INKPASS_WHITEBOARD__BASE_URL", &*url),
+            ("INKPASS_WHITEBOARD__PROPAGATE_TRACE", propagates),
+            ("OTEL_PROPAGATORS", propagators),
+        ];
         let serving = Serving::start(&world, &environment, &settings).await;
         let client = serving.client().await;
         client.rooms().create_room(CreateRoomRequest::default()).await.unwrap_err();
@@ -324,11 +327,13 @@ async fn the_trace_goes_on_upstream_only_where_the_settings_say_so() {
         serving.stop().await;
     }
     let headers = headers.lock().unwrap();
-    assert_eq!(headers.len(), 2);
-    assert!(!headers[0].contains_key("traceparent") && !headers[0].contains_key("tracestate"));
+    assert_eq!(headers.len(), 3);
+    let is_told =
+        |headers: &HeaderMap| headers.contains_key("traceparent") || headers.contains_key("tracestate");
+    assert!(!headers[..2].iter().any(is_told));
     let attempts = receiver.spans_named("POST /v5/rooms");
     let ids = |span: &Span| format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
-    let sent = headers[1]["traceparent"].to_str().unwrap();
+    let sent = headers[2]["traceparent"].to_str().unwrap();
     assert!(attempts.iter().any(|attempt| ids(attempt) == sent), "{sent}");
 }
 

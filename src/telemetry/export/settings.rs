@@ -57,7 +57,7 @@ pub struct ExportSettings {
     pub(super) traces: Option<TraceSettings>,
     pub(super) metrics: Option<MetricSettings>,
     pub(super) resource: Vec<KeyValue>,
-    follows_callers: bool,
+    propagates: bool,
     warnings: Vec<Warning>,
 }
 
@@ -112,7 +112,7 @@ impl ExportSettings {
         }
         let traces = traces.map(|target| read_traces(&variables, target, exported.sampling_ratio));
         let metrics = metrics.map(|target| read_metrics(&variables, target));
-        let follows_callers = follows_callers(&variables);
+        let propagates = propagates(&variables);
         let resource = resource::read(&variables);
         if is_on {
             warn_of_logs(&variables);
@@ -120,7 +120,7 @@ impl ExportSettings {
                 variables.warn(name, &format!("has no effect: {why}"));
             }
         }
-        Ok(Self { traces, metrics, resource, follows_callers, warnings: variables.into_warnings() })
+        Ok(Self { traces, metrics, resource, propagates, warnings: variables.into_warnings() })
     }
 }
 
@@ -131,9 +131,9 @@ impl ExportSettings {
         self.traces.as_ref().map(|traces| format!("{:?}", traces.sampler))
     }
 
-    /// Whether the trace that a caller sends along is followed.
-    pub(in crate::telemetry) const fn follows_callers(&self) -> bool {
-        self.follows_callers
+    /// Whether a trace goes on from a caller to us, and from us upstream.
+    pub(crate) const fn propagates(&self) -> bool {
+        self.propagates
     }
 
     #[cfg(test)]
@@ -207,7 +207,7 @@ fn read_metrics(variables: &Variables<'_>, target: Target) -> MetricSettings {
 }
 
 /// By `OTEL_PROPAGATORS`. Baggage is accepted, and not used.
-fn follows_callers(variables: &Variables<'_>) -> bool {
+fn propagates(variables: &Variables<'_>) -> bool {
     let propagators = variables.list("OTEL_PROPAGATORS", &["tracecontext", "baggage", "none"]);
     propagators.is_empty() || propagators.contains(&"tracecontext")
 }

@@ -105,10 +105,10 @@ fn propagators_are_followed_left_out_or_warned_of() {
         ("none", false),
         ("", true),
     ] {
-        assert_eq!(good(&[("OTEL_PROPAGATORS", value)]).follows_callers(), follows, "{value}");
+        assert_eq!(good(&[("OTEL_PROPAGATORS", value)]).propagates(), follows, "{value}");
     }
     for (value, follows) in [("b3", true), ("b3,tracecontext", true), ("xray,baggage", false)] {
-        assert_eq!(bad(&[("OTEL_PROPAGATORS", value)]).follows_callers(), follows, "{value}");
+        assert_eq!(bad(&[("OTEL_PROPAGATORS", value)]).propagates(), follows, "{value}");
     }
 }
 
