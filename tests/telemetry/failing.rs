@@ -206,6 +206,26 @@ async fn a_page_where_a_collector_should_be_takes_nothing() {
     assert!(!run.stderr.contains("Log in"), "{}", run.stderr);
 }
 
+#[tokio::test]
+async fn a_collector_that_comes_and_goes_is_not_told_of_each_time() {
+    let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
+    let settings = format!("otlp_endpoint = '{}'", receiver.start().await);
+    let serving = Serving::start(&world, &SOON, &settings).await;
+    let name = "inkpass_otlp_exports_failed_total{signal=\"metrics\"}";
+    for _ in 0..5 {
+        let failed = figure(&serving.scrape().await, name);
+        receiver.refuse(true);
+        until(async || figure(&serving.scrape().await, name) > failed).await;
+        let taken = receiver.metrics().len();
+        receiver.refuse(false);
+        until(async || receiver.metrics().len() > taken).await;
+    }
+    let stderr = serving.stop().await;
+    let again: Vec<_> = exports(&stderr).iter().map(|(message, _)| message.contains("again")).collect();
+    // Each of these lines comes after one that it failed, and of those there is one a minute.
+    assert!(again.contains(&true) && again.windows(2).all(|pair| pair != [true, true]), "{stderr}");
+}
+
 /// The causes are those in docs/traces.md.
 #[tokio::test]
 async fn a_collector_that_speaks_the_other_protocol_is_told_of() {

@@ -25,6 +25,8 @@ pub(super) struct Health {
 struct State {
     is_failing: bool,
     logged: Option<Instant>,
+    /// The last line is of a failure.
+    is_told: bool,
     /// Since the last line.
     failures: u64,
     /// Spans that found the queue full, as far as the log has told of them, and when it did.
@@ -51,21 +53,22 @@ impl Health {
                 failures = state.failures,
                 "the OTLP collector does not take what is exported; calls are not affected"
             );
-            (state.logged, state.failures) = (Some(Instant::now()), 0);
+            (state.logged, state.is_told, state.failures) = (Some(Instant::now()), true, 0);
         }
     }
 
     /// An export arrived.
     pub(super) fn works(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.is_failing {
+        state.is_failing = false;
+        // A collector that comes and goes has one line of each a minute, too.
+        if state.is_told {
             tracing::info!(
                 signal = self.signal.as_str(),
                 failures = state.failures,
                 "the OTLP collector takes what is exported again"
             );
-            // A collector that comes and goes has one line of failure a minute, too.
-            (state.is_failing, state.failures) = (false, 0);
+            (state.is_told, state.failures) = (false, 0);
         }
     }
 
