@@ -46,8 +46,8 @@ impl ErrorBody {
                 match value {
                     Value::Array(items) => below.extend(items),
                     Value::Object(fields) => {
-                        let named = fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
-                        found.extend(named.map(|(_, value)| value));
+                        let have_one = fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
+                        found.extend(have_one.map(|(_, value)| value));
                         below.extend(fields.values());
                     }
                     _ => {}
