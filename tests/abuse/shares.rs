@@ -218,6 +218,26 @@ async fn a_flood_of_denials_is_summed_up_and_counted() {
 }
 
 #[tokio::test]
+async fn a_reflection_stream_whose_place_goes_to_another_is_not_kept_for_the_rest_of_its_request() {
+    let world = World::start().await;
+    let mut crowd = Vec::new();
+    // More than the sixteen that there are for them.
+    for _ in 0..3 {
+        let mut raw = Raw::connect(world.grpc).await;
+        for _ in 0..8 {
+            let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+            raw.call(path, &[], &message(1000, 500)).await;
+        }
+        assert!(raw.ping().await);
+        crowd.push(raw);
+    }
+    let reset = async {
+        while crowd[0].next_frame().await.expect("the connection stays open").resets_with() != Some(0) {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), reset).await.expect("a stream is closed on both sides");
+}
+
+#[tokio::test]
 async fn watches_of_health_that_nobody_has_authenticated_leave_one_for_each_newcomer() {
     let world = World::start().await;
     let watch = async || {

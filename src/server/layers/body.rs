@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::fields::FieldCount;
@@ -52,6 +53,8 @@ pub(super) struct RequestBody {
     effect: EffectSoFar,
     /// While the rest of the message is to come.
     waits: Option<Waiting>,
+    /// Done when the call's place goes to another.
+    must_end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 /// Room for a message, of its caller and on its connection.
@@ -83,6 +86,7 @@ impl RequestBody {
         caller: Option<Principal>,
         place: Arc<Place>,
         effect: EffectSoFar,
+        must_end: Option<CancellationToken>,
     ) -> Self {
         Self {
             body,
@@ -97,6 +101,7 @@ impl RequestBody {
             fields: FieldCount::default(),
             effect,
             waits: None,
+            must_end: must_end.map(|token| Box::pin(token.cancelled_owned())),
         }
     }
 
@@ -156,6 +161,12 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // Whoever reads it may wait for its client without end.
+        if let Some(must_end) = &mut self.must_end
+            && must_end.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Some(Err(Status::cancelled("the call's place went to another"))));
+        }
         let polled = Pin::new(&mut self.body).poll_frame(context);
         let waits = polled.is_pending() && !matches!(self.method, Method::Open(_));
         if waits != self.waits.is_some() {

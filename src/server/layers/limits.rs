@@ -9,6 +9,7 @@ use std::sync::{
 
 use http::Response;
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
 use super::{
@@ -83,6 +84,11 @@ impl Admitted {
     /// Whether it is a call of health or reflection.
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Cancelled when its place goes to another; `None`: it never does.
+    fn must_end(&self) -> Option<CancellationToken> {
+        self.stream.as_ref().map(StreamPlace::must_end)
     }
 
     /// The call's answer, which ends early if its place goes to another.
@@ -193,7 +199,9 @@ impl Limits {
         caller: Option<Principal>,
         peer: &Peer,
         effect: EffectSoFar,
+        place: &Admitted,
     ) -> RequestBody {
-        RequestBody::new(body, method, self.bodies.clone(), caller, peer.place.clone(), effect)
+        let (bodies, on) = (self.bodies.clone(), peer.place.clone());
+        RequestBody::new(body, method, bodies, caller, on, effect, place.must_end())
     }
 }

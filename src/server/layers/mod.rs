@@ -104,8 +104,9 @@ impl Layers {
         let (place, answer) = match admitted {
             Ok((place, caller)) => {
                 let effect = EffectSoFar::of(effect_of(method));
-                let mut request =
-                    request.map(|body| self.limits.body(body, method, caller.clone(), &call, effect.clone()));
+                let mut request = request.map(|body| {
+                    self.limits.body(body, method, caller.clone(), &call, effect.clone(), &place)
+                });
                 keep_needed(request.headers_mut());
                 // A handler of `inkpass.v1` sees authenticated callers only.
                 request.extensions_mut().insert(CallContext {

@@ -109,6 +109,11 @@ impl Drop for OpenStream {
 }
 
 impl OpenStream {
+    /// Cancelled when the place goes to another.
+    pub(super) fn must_end(&self) -> CancellationToken {
+        self.must_end.clone()
+    }
+
     /// The answer, which ends as overloaded once the place goes to another.
     pub(super) fn limit(&self, answer: Response<Body>) -> Response<Body> {
         let must_end = Some(Box::pin(self.must_end.clone().cancelled_owned()));
