@@ -97,7 +97,7 @@ impl World {
         let file = directory.path().join(file);
         let kept = Arc::new(Word::new(file));
         let (metrics, end) = (Arc::new(Metrics::new([]).unwrap()), CancellationToken::new());
-        let run = reload::run(vec![kept.clone()], interval, metrics.clone(), end.clone());
+        let run = reload::run(vec![kept.clone()], interval, &metrics, end.clone());
         let world = Self { directory, word: kept, metrics, end, run: tokio::spawn(run) };
         world.until(|word| word.reloads() >= 1).await;
         world
@@ -353,8 +353,8 @@ async fn what_is_slow_delays_no_other() {
     let file = place.join("word");
     let endless = Arc::new(Endless(file.clone()));
     let word = Arc::new(Word::new(file));
-    let (metrics, end) = (Arc::new(Metrics::new([]).unwrap()), CancellationToken::new());
-    let run = tokio::spawn(reload::run(vec![endless, word.clone()], NEVER, metrics, end.clone()));
+    let (metrics, end) = (Metrics::new([]).unwrap(), CancellationToken::new());
+    let run = tokio::spawn(reload::run(vec![endless, word.clone()], NEVER, &metrics, end.clone()));
     until(async || word.get() == "good one").await;
     fs::write(place.join("word"), "good two").unwrap();
     until(async || word.get() == "good two").await;

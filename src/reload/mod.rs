@@ -74,23 +74,25 @@ pub trait Reload: Send + Sync + 'static {
 ///
 /// A failure is retried at a change in the directory and at each `interval`, because a file can be
 /// missing while it is replaced; with the same content at most every [`RETRY_PAUSE`]. The same failure is
-/// logged and counted once.
-pub async fn run(
+/// logged and counted once. Its metrics are there before it runs.
+pub fn run(
     targets: Vec<Arc<dyn Reload>>,
     interval: Duration,
-    metrics: Arc<Metrics>,
+    metrics: &Metrics,
     end: CancellationToken,
-) {
+) -> impl Future<Output = ()> + Send + use<> {
     let mut directories = Directories::new();
     let mut reloaders = Vec::new();
     for target in targets {
         let changes = directories.listen(&target.files());
         // Concurrently, because one may be slow: new keys may be tried upstream.
-        reloaders.push(Reloader::new(target, &metrics).run(changes, interval));
+        reloaders.push(Reloader::new(target, metrics).run(changes, interval));
     }
-    let all = async { tokio::join!(every(interval, || directories.watch()), join_all(reloaders)) };
-    end.run_until_cancelled(all).await;
-    end.cancelled().await;
+    async move {
+        let all = async { tokio::join!(every(interval, || directories.watch()), join_all(reloaders)) };
+        end.run_until_cancelled(all).await;
+        end.cancelled().await;
+    }
 }
 
 /// Does some work now and at every period.

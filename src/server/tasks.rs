@@ -110,8 +110,8 @@ pub(super) fn maintain(
     parts: &Parts,
     end: CancellationToken,
 ) -> impl Future<Output = Result<(), TaskError>> + use<> {
-    let (callers, metrics) = (parts.callers.clone(), parts.metrics.clone());
-    let (files, stability) = (parts.files.clone(), parts.stability.clone());
+    let (callers, stability) = (parts.callers.clone(), parts.stability.clone());
+    let reloads = reload::run(parts.files.clone(), reload::INTERVAL, &parts.metrics, end.clone());
     async move {
         let issuers = async {
             match &callers {
@@ -119,11 +119,7 @@ pub(super) fn maintain(
                 None => end.cancelled().await,
             }
         };
-        tokio::join!(
-            reload::run(files, reload::INTERVAL, metrics, end.clone()),
-            end.run_until_cancelled(stability.watch()),
-            issuers
-        );
+        tokio::join!(reloads, end.run_until_cancelled(stability.watch()), issuers);
         Ok(())
     }
 }

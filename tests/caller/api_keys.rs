@@ -1,6 +1,6 @@
 //! API keys, in files that change.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use inkpass::{
     caller::{ApiKeys, NewKey, Settings, Unknown},
@@ -151,9 +151,8 @@ async fn keys_come_and_go_with_the_file_and_survive_a_bad_one() {
     let file = KeyFile::new();
     let first = file.add("key:first");
     let world = World::start(&file.settings());
-    let metrics = Arc::new(Metrics::new([]).unwrap());
-    let run =
-        reload::run(world.callers.reloads(), Duration::from_hours(1), metrics.clone(), world.end.clone());
+    let metrics = Metrics::new([]).unwrap();
+    let run = reload::run(world.callers.reloads(), Duration::from_hours(1), &metrics, world.end.clone());
     let run = tokio::spawn(run);
     let knows = async |key: &str| world.identify(&[("x-api-key", key)]).await.is_ok();
 
