@@ -239,8 +239,9 @@ async fn a_read_waits_for_a_short_pause_and_says_a_long_one() {
         let mut upstream = Scripted::new(status, "");
         upstream.headers.insert("retry-after", pause.parse().unwrap());
         let world = upstream.start().await;
-        world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
-        assert_eq!(upstream.count(), 3, "{status} {pause}");
+        let refused = world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap_err();
+        let delay = refused.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+        assert_eq!((upstream.count(), delay.as_secs()), (3, 1), "{status} {pause}");
         world.client.rooms().create_room(granting()).await.unwrap_err();
         assert!(upstream.count() <= 4, "{status} {pause}: a POST is sent once");
     }

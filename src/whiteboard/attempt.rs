@@ -147,7 +147,8 @@ impl Attempts {
             body.extend_from_slice(&chunk);
         }
         let now = self.stability.wall_time().system_time();
-        let retry_after = retry_after(response.headers(), now);
+        // No pause at all says nothing of when to come again: a caller that is told so would come at once, and again.
+        let retry_after = retry_after(response.headers(), now).filter(|pause| !pause.is_zero());
         Ok(Received::new(response.status(), retry_after, body.into()))
     }
 
