@@ -1,7 +1,7 @@
 //! Single flight: equal reads that overlap are coalesced into one upstream call.
 //!
 //! It saves callers that poll the upstream's rate limit and the wait for it: however many users ask at once how far
-//! a conversion is, the upstream gets one call.
+//! a conversion is, the upstream gets one call. One that hangs takes those with it that came soon after it, and none later.
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use futures_util::{
@@ -17,11 +18,15 @@ use futures_util::{
     future::{BoxFuture, Shared, WeakShared},
 };
 
+/// How old a call may be that others join.
+const LONGEST_JOINED: Duration = Duration::from_secs(1);
+
 /// The calls under way, and their results. One that nobody waits for any longer is dropped.
 pub(super) struct SingleFlight<K, C, T: Clone>(Mutex<HashMap<K, UnderWay<C, T>>>);
 
 /// It keeps neither: a call has a token, and the key that signed it.
 struct UnderWay<C, T: Clone> {
+    began: Instant,
     call: Weak<C>,
     result: WeakShared<BoxFuture<'static, T>>,
 }
@@ -36,17 +41,21 @@ impl<K: Hash + Eq, C, T: Clone> SingleFlight<K, C, T> {
         &self,
         key: K,
         call: Arc<C>,
+        now: Instant,
         start: impl FnOnce(Arc<C>) -> Result<BoxFuture<'static, T>, E>,
     ) -> Result<(Arc<C>, Shared<BoxFuture<'static, T>>), E> {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.retain(|_, other| other.result.upgrade().is_some_and(|result| result.peek().is_none()));
+        calls.retain(|_, other| {
+            now.saturating_duration_since(other.began) < LONGEST_JOINED
+                && other.result.upgrade().is_some_and(|result| result.peek().is_none())
+        });
         let other = calls.get(&key).and_then(|other| Some((other.call.upgrade()?, other.result.upgrade()?)));
         if let Some(other) = other {
             return Ok(other);
         }
         let result = start(call.clone())?.shared();
-        let under_way = result.downgrade().map(|result| UnderWay { call: Arc::downgrade(&call), result });
-        calls.extend(under_way.map(|under_way| (key, under_way)));
+        let under_way = |result| UnderWay { began: now, call: Arc::downgrade(&call), result };
+        calls.extend(result.downgrade().map(|result| (key, under_way(result))));
         Ok((call, result))
     }
 }

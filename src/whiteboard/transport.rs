@@ -147,7 +147,7 @@ impl Transport {
         };
         // Signed before it is known whether the call is coalesced: that is cheap.
         let call = Arc::new(inner.sign(access, call)?);
-        let (call, flight) = inner.reads.join(key, call, |call| {
+        let (call, flight) = inner.reads.join(key, call, Instant::now(), |call| {
             // Whoever joins it takes no place.
             let place = take(&inner.read_places, access)?;
             let inner = inner.clone();

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, time::sleep};
 use tonic::{Request, Status};
 
-use crate::helpers::{ANY_PORT, NOW, Setup, World, upstream::Upstream};
+use crate::helpers::{ANY_PORT, NOW, Setup, World, until, upstream::Upstream};
 
 async fn get(world: &World, request: GetRoomRequest) -> Result<Room, Status> {
     world.client.rooms().get_room(request).await.map(|answer| answer.into_inner().room.unwrap())
@@ -125,6 +125,24 @@ async fn a_caller_that_leaves_does_not_take_the_answer_from_the_others() {
     second.await.unwrap();
     let reads = world.upstream.requests().await.iter().filter(|sent| sent["method"] == "GET").count();
     assert_eq!(reads, 1);
+}
+
+#[tokio::test]
+async fn a_read_that_hangs_takes_no_later_one_with_it() {
+    let world = World::start().await;
+    let uuid = world.room().await;
+    let slow = json!({ "method": "GET", "path": "/v5", "kind": "delay", "delay_ms": 60_000 });
+    world.upstream.fault(slow).await;
+    let request = GetRoomRequest { uuid, ..Default::default() };
+    let mut hung = Box::pin(get(&world, request.clone()));
+    until_sent(&world, &mut hung, "GET").await;
+    until(async || {
+        let mut hurried = Request::new(request.clone());
+        hurried.metadata_mut().insert("grpc-timeout", "300m".parse().unwrap());
+        world.client.rooms().get_room(hurried).await.is_ok()
+    })
+    .await;
+    assert!(futures_util::poll!(&mut hung).is_pending());
 }
 
 #[tokio::test]
