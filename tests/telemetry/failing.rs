@@ -241,9 +241,14 @@ async fn a_collector_that_speaks_the_other_protocol_is_told_of() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut asked = [0; 3];
-                stream.read_exact(&mut asked).await.unwrap();
-                stream.write_all(says).await.unwrap();
+                // Not before the request: else it may be told only that the connection is closed.
+                let mut asked = Vec::new();
+                while !asked.windows(7).any(|part| part == b"inkpass") {
+                    if stream.read_buf(&mut asked).await.unwrap_or_default() == 0 {
+                        break;
+                    }
+                }
+                let _ = stream.write_all(says).await;
                 // Closed only when the client has closed it, so that the answer is not lost.
                 let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             }
