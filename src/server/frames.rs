@@ -22,6 +22,7 @@ pub(super) struct Frames {
     began: Instant,
     /// The newest stream.
     newest: u32,
+    has_called: bool,
     resets: Resets,
 }
 
@@ -34,6 +35,7 @@ impl Frames {
             has_preface: false,
             began: Instant::now(),
             newest: 0,
+            has_called: false,
             resets: Resets::default(),
         }
     }
@@ -48,9 +50,9 @@ impl Frames {
         self.newest.div_ceil(2)
     }
 
-    /// Whether a call has begun.
+    /// Whether the headers of a call have come, all of them.
     pub(super) const fn has_called(&self) -> bool {
-        self.newest > 0
+        self.has_called
     }
 
     /// Goes on with these bytes. So many of the connection's calls have ended at their own deadline until now.
@@ -72,11 +74,11 @@ impl Frames {
                 return Ok(());
             }
             self.filled = 0;
-            let [a, b, c, kind, _, stream @ ..] = self.header;
+            let [a, b, c, kind, flags, stream @ ..] = self.header;
             self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
             // The first bit is reserved, and ignored.
             let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
-            if let Some(kind) = self.kind(kind, stream) {
+            if let Some(kind) = self.kind(kind, flags, stream) {
                 let now = u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX);
                 self.resets.count(kind, now, at_deadline)?;
             }
@@ -84,11 +86,13 @@ impl Frames {
     }
 
     /// What counts; `None`: a call's own, which h2 counts.
-    fn kind(&mut self, kind: u8, stream: u32) -> Option<Kind> {
+    fn kind(&mut self, kind: u8, flags: u8, stream: u32) -> Option<Kind> {
+        const END_HEADERS: u8 = 4;
         const DATA: u8 = 0;
         const HEADERS: u8 = 1;
         const RST_STREAM: u8 = 3;
         const CONTINUATION: u8 = 9;
+        self.has_called |= matches!(kind, HEADERS | CONTINUATION) && flags & END_HEADERS != 0;
         match kind {
             HEADERS if stream > self.newest => {
                 self.newest = stream;
@@ -110,7 +114,7 @@ mod tests {
 
     fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let [_, length @ ..] = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        [&length[..], &[kind, 0], &stream.to_be_bytes(), payload].concat()
+        [&length[..], &[kind, 4], &stream.to_be_bytes(), payload].concat()
     }
 
     #[test]
@@ -133,6 +137,16 @@ mod tests {
             assert!(frames.has_preface() && frames.has_called(), "{size}");
             assert_eq!(frames.resets.counted(), (1, 0), "{size}");
         }
+    }
+
+    #[test]
+    fn half_of_the_headers_are_no_call() {
+        let mut frames = Frames::new();
+        frames.read(CLIENT_BEGINS, 0).unwrap();
+        frames.read(&[0, 0, 1, 1, 0, 0, 0, 0, 1, b'x'], 0).unwrap();
+        assert!(!frames.has_called());
+        frames.read(&frame(9, 1, b"x"), 0).unwrap();
+        assert!(frames.has_called());
     }
 
     #[test]

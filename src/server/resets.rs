@@ -83,13 +83,15 @@ impl Resets {
                 self.calls[self.next] = (stream, now);
                 self.next = (self.next + 1) % REMEMBERED;
             }
-            Kind::Reset(stream) => {
-                if let Some((call, began)) = self.calls.iter_mut().find(|(of, _)| *of == stream) {
+            Kind::Reset(stream) => match self.calls.iter_mut().find(|(of, _)| *of == stream) {
+                Some((call, began)) => {
                     let is_premature = now.saturating_sub(*began) < PREMATURE_MILLIS;
                     *(if is_premature { &mut window.premature } else { &mut window.late }) += 1;
                     *call = 0;
                 }
-            }
+                // Of no call, or of one that was reset before.
+                None => window.others += 1,
+            },
             Kind::Other => window.others += 1,
         }
         window.check(at_deadline)
@@ -155,6 +157,10 @@ mod tests {
     fn frames_that_ask_for_nothing_end_the_connection_unless_they_go_with_calls() {
         let mut resets = Resets::default();
         let fine = (0..u32::MAX).take_while(|_| resets.count(Kind::Other, 0, 0).is_ok());
+        assert_eq!(fine.count(), 5000);
+        // So do resets of no call.
+        let mut resets = Resets::default();
+        let fine = (0..u32::MAX).take_while(|_| resets.count(Kind::Reset(1), 0, 0).is_ok());
         assert_eq!(fine.count(), 5000);
         // A hundred a second are no flood, and so are those of answers.
         let mut resets = Resets::default();

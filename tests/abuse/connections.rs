@@ -11,7 +11,7 @@ use crate::{
     helpers::{
         Setup, World,
         clock::TimerClock,
-        raw::{PREFACE, Raw, message, reset, whole},
+        raw::{PREFACE, Raw, frame, message, reset, whole},
     },
 };
 
@@ -63,10 +63,14 @@ async fn who_makes_no_call_is_closed_and_who_makes_one_is_not() {
     let (idle, mut busy) = (Raw::connect(world.grpc).await, Raw::connect(world.grpc).await);
     busy.whole_call(HEALTH, &[], &message(0, 0)).await;
     busy.until_ended(1).await;
-    let closed = closed_after(&world, &mut [idle, busy], Duration::from_secs(35)).await;
-    // Asked at 15 s, and cut 10 s later, because it answers nothing.
-    assert!(closed[0].is_some_and(|after| (15..=27).contains(&after.as_secs())), "{closed:?}");
-    assert_eq!(closed[1], None);
+    let mut half = Raw::connect(world.grpc).await;
+    // Headers of which the end never comes.
+    half.send(&frame(1, 0, 1, b"x")).await;
+    let closed = closed_after(&world, &mut [idle, half, busy], Duration::from_secs(35)).await;
+    // Asked at 15 s, and cut 10 s later, because they answer nothing.
+    let in_time = |after: &Option<Duration>| after.is_some_and(|after| (15..=27).contains(&after.as_secs()));
+    assert!(closed[..2].iter().all(in_time), "{closed:?}");
+    assert_eq!(closed[2], None);
 }
 
 #[tokio::test]
