@@ -1,6 +1,9 @@
 //! Randomness as a parameter: what needs random bytes gets an [`Entropy`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use rand::Rng;
 
@@ -30,5 +33,24 @@ pub struct CountingEntropy(AtomicU64);
 impl Entropy for CountingEntropy {
     fn bytes(&self) -> [u8; 16] {
         u128::from(self.0.fetch_add(1, Ordering::SeqCst)).to_be_bytes()
+    }
+}
+
+/// A pause that is up to a fifth longer, so that those who wait do not come together; never a shorter one.
+#[must_use]
+pub fn lengthened(pause: Duration, entropy: &dyn Entropy) -> Duration {
+    pause + pause / 5 * u32::from(entropy.bytes()[0]) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_lengthened_by_a_fifth_at_most_and_never_shortened() {
+        let pause = Duration::from_secs(3);
+        let all: Vec<_> = (0..1000).map(|_| lengthened(pause, &SystemEntropy)).collect();
+        assert!(all.iter().all(|longer| (pause..=pause + pause / 5).contains(longer)), "{all:?}");
+        assert!(all.iter().any(|longer| *longer > pause + pause / 10), "{all:?}");
     }
 }

@@ -16,7 +16,7 @@ use tracing::Instrument;
 use self::poller::Poller;
 pub use self::poller::{Subscription, WatchError};
 use crate::{
-    entropy::Entropy,
+    entropy::{Entropy, lengthened},
     keyring::Keyring,
     principal::Principal,
     region::Region,
@@ -122,7 +122,7 @@ impl Watcher {
         loop {
             let has_changed = poller.publish(self.read(guard.key, poller.caller.as_ref()).await);
             pause = if has_changed { shortest } else { slower(pause) };
-            let rest = with_jitter(pause, &*self.entropy).saturating_sub(shortest);
+            let rest = lengthened(pause, &*self.entropy).saturating_sub(shortest);
             sleep(shortest).await;
             tokio::select! {
                 () = sleep(rest) => {}
@@ -202,24 +202,9 @@ fn slower(pause: Duration) -> Duration {
     (pause * 3 / 2).min(LONGEST_PAUSE.max(pause))
 }
 
-/// Up to a fifth longer, never shorter.
-fn with_jitter(pause: Duration, entropy: &dyn Entropy) -> Duration {
-    pause + pause / 5 * u32::from(entropy.bytes()[0]) / 255
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entropy::SystemEntropy;
-
-    #[test]
-    fn jitter_never_polls_faster_than_the_interval() {
-        let pause = Duration::from_secs(3);
-        for _ in 0..1000 {
-            let jittered = with_jitter(pause, &SystemEntropy);
-            assert!(jittered >= pause && jittered <= pause + pause / 5, "{jittered:?}");
-        }
-    }
 
     #[test]
     fn a_conversion_that_does_not_move_is_polled_more_slowly_up_to_a_limit() {

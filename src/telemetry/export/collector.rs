@@ -28,10 +28,15 @@ use tonic_prost::ProstDecoder;
 use tonic_types::StatusExt;
 
 use super::{signal::OtlpProtocol, target::Target};
-use crate::{error_chain::Causes, retry_after::retry_after, telemetry::Signal};
+use crate::{
+    entropy::{SystemEntropy, lengthened},
+    error_chain::Causes,
+    retry_after::retry_after,
+    telemetry::Signal,
+};
 
-/// How long it waits before the first repetition; before each other one twice as long as before, or as long as the
-/// collector asks if that is longer.
+/// How long it waits before the first repetition; before each other one twice as long as before, and up to a fifth longer,
+/// or as long as the collector asks if that is longer.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest answer that is read, in bytes.
@@ -91,7 +96,8 @@ impl Collector {
                 Err(failed) if !failed.is_passing => return Err(failed.cause),
                 Err(failed) => {
                     cause = failed.cause;
-                    failed.asked.unwrap_or_default().max(backoff)
+                    // Never sooner than it asks for.
+                    failed.asked.unwrap_or_default().max(lengthened(backoff, &SystemEntropy))
                 }
             };
             // It may ask for longer than a moment can be far away.
