@@ -161,7 +161,8 @@ impl Pipe {
     }
 
     fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.writer.as_raw_fd()).into()
+        // Of the end that stays open: the number of one that is closed is soon another file's, and the trail would follow it there.
+        format!("/proc/self/fd/{}", self.reader.as_raw_fd()).into()
     }
 
     /// Everything that was written, once the writing ends are closed.
