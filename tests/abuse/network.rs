@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -69,28 +69,33 @@ async fn at_once(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
     let _ = tokio::io::copy(&mut from, &mut to).await;
 }
 
-/// So many calls by this address, each of which is answered, and meanwhile another caller's, which nothing delays.
+/// So many calls by this address, each of which is answered, if not at the first try, and meanwhile another caller's, which nothing delays: there are many
+/// more of them. On a busy machine it takes more calls to see that.
 async fn calls_are_answered(service: &TestService, address: SocketAddr, count: usize) {
     let far = service.client_at(address, "key:teacher").await;
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::<AtomicUsize>::default());
     let others = tokio::spawn({
-        let (near, stop) = (service.teacher().await, stop.clone());
+        let (near, stop, calls) = (service.teacher().await, stop.clone(), calls.clone());
         async move {
-            let mut calls = 0;
             while !stop.load(Ordering::SeqCst) {
                 issue(&near, request()).await.unwrap();
-                calls += 1;
+                calls.fetch_add(1, Ordering::SeqCst);
             }
-            calls
         }
     });
-    for _ in 0..count {
-        issue(&far, request()).await.unwrap();
+    let (mut sent, mut given_up) = (0, 0);
+    while sent < count || sent < 10 * count && calls.load(Ordering::SeqCst) <= 200 {
+        while let Err(status) = issue(&far, request()).await {
+            // Seven losses of one packet in a row take 25 s.
+            assert!(status.message() == "Timeout expired" && given_up < 3, "{status:?}");
+            given_up += 1;
+        }
+        sent += 1;
     }
     stop.store(true, Ordering::SeqCst);
-    // The far calls took at least a round trip of some 100 ms each.
-    let others: usize = others.await.unwrap();
-    assert!(others > 200, "{others}");
+    others.await.unwrap();
+    let others = calls.load(Ordering::SeqCst);
+    assert!(others > 200, "{others} while {sent} from afar");
 }
 
 #[tokio::test]
