@@ -82,7 +82,7 @@ async fn call(client: Client, number: usize) -> Result<(), Status> {
 }
 
 fn was_not_sent(status: &Status) -> bool {
-    let causes = successors(status.source(), |error| error.source());
+    let causes = successors(status.source(), |error| (*error).source());
     causes.filter_map(|error| error.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
 }
 
