@@ -83,7 +83,7 @@ def junk(bench, server):
 
 def hung_reads(bench, server):
     """1,000 reads a second of one caller from an upstream that never answers."""
-    room = h2load.field(3, b"a-room")
+    room = h2load.field(4, b"a-room")
     return calls(bench, server, GET_ROOM, [f"x-api-key: {settings.OTHER}"], room, 1000)
 
 

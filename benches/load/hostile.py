@@ -27,6 +27,8 @@ def attacked(bench, rounds):
                 began = time.monotonic()
                 attacked = p99()
                 used = (inkpass.usage()[0] - cpu) / (time.monotonic() - began)
+            if 'rpc_status_code="INTERNAL"' in inkpass.get("/metrics"):
+                raise SystemExit(f"{name} is no attack: its calls cannot be read")
             result[name] = {"quiet_p99_ms": quiet, "beside_p99_ms": beside, "p99_ms": attacked,
                             "ratio": round(attacked / quiet, 2), "ratio_beside": round(attacked / beside, 2),
                             "cores": round(used, 2), "rss_mib": round(inkpass.memory("VmHWM"), 1)}
