@@ -150,6 +150,7 @@ var rows = []row{
 		{"Failures", "audit-unwritable.md", units.Short, []query{
 			{`sum(increase(inkpass_audit_failures_total{@}[$__rate_interval]))`, "lines"},
 			{`sum(increase(inkpass_audit_files_lost_total{@}[$__rate_interval]))`, "files lost"},
+			{`sum(increase(inkpass_audit_files_unreachable_total{@}[$__rate_interval]))`, "files unreachable"},
 			{`sum(inkpass_audit_failing{@})`, "replicas failing"},
 		}, 1},
 		{"Since the last line", "", units.Seconds, []query{

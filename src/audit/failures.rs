@@ -99,10 +99,9 @@ impl PathLog {
 
     pub(super) fn failed(&mut self, error: &dyn fmt::Display, now: Instant) {
         self.tries += 1;
-        if self.next.is_none() {
-            self.metrics.files_unreachable.inc();
-        }
         if self.next.is_none_or(|next| now >= next) {
+            // Again and again, so that an alert on it lasts as long as this does.
+            self.metrics.files_unreachable.inc();
             tracing::error!(%error, tries = self.tries, "{}", self.begins);
             self.next = Some(now + Self::INTERVAL);
         }
@@ -170,6 +169,6 @@ mod tests {
             log.succeeded();
             assert_eq!((count(), log.tries), (3, 0));
         });
-        assert_eq!(metrics.files_unreachable.get(), 1);
+        assert_eq!(metrics.files_unreachable.get(), 2, "it is counted as often as it is logged");
     }
 }

@@ -15,8 +15,8 @@ UPSTREAM = {
 }
 KEY = {"InkpassKeyRejected"}
 SIGNING = {
-    "InkpassAuditUnwritable", "InkpassAuditLinesFailed", "InkpassSigningSlow", "InkpassSigningBurnsFast",
-    "InkpassSigningBurnsSlowly", "InkpassClockUnstable", "InkpassClockSkewed",
+    "InkpassAuditUnwritable", "InkpassAuditLinesFailed", "InkpassAuditFileUnreachable", "InkpassSigningSlow",
+    "InkpassSigningBurnsFast", "InkpassSigningBurnsSlowly", "InkpassClockUnstable", "InkpassClockSkewed",
 }
 RESTARTS = {"InkpassRestarts", "InkpassKeyOld", "InkpassInsecure"}
 REPLICAS = {"InkpassReplicasFew"}
@@ -109,6 +109,9 @@ def upstream(fleet):
 def signing(fleet):
     first, second, _ = fleet.replicas
     first.stdout.goes_on.clear()
+    trail = fleet.place / f"{second.name}.audit"
+    trail.rename(f"{trail}.1")
+    trail.mkdir()
     fleet.offset.write_text("+90")
     app = first.caller()
     yield Load(30, lambda: app.call(TOKENS + "IssueToken", ISSUE))

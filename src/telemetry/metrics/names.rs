@@ -230,7 +230,8 @@ metrics! {
         AUDIT_FILES_LOST = Counter, "inkpass_audit_files_lost_total", [],
             "Times that the audit file was removed while it was written.";
         AUDIT_FILES_UNREACHABLE = Counter, "inkpass_audit_files_unreachable_total", [],
-            "Times that it could not be opened, or looked for, at its path; lines went on to the file that was open.";
+            "Times that it could not be opened, or looked for, at its path, and minutes for which that lasted; lines went on to the \
+             file that was open.";
     }
     "Logs and exports" {
         LOG_LINES_DROPPED = Counter, "inkpass_log_lines_dropped_total", [],
