@@ -70,6 +70,8 @@ pub mod methods;
 #[cfg(feature = "server")]
 pub mod outgoing;
 #[cfg(feature = "server")]
+mod own_thread;
+#[cfg(feature = "server")]
 mod pem;
 #[cfg(feature = "server")]
 mod per_principal;

@@ -85,13 +85,15 @@ pub struct Telemetry {
 /// Starts the log, to standard error, and the exports. Call it within a tokio runtime.
 ///
 /// # Errors
-/// A sentence: the log's thread cannot start.
+/// A sentence: a thread of the log or of an export cannot start.
 pub fn start(settings: &Settings) -> Result<Telemetry, String> {
     let metrics = ExportMetrics::new().map_err(|error| format!("metrics: {error}"))?;
     let stderr = Stderr::start(metrics.log_lines_dropped.clone())?;
     let control = LogControl::new(settings.log_level, settings.access_log);
     let log = LogLayer::new(settings.log_format, stderr.clone()).with_filter(control.clone());
-    let exports = Exports::start(&settings.export, &metrics, &Uuid4::random(SystemEntropy.bytes()));
+    let instance = Uuid4::random(SystemEntropy.bytes());
+    let exports = Exports::start(&settings.export, &metrics, &instance)
+        .map_err(|error| format!("the exports cannot start: {error}"))?;
     let tracing = exports.tracing();
     let traces = tracing.as_ref().map(|(_, tracer)| traces::layer(tracer.clone()));
     // A second start has no effect.

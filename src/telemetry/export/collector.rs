@@ -2,6 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -31,6 +32,7 @@ use super::{signal::OtlpProtocol, target::Target};
 use crate::{
     entropy::{SystemEntropy, lengthened},
     error_chain::Causes,
+    own_thread::OwnThread,
     retry_after::retry_after,
     telemetry::Signal,
 };
@@ -49,6 +51,7 @@ pub(super) struct Collector {
     signal: Signal,
     /// From then on nothing is repeated.
     stopping: CancellationToken,
+    thread: OwnThread,
 }
 
 /// Why something was not accepted.
@@ -67,8 +70,10 @@ pub(super) struct Refused {
 }
 
 impl Collector {
-    pub(super) const fn new(target: Target, signal: Signal, stopping: CancellationToken) -> Self {
-        Self { target, signal, stopping }
+    /// # Errors
+    /// Its thread cannot start.
+    pub(super) fn new(target: Target, signal: Signal, stopping: CancellationToken) -> io::Result<Self> {
+        Ok(Self { target, signal, stopping, thread: OwnThread::start("otlp")? })
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -88,7 +93,8 @@ impl Collector {
         let mut cause = format!("no answer in {:?}", self.target.timeout);
         let mut backoff = FIRST_PAUSE;
         loop {
-            let Ok(answer) = timeout_at(deadline, self.attempt(request.clone())).await else {
+            let Ok(answer) = timeout_at(deadline, self.thread.connect(self.attempt(request.clone()))).await
+            else {
                 return Err(cause);
             };
             let pause = match answer {

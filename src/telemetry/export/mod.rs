@@ -14,7 +14,7 @@ mod target;
 mod tests;
 mod variables;
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
@@ -22,7 +22,14 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::target::is_endpoint;
-use self::{collector::Collector, health::Health, pusher::Pusher, sampler::parent_based, spans::Spans};
+use self::{
+    collector::Collector,
+    health::Health,
+    pusher::Pusher,
+    sampler::parent_based,
+    settings::{MetricSettings, TraceSettings},
+    spans::Spans,
+};
 pub use self::{
     settings::{ExportSettings, Exported},
     signal::OtlpProtocol,
@@ -45,26 +52,35 @@ pub(super) struct Exports {
 
 impl Exports {
     /// Call it within a tokio runtime. `instance`: this process.
-    pub(super) fn start(settings: &ExportSettings, metrics: &ExportMetrics, instance: &Uuid4) -> Self {
+    ///
+    /// # Errors
+    /// A thread for a collector's connections cannot start.
+    pub(super) fn start(
+        settings: &ExportSettings,
+        metrics: &ExportMetrics,
+        instance: &Uuid4,
+    ) -> io::Result<Self> {
         let (stopping, resource) =
             (CancellationToken::new(), resource::resource(&settings.resource, instance));
         let health = Arc::new(Health::new(Signal::Traces, metrics.failed(Signal::Traces)));
-        let provider = settings.traces.as_ref().map(|traces| {
-            let collector = Collector::new(traces.target.clone(), Signal::Traces, stopping.clone());
+        let start_traces = |traces: &TraceSettings| {
+            let collector = Collector::new(traces.target.clone(), Signal::Traces, stopping.clone())?;
             let spans = Spans::new(traces, Arc::new(collector), health.clone(), metrics, &resource);
             // A call's span has a parent that carries the decision, or it is the root of a sampled trace.
             let builder = SdkTracerProvider::builder()
                 .with_span_processor(spans)
                 .with_sampler(parent_based(Sampler::AlwaysOn))
                 .with_max_attributes_per_span(traces.attributes);
-            builder.with_resource(resource.clone()).build()
-        });
-        let pusher = settings.metrics.as_ref().map(|settings| {
-            let collector = Collector::new(settings.target.clone(), Signal::Metrics, stopping.clone());
-            Pusher::new(collector, settings.interval, metrics, &resource)
-        });
+            Ok::<_, io::Error>(builder.with_resource(resource.clone()).build())
+        };
+        let provider = settings.traces.as_ref().map(start_traces).transpose()?;
+        let start_pusher = |settings: &MetricSettings| {
+            let collector = Collector::new(settings.target.clone(), Signal::Metrics, stopping.clone())?;
+            Ok::<_, io::Error>(Pusher::new(collector, settings.interval, metrics, &resource))
+        };
+        let pusher = settings.metrics.as_ref().map(start_pusher).transpose()?;
         let sampler = settings.traces.as_ref().map(|traces| traces.sampler.clone());
-        Self { provider, sampler, pusher, health, stopping }
+        Ok(Self { provider, sampler, pusher, health, stopping })
     }
 
     /// Makes spans, and says which calls have any; `None`: spans are not exported.
