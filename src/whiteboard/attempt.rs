@@ -168,7 +168,7 @@ impl Attempts {
             request
         };
         if call.is_read() {
-            return Ok(request.send().await?);
+            return Ok(host.thread.connect(request.send()).await?);
         }
         let gate = Gate::default();
         let request = match body {
@@ -177,7 +177,7 @@ impl Attempts {
             }
             None => request.body(gate.body(Bytes::new())),
         };
-        let mut sent = pin!(request.send());
+        let mut sent = pin!(host.thread.connect(request.send()));
         if let Some(deadline) = call.deadline() {
             let last_moment = deadline.checked_sub(SHORTEST_WAIT).unwrap_or_else(Instant::now);
             tokio::select! {

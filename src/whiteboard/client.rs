@@ -1,6 +1,6 @@
 //! The client and its parts.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +32,7 @@ impl Whiteboard {
         entropy: Arc<dyn Entropy>,
         metrics: UpstreamMetrics,
         tasks: TaskTracker,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> io::Result<Self> {
         let transport = Transport::new(settings, stability, entropy, metrics, tasks)?;
         Ok(Self { transport, switch_scene_role: settings.switch_scene_role })
     }

@@ -1,6 +1,6 @@
 //! The hosts that calls go to: one for all regions, or another for some.
 
-use std::{array, net::ToSocketAddrs, sync::Arc, time::Duration};
+use std::{array, io, net::ToSocketAddrs, sync::Arc, time::Duration};
 
 use reqwest::{
     Client,
@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use url::Url;
 
 use super::settings::Settings;
-use crate::{outgoing, region::Region};
+use crate::{outgoing, own_thread::OwnThread, region::Region};
 
 /// Below the upstream's own, so that a connection is seldom used while it is being closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,13 +30,14 @@ pub(super) struct Host {
     pub(super) base_url: String,
     pub(super) name: String,
     pub(super) port: u16,
+    pub(super) thread: OwnThread,
 }
 
 /// Every region's host.
 pub(super) struct Hosts([Arc<Host>; Region::ALL.len()]);
 
 impl Hosts {
-    pub(super) fn new(settings: &Settings) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: &Settings) -> io::Result<Self> {
         let usual = Arc::new(Host::new(&settings.base_url, settings)?);
         let mut hosts = array::from_fn(|_| usual.clone());
         for (region, url) in &settings.base_urls {
@@ -52,8 +53,9 @@ impl Hosts {
 }
 
 impl Host {
-    fn new(url: &Url, settings: &Settings) -> Result<Self, reqwest::Error> {
-        let builder = outgoing::client(url, &settings.route)?
+    fn new(url: &Url, settings: &Settings) -> io::Result<Self> {
+        let builder = outgoing::client(url, &settings.route)
+            .map_err(io::Error::other)?
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIMEOUT)
@@ -63,10 +65,11 @@ impl Host {
             _ => builder,
         };
         Ok(Self {
-            http: builder.build()?,
+            http: builder.build().map_err(io::Error::other)?,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             name: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or_default(),
+            thread: OwnThread::start("whiteboard")?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The way of every call: a place taken, a token made, attempts as far as they are safe, the answer read.
 
 use std::{
-    array,
+    array, io,
     pin::pin,
     sync::{
         Arc,
@@ -92,7 +92,7 @@ impl Transport {
         entropy: Arc<dyn Entropy>,
         metrics: UpstreamMetrics,
         tasks: TaskTracker,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> io::Result<Self> {
         let hosts = Hosts::new(settings)?;
         let breakers = array::from_fn(|region| {
             let region = Region::ALL[region];
