@@ -17,6 +17,7 @@ use crate::{
     error_chain::Causes,
     file,
     outgoing::{self, Route},
+    own_thread::OwnThread,
 };
 
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,13 +34,14 @@ pub(super) async fn keys(
 ) -> Result<Vec<Key>, String> {
     let read = spawn_blocking(move || {
         let request = client(&url, &route, ca_file.as_deref())?.get(url);
-        Ok::<_, String>((request, token_file.as_deref().map(bearer).transpose()?))
+        let thread = OwnThread::start("issuer").map_err(|error| format!("no thread for it: {error}"))?;
+        Ok::<_, String>((thread, request, token_file.as_deref().map(bearer).transpose()?))
     });
-    let (mut request, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
+    let (thread, mut request, bearer) = read.await.map_err(|_| "reading files broke off".to_owned())??;
     if let Some(bearer) = bearer {
         request = request.header(AUTHORIZATION, bearer);
     }
-    let mut response = request.send().await.map_err(describe)?;
+    let mut response = thread.connect(request.send()).await.map_err(describe)?;
     if response.status() != StatusCode::OK {
         return Err(format!("the answer is {}", response.status()));
     }
