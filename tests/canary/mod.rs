@@ -3,6 +3,7 @@
 
 mod any_call;
 mod memory;
+mod parties;
 
 use std::{
     fs::{self, File},
@@ -35,8 +36,13 @@ struct Program {
 
 impl Program {
     async fn start(output: &Path, name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(output, name, arguments, &[]).await
+    }
+
+    async fn start_with(output: &Path, name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let stdout = output.join(format!("{name}.stdout"));
         let mut command = inkpass(arguments);
+        command.envs(environment.iter().copied());
         command.stdout(File::create(&stdout).unwrap());
         command.stderr(File::create(output.join(format!("{name}.stderr"))).unwrap());
         let mut program = Self { process: command.stdin(Stdio::null()).spawn().unwrap(), stdout };
@@ -92,6 +98,14 @@ fn write_files(directory: &Path, upstream: &str, collector: &str, audit: Option<
     );
     fs::write(path("inkpass.toml"), settings).unwrap();
     path("inkpass.toml")
+}
+
+/// Checks settings that are right, and keeps what is said of them.
+fn check(output: &Path, arguments: &[&str], environment: &[(&str, &str)]) {
+    let mut command = inkpass(&[&["check"], arguments].concat());
+    let run = command.envs(environment.iter().copied()).output().unwrap();
+    fs::write(output, [run.stdout, run.stderr].concat()).unwrap();
+    assert!(run.status.success(), "{}", fs::read_to_string(output).unwrap());
 }
 
 /// Commands that get the secret in places where it has no business.
