@@ -1,10 +1,7 @@
 //! Hundreds of calls a second for an hour, and a fault every minute: row 49 of the fault cases, `just chaos`.
 
 use std::{
-    env,
-    error::Error,
-    fs,
-    iter::successors,
+    env, fs,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -30,7 +27,7 @@ use super::{
     program::{ACCEPTED, Files, Program},
     room, until,
 };
-use crate::helpers::upstream::Upstream;
+use crate::helpers::{resend::sent_again, upstream::Upstream};
 
 const CALLS_PER_SECOND: u32 = 500;
 
@@ -72,18 +69,8 @@ impl Counts {
     }
 }
 
-/// Sends a call, and again what was not sent because its connection turned out to be closing: clients of gRPC do so, and tonic
-/// does not.
 async fn call(client: Client, number: usize) -> Result<(), Status> {
-    match call_once(&client, number).await {
-        Err(status) if was_not_sent(&status) => call_once(&client, number).await,
-        result => result,
-    }
-}
-
-fn was_not_sent(status: &Status) -> bool {
-    let causes = successors(status.source(), |error| (*error).source());
-    causes.filter_map(|error| error.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
+    sent_again(|| call_once(&client, number)).await
 }
 
 async fn call_once(client: &Client, number: usize) -> Result<(), Status> {

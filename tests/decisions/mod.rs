@@ -44,7 +44,7 @@ use serde_json::{Value, json};
 use tonic::{Status, Streaming};
 
 use crate::{
-    helpers::{Setup, World, place::Place},
+    helpers::{PATIENCE, Setup, World, place::Place},
     policy::rules,
 };
 
@@ -247,7 +247,7 @@ async fn create(client: &Client, request: CreateRoomRequest) -> Result<CreateRoo
 
 /// Waits for a condition, with a timeout.
 pub(crate) async fn until(what: &str, is_true: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !is_true().await {
         assert!(Instant::now() < deadline, "it never became true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

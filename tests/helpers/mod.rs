@@ -11,6 +11,7 @@ pub(crate) mod pipe;
 pub(crate) mod place;
 pub(crate) mod raw;
 pub(crate) mod redis;
+pub(crate) mod resend;
 pub(crate) mod scripted;
 pub(crate) mod skipped;
 pub(crate) mod upstream;
@@ -56,6 +57,9 @@ use self::upstream::Upstream;
 pub(crate) const NOW: u64 = 1_790_000_000_000;
 
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How long a test waits for what must come: only one that hangs takes so long, and no machine is too busy for it.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Watches that poll often and last long enough.
 pub(crate) const WATCH: watcher::Settings =
@@ -276,7 +280,7 @@ pub(crate) async fn until(is_true: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), becomes).await.expect("it becomes true");
+    tokio::time::timeout(PATIENCE, becomes).await.expect("it becomes true");
 }
 
 /// Checks the code, the reason, and the fields of all violations.

@@ -9,6 +9,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use super::PATIENCE;
+
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
@@ -222,7 +224,7 @@ impl Raw {
                 ended += usize::from(frame.ends_its_stream());
             }
         };
-        timeout_at(Instant::now() + Duration::from_secs(20), ended).await.expect("the streams end");
+        timeout_at(Instant::now() + PATIENCE, ended).await.expect("the streams end");
     }
 }
 

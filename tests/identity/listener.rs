@@ -22,7 +22,7 @@ use tokio::{
 use super::{ID, TlsService, call, issue};
 use crate::{
     decisions::{POLICY, program::Program},
-    helpers::ca::Ca,
+    helpers::{PATIENCE, ca::Ca},
 };
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn certificates_are_swapped_under_load_without_a_failed_call() {
     let before = presented(&service).await;
     for _ in 0..3 {
         service.ca.sign_server();
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         let mut now = presented(&service).await;
         while now == before {
             assert!(Instant::now() < deadline, "the new certificate is not presented");
@@ -87,7 +87,7 @@ async fn callers_of_a_ca_that_was_added_are_let_in_without_a_restart() {
         tls_ca_file: Some(service.ca.path("trusted.crt")),
         ..service.by_certificate(caller)
     };
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         if let Ok(client) = Client::connect_with(options.clone()).await
             && issue(&client).await.is_ok()
