@@ -43,7 +43,7 @@ tolerations:
   - key: node.kubernetes.io/{{ . }}
     operator: Exists
     effect: NoExecute
-    tolerationSeconds: {{ $.Values.nodeLossTolerationSeconds }}
+    tolerationSeconds: {{ int64 $.Values.nodeLossTolerationSeconds }}
   {{- end }}
   {{- with .Values.tolerations }}
   {{- toYaml . | nindent 2 }}
