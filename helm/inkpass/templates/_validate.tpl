@@ -3,6 +3,9 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 */}}
 {{- define "inkpass.validate" -}}
 {{- $mistakes := list -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" (include "inkpass.name" .)) -}}
+{{- $mistakes = append $mistakes (printf "%s, the release's name, is no name of a Service, which begins with a letter and has no dot: set fullnameOverride." (include "inkpass.name" .)) -}}
+{{- end -}}
 {{- $ownUpstream := and .Values.emulator.enabled (not .Values.whiteboard.baseUrl) -}}
 {{- if not (or .Values.keys.existingSecret .Values.projects $ownUpstream) -}}
 {{- $mistakes = append $mistakes "keys.existingSecret is empty: make a Secret with the data access-key and secret-key and name it, or, to try without an account, set emulator.enabled=true and leave whiteboard.baseUrl empty." -}}
@@ -81,10 +84,16 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- if .Values.telemetry.otlpEndpoint -}}
 {{- $env = include "inkpass.identityEnv" . | fromYamlArray -}}
 {{- end -}}
+{{- $names := include "inkpass.names" .Values.extraEnv | trim | splitList " " -}}
+{{- range uniq $names -}}
+{{- if gt (sub (len $names) (len (without $names .))) 1 -}}
+{{- $mistakes = append $mistakes (printf "extraEnv has %s twice: keep only one." .) -}}
+{{- end -}}
+{{- end -}}
 {{- $repeated := list
   (list "podLabels" (keys (default dict .Values.podLabels)) (include "inkpass.selector" (list . "server") | fromYaml | keys))
   (list "podAnnotations" (keys (default dict .Values.podAnnotations)) (include "inkpass.podAnnotations" . | fromYaml | keys))
-  (list "extraEnv" (include "inkpass.names" .Values.extraEnv | splitList " ") (include "inkpass.names" $env | splitList " "))
+  (list "extraEnv" $names (include "inkpass.names" $env | splitList " "))
 -}}
 {{- range $repeated -}}
 {{- $mistakes = append $mistakes (include "inkpass.repeated" .) -}}
