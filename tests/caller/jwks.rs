@@ -1,7 +1,11 @@
 //! Issuers' keys: fetched seldom, kept for a day, never replaced by what is no set of keys (fault
 //! cases 33 and 35).
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use inkpass::caller::{Settings, Unknown};
@@ -19,7 +23,10 @@ use super::{
     Issuer, IssuerSettings, World, but, claims,
     issuer::{EC, RSA, Signer},
 };
-use crate::helpers::{ANY_PORT, place::Place, until};
+use crate::{
+    helpers::{ANY_PORT, place::Place, until},
+    upstream::peer::Peer,
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -250,4 +257,16 @@ async fn a_server_is_trusted_by_the_ca_file_alone_and_by_what_it_is_now() {
     fs::write(&path, ca).unwrap();
     world.clock.advance(Duration::from_secs(1));
     assert!(world.by_token(&EC.sign(&claims(&issuer))).await.is_ok());
+}
+
+/// A turn of the HTTP client takes as much of it as there is, so its thread is none of those that calls need.
+#[tokio::test]
+async fn an_issuer_that_answers_1xx_without_an_end_is_given_up_in_time() {
+    let (issuer, peer) = (Issuer::start(&[&EC]).await, Peer::flood_of_1xx().await);
+    let jwks_url = format!("http://{}/keys", peer.address).parse().unwrap();
+    let issuers = vec![IssuerSettings { jwks_url, ..issuer.settings() }];
+    let began = Instant::now();
+    let world = World::start(&Settings { issuers, ..Settings::default() });
+    world.fetched("failed", 1).await;
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }

@@ -20,7 +20,7 @@ fn exports(stderr: &str) -> Vec<(String, String)> {
 }
 
 /// A figure of a scrape.
-fn figure(scrape: &str, name: &str) -> f64 {
+pub(super) fn figure(scrape: &str, name: &str) -> f64 {
     let line = scrape.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {scrape}")).parse().unwrap()
 }

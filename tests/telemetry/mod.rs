@@ -2,6 +2,7 @@
 
 mod access_log;
 mod failing;
+mod flood;
 mod in_use;
 mod logs;
 mod metrics;

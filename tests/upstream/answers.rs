@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use inkpass::proto::IssueTokenRequest;
 use tonic::Code;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     peer::{Answer, Peer},
     read, world,
 };
-use crate::helpers::assert_refused;
+use crate::helpers::{assert_refused, until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -105,4 +106,22 @@ async fn what_never_ends_is_given_up_after_14_seconds_and_not_sent_again() {
         );
     });
     join_all(ends).await;
+}
+
+/// A turn of the HTTP client takes as much of it as there is, so its thread is none of those that calls need.
+#[tokio::test]
+async fn a_flood_of_1xx_delays_no_other_call() {
+    let peer = Peer::flood_of_1xx().await;
+    let world = world(peer.address, |settings| settings).await;
+    let began = Instant::now();
+    let (created, ()) = tokio::join!(create_within(&world, 4000), async {
+        until(async || peer.written() > 0).await;
+        for _ in 0..10 {
+            let issue = IssueTokenRequest::default();
+            world.client.tokens().issue_token(issue).await.unwrap_err();
+        }
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    });
+    created.unwrap_err();
+    assert!(began.elapsed() < Duration::from_secs(10), "a caller waits no longer: {:?}", began.elapsed());
 }

@@ -1,17 +1,21 @@
 //! An upstream made by hand, which can do what no HTTP server would.
 
 use std::{
+    future::pending,
     net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    thread,
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    runtime::Builder,
+    sync::oneshot,
     time::sleep,
 };
 
@@ -55,6 +59,21 @@ impl Peer {
             }
         });
         peer
+    }
+
+    /// Says `100 Continue` without an end, on a thread of its own: it writes while it is read.
+    pub(crate) async fn flood_of_1xx() -> Self {
+        let flood: &str = "HTTP/1.1 100 Continue\r\n\r\n".repeat(4000).leak();
+        let (started, peer) = oneshot::channel();
+        thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let peer = Self::start(Answer::Endless("", flood)).await;
+                started.send(peer).unwrap_or_else(|_| unreachable!());
+                pending::<()>().await;
+            });
+        });
+        peer.await.unwrap()
     }
 
     /// How many requests it has read whole.
