@@ -189,16 +189,23 @@ async fn an_upstream_that_fails_is_left_alone_but_for_one_call_that_tries() {
         assert_refused(&create().await.unwrap_err(), Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
     }
     let sent = world.upstream.requests().await.len();
-    let mut fastest = Duration::MAX;
+    let (mut fastest, mut tried) = (Duration::MAX, 0);
+    let opened = Instant::now();
     for _ in 0..50 {
         let began = Instant::now();
         let refused = create().await.unwrap_err();
+        // On a busy machine so many take longer than a second, after which one call tries.
+        if refused.code() == Code::Aborted {
+            tried += 1;
+            continue;
+        }
         fastest = fastest.min(began.elapsed());
         assert_refused(&refused, Code::Unavailable, "UPSTREAM_CIRCUIT_OPEN", &[]);
         assert_eq!(refused.metadata().get("grpc-retry-pushback-ms").unwrap(), "-1");
         assert!(refused.get_error_details().retry_info().is_some());
     }
-    assert_eq!(world.upstream.requests().await.len(), sent, "nothing is sent");
+    assert_eq!(world.upstream.requests().await.len(), sent + tried, "nothing else is sent");
+    assert!(tried <= usize::try_from(opened.elapsed().as_secs()).unwrap() + 1, "{tried} tried");
     assert!(fastest < Duration::from_millis(5), "{fastest:?}");
     // Reads have a circuit of their own, and so has each region.
     world.client.rooms().list_rooms(ListRoomsRequest::default()).await.unwrap();
