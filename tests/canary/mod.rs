@@ -34,6 +34,14 @@ struct Program {
     stdout: PathBuf,
 }
 
+impl Drop for Program {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing behind.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 impl Program {
     async fn start(output: &Path, name: &str, arguments: &[&str]) -> Self {
         Self::start_with(output, name, arguments, &[]).await

@@ -35,7 +35,7 @@ impl Stage {
     }
 
     /// Starts a shell's command line here, where core dumps would be made; waits for its first line.
-    fn start(&self, prefix: &[&str], command: &str) -> Child {
+    fn start(&self, prefix: &[&str], command: &str) -> Running {
         let shell = format!("ulimit -c unlimited; exec {command}");
         let mut arguments = prefix.to_vec();
         arguments.extend(["sh", "-c", &shell]);
@@ -45,10 +45,10 @@ impl Stage {
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         stdout.read_line(&mut String::new()).unwrap();
         process.stdout = Some(stdout.into_inner());
-        process
+        Running(process)
     }
 
-    fn dev(&self, prefix: &[&str]) -> Child {
+    fn dev(&self, prefix: &[&str]) -> Running {
         let any = "127.0.0.1:0";
         self.start(
             prefix,
@@ -57,13 +57,24 @@ impl Stage {
     }
 
     /// A process that nothing was done to.
-    fn open(&self, prefix: &[&str]) -> Child {
+    fn open(&self, prefix: &[&str]) -> Running {
         self.start(prefix, "sh -c 'echo ready; exec sleep 100'")
     }
 
     fn core_files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("core")).collect()
+    }
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing behind.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -74,7 +85,8 @@ impl Drop for Stage {
     }
 }
 
-fn end(mut process: Child, signal: &str) -> ExitStatus {
+fn end(mut running: Running, signal: &str) -> ExitStatus {
+    let process = &mut running.0;
     Command::new("kill").args([&format!("-{signal}"), &process.id().to_string()]).status().unwrap();
     if signal == "SEGV" {
         // Rust's own handler, which looks for a stack overflow, lets the first one that is none pass.
@@ -94,7 +106,7 @@ fn a_process_that_is_aborted_leaves_no_core_dump() {
     let stage = Stage::new();
     for signal in ["ABRT", "SEGV"] {
         let dev = stage.dev(&["env"]);
-        let limits = fs::read_to_string(format!("/proc/{}/limits", dev.id())).unwrap();
+        let limits = fs::read_to_string(format!("/proc/{}/limits", dev.0.id())).unwrap();
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "0"], "{core}");
         let status = end(dev, signal);
@@ -108,8 +120,8 @@ fn a_process_that_is_aborted_leaves_no_core_dump() {
 }
 
 /// What happens if a user opens a file of a process.
-fn open_as_nobody(process: &Child, file: &str) -> bool {
-    let path = format!("/proc/{}/{file}", process.id());
+fn open_as_nobody(process: &Running, file: &str) -> bool {
+    let path = format!("/proc/{}/{file}", process.0.id());
     let shell = format!("exec 3<{path}");
     let mut command = as_nobody();
     command.extend(["sh", "-c", &shell]);

@@ -37,6 +37,14 @@ struct Stuck {
     _place: Place,
 }
 
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing behind.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
 impl Stuck {
     fn start(audit: &str, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Self {
         Self::in_front_of("base_url = 'http://127.0.0.1:1'", audit, stdout, stderr)
