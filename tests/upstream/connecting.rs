@@ -7,6 +7,7 @@ use std::{
 };
 
 use inkpass::proto::{CancelConversionRequest, CreateRoomRequest};
+use prost::Message;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -17,7 +18,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::{
-    ROOM, create, create_within,
+    ROOM, create,
     peer::{Answer, Peer, read_request},
     read, world,
 };
@@ -85,16 +86,19 @@ async fn cancel_within(world: &World, timeout_ms: u64) -> Status {
 #[tokio::test]
 async fn nothing_is_let_out_after_its_caller_has_left_however_late_the_connection_comes() {
     join!(
-        assert_kept(async |world| create_within(world, 600).await.unwrap_err()),
-        assert_kept(async |world| cancel_within(world, 600).await)
+        assert_kept("RoomService/CreateRoom", CreateRoomRequest::default()),
+        assert_kept(
+            "ConversionService/CancelConversion",
+            CancelConversionRequest { uuid: "c1".to_owned(), ..Default::default() }
+        )
     );
 }
 
-async fn assert_kept(send: impl AsyncFn(&World) -> Status) {
+async fn assert_kept(rpc: &str, request: impl Message) {
     let hole = BlackHole::dig().await;
     let world = world(hole.address(), |settings| settings).await;
     let began = Instant::now();
-    let refused = send(&world).await;
+    let refused = world.refused_within("600m", rpc, &request).await;
     assert_refused(&refused, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
     let told = refused.get_error_details().error_info().unwrap().metadata.clone();
     assert!(told.is_empty(), "nothing was done, and its caller is told before it leaves: {told:?}");
@@ -131,14 +135,13 @@ async fn what_has_no_body_says_nothing_of_one() {
 async fn who_waits_longer_for_the_same_request_id_sends_what_was_kept_back() {
     let hole = BlackHole::dig().await;
     let world = world(hole.address(), |settings| settings).await;
-    let create_within = async |timeout_ms: u64| {
-        let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
-        let mut request = Request::new(CreateRoomRequest { request_id, ..Default::default() });
-        request.metadata_mut().insert("grpc-timeout", format!("{timeout_ms}m").parse().unwrap());
-        world.client.rooms().create_room(request).await
-    };
-    let (hurried, patient) = join!(create_within(600), async {
-        let mut patient = pin!(create_within(15_000));
+    let request_id = "6fd0b1d6-8a1c-4f6f-9d55-0f0a3f8a2c11".to_owned();
+    let request = CreateRoomRequest { request_id, ..Default::default() };
+    let (hurried, patient) = join!(world.refused_within("600m", "RoomService/CreateRoom", &request), async {
+        let mut in_15_seconds = Request::new(request.clone());
+        in_15_seconds.metadata_mut().insert("grpc-timeout", "15S".parse().unwrap());
+        let mut rooms = world.client.rooms();
+        let mut patient = pin!(rooms.create_room(in_15_seconds));
         // Until the other has left; then it answers.
         assert!(timeout(Duration::from_millis(700), &mut patient).await.is_err(), "it waits on");
         let answered = async {
@@ -153,6 +156,6 @@ async fn who_waits_longer_for_the_same_request_id_sends_what_was_kept_back() {
         };
         tokio::select! { patient = patient => patient, () = answered => unreachable!() }
     });
-    assert_refused(&hurried.unwrap_err(), Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
+    assert_refused(&hurried, Code::DeadlineExceeded, "DEADLINE_EXCEEDED", &[]);
     assert_eq!(patient.unwrap().into_inner().room.unwrap().uuid, "r1");
 }
