@@ -4,10 +4,10 @@ from surroundings import redis, token_of_an_unknown_key
 
 # Which fault makes which alerts fire. Every alert is in one of them.
 SURROUNDINGS = {
-    "InkpassStoreForged", "InkpassStoreAway", "InkpassUpstreamBurnsFast", "InkpassUpstreamBurnsSlowly",
-    "InkpassCollectorAway", "InkpassIssuerUnreachable", "InkpassCallersUnknown", "InkpassReloadFailing",
-    "InkpassCertificateExpiring", "InkpassCertificateExpires", "InkpassQuotaExhausted", "InkpassShareExhausted",
-    "InkpassOverloaded", "InkpassLogLinesDropped",
+    "InkpassStoreForged", "InkpassStoreAway", "InkpassStoreRefuses", "InkpassUpstreamBurnsFast",
+    "InkpassUpstreamBurnsSlowly", "InkpassCollectorAway", "InkpassIssuerUnreachable", "InkpassCallersUnknown",
+    "InkpassReloadFailing", "InkpassCertificateExpiring", "InkpassCertificateExpires", "InkpassQuotaExhausted",
+    "InkpassShareExhausted", "InkpassOverloaded", "InkpassLogLinesDropped",
 }
 UPSTREAM = {
     "InkpassUpstreamDown", "InkpassBreakerOpen", "InkpassVendorBurnsFast", "InkpassVendorBurnsSlowly", "InkpassOutcomeUnknown",
@@ -56,6 +56,7 @@ def surroundings(fleet):
     until("it is seen as forged", lambda: app.call(ROOMS + "CreateRoom", request) is None)
     until("and counted", lambda: fleet.ask("query", query='inkpass_store_claims_total{outcome="forged"} > 0')["result"])
     fleet.store.terminate()
+    yield Load(4, lambda: app.call(ROOMS + "CreateRoom", request))
     fleet.collector.stop()
     fleet.issuer.stop()
     stranger = first.stranger("authorization", f"Bearer {token_of_an_unknown_key()}")
