@@ -88,7 +88,7 @@ checksum/settings: {{ regexReplaceAll "(?m)^(log_level|access_log) = .*\n" (incl
 
 {{/* What the service has beside settings and keys: the Secret of each, by the name of its volume; a JSON object. */}}
 {{- define "inkpass.serverSecrets" -}}
-{{- $secrets := dict "tls" .Values.tls.existingSecret "callers" .Values.identity.apiKeysSecret "audit" .Values.audit.saltSecret "store" .Values.store.urlSecret "store-ca" .Values.store.caSecret "upstream" .Values.whiteboard.caSecret -}}
+{{- $secrets := dict "tls" .Values.tls.existingSecret "callers" .Values.identity.apiKeysSecret "audit" .Values.audit.saltSecret "store" .Values.store.urlSecret "store-ca" .Values.store.caSecret "upstream" .Values.whiteboard.caSecret "collector" .Values.telemetry.otlpCaSecret -}}
 {{- range $volume, $secret := $secrets -}}
 {{- if or (not $secret) (and (eq $volume "callers") (include "inkpass.isOpen" $)) }}{{ $_ := unset $secrets $volume }}{{ end -}}
 {{- end -}}
@@ -134,7 +134,7 @@ checksum/settings: {{ regexReplaceAll "(?m)^(log_level|access_log) = .*\n" (incl
 {{- end }}
 {{- end -}}
 
-{{/* Who this process is, for traces. */}}
+{{/* Who this process is, for traces, and whom it trusts with them. */}}
 {{- define "inkpass.identityEnv" -}}
 - name: POD_NAME
   valueFrom:
@@ -150,4 +150,8 @@ checksum/settings: {{ regexReplaceAll "(?m)^(log_level|access_log) = .*\n" (incl
       fieldPath: spec.nodeName
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: service.namespace=$(POD_NAMESPACE),service.instance.id=$(POD_NAMESPACE).$(POD_NAME).inkpass,k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE_NAME)
+{{- if .Values.telemetry.otlpCaSecret }}
+- name: OTEL_EXPORTER_OTLP_CERTIFICATE
+  value: /etc/inkpass/collector/ca.crt
+{{- end }}
 {{- end -}}

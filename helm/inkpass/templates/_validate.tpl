@@ -80,6 +80,9 @@ What the schema cannot say. Every mistake is reported at once, as a sentence tha
 {{- $mistakes = append $mistakes (printf "prometheusRule.disabled: there is no alert %s." .) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.telemetry.otlpCaSecret (not (hasPrefix "https://" (default "" .Values.telemetry.otlpEndpoint))) -}}
+{{- $mistakes = append $mistakes "telemetry.otlpCaSecret is about the certificate of an https:// collector: name that in telemetry.otlpEndpoint, or leave it out." -}}
+{{- end -}}
 {{- $env := list -}}
 {{- if .Values.telemetry.otlpEndpoint -}}
 {{- $env = include "inkpass.identityEnv" . | fromYamlArray -}}
