@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{ID, create, id, posts, replicas, request};
+use super::{ID, create, created, id, posts, replicas, request};
 use crate::{
     decisions::{POLICY, TestService},
     helpers::{World, assert_refused, log::Log, redis::Redis, until},
@@ -29,7 +29,7 @@ async fn assert_twenty_rooms(store: &Redis) {
     let worlds: [World; 3] = replicas(&store.settings()).await;
     let calls = (0..200).map(|call| {
         let world = &worlds[call % 3];
-        async move { (call / 10, create(world, request(&id(call / 10))).await.unwrap()) }
+        async move { (call / 10, created(world, request(&id(call / 10))).await) }
     });
     let mut rooms: HashMap<usize, HashSet<String>> = HashMap::new();
     let mut first = 0;
@@ -50,7 +50,7 @@ async fn another_replica_waits_for_the_first_one_s_outcome_and_says_whose_it_is(
     while posts(&first).await == 0 {
         assert!(futures_util::poll!(&mut call).is_pending());
     }
-    let repeated = create(&second, request(ID)).await.unwrap();
+    let repeated = created(&second, request(ID)).await;
     let made = call.await.unwrap();
     assert_eq!((made.room, made.replayed, repeated.replayed), (repeated.room, false, true));
 
@@ -71,7 +71,7 @@ async fn what_had_no_effect_is_forgotten_everywhere_and_what_may_have_had_one_is
     first.upstream.fail_once("/v5/rooms", 429).await;
     create(&first, request(&id(1))).await.unwrap_err();
     assert!(redis.keys().await.is_empty());
-    assert!(!create(&second, request(&id(1))).await.unwrap().replayed);
+    assert!(!created(&second, request(&id(1))).await.replayed);
 
     first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "reset" })).await;
     for world in [&first, &second, &first] {
@@ -91,14 +91,14 @@ async fn what_had_no_effect_is_forgotten_everywhere_and_what_may_have_had_one_is
 async fn a_claim_that_was_left_is_taken_over_after_five_seconds_and_not_before() {
     let Some(redis) = Redis::plain().await else { return };
     let [world]: [World; 1] = replicas(&redis.settings()).await;
-    create(&world, request(ID)).await.unwrap();
+    created(&world, request(ID)).await;
     // As if its owner had broken off before it sent anything, four and a half seconds ago.
     leave_claimed(&redis, Duration::from_millis(4_500)).await;
     let began = std::time::Instant::now();
-    assert!(!create(&world, request(ID)).await.unwrap().replayed);
+    assert!(!created(&world, request(ID)).await.replayed);
     assert!(began.elapsed() > Duration::from_millis(300), "{:?}", began.elapsed());
     assert_eq!(posts(&world).await, 2);
-    assert!(create(&world, request(ID)).await.unwrap().replayed);
+    assert!(created(&world, request(ID)).await.replayed);
 }
 
 /// Replaces the one outcome that is kept with a claim of the same call. This is the layout of values: replicas of two
@@ -132,7 +132,7 @@ async fn a_call_that_never_left_its_outcome_is_unknown_after_twenty_seconds() {
     assert_refused(&refused, Code::Aborted, "UPSTREAM_OUTCOME_UNKNOWN", &[]);
     // It was only slow: its outcome is known from then on.
     call.await.unwrap().unwrap();
-    assert!(create(&second, request(ID)).await.unwrap().replayed);
+    assert!(created(&second, request(ID)).await.replayed);
     assert_eq!(posts(&first).await, 1);
 }
 
@@ -147,7 +147,7 @@ async fn an_outcome_takes_the_place_of_a_claim_where_the_store_forgot_that_it_wa
     // As after a fail-over to a replica that had not seen it, where another call has claimed the id.
     leave_claimed(&redis, Duration::ZERO).await;
     let made = call.await.unwrap().unwrap().into_inner();
-    let repeated = create(&second, request(ID)).await.unwrap();
+    let repeated = created(&second, request(ID)).await;
     assert_eq!((repeated.room, repeated.replayed, posts(&first).await), (made.room, true, 1));
 }
 
@@ -156,10 +156,10 @@ async fn a_value_that_no_replica_wrote_is_not_believed() {
     let Some(redis) = Redis::plain().await else { return };
     let log = Log::start();
     let [first, second]: [World; 2] = replicas(&redis.settings()).await;
-    create(&first, request(&id(1))).await.unwrap();
+    created(&first, request(&id(1))).await;
     let [key] = &*redis.keys().await else { panic!("one key") };
     let value: Vec<u8> = redis.ask(&["GET", key]).await;
-    create(&first, request(&id(2))).await.unwrap();
+    created(&first, request(&id(2))).await;
     let others = redis.keys().await;
     let other = others.iter().find(|other| *other != key).unwrap();
     // Another id's own value, a room that an attacker chose, nonsense, and nothing at all.
@@ -191,7 +191,7 @@ async fn the_clocks_of_replicas_need_not_agree() {
     assert_eq!(made.unwrap().room, repeated.unwrap().room);
     for world in [&second, &first] {
         world.clock.advance(Duration::from_hours(2));
-        assert!(create(world, request(ID)).await.unwrap().replayed);
+        assert!(created(world, request(ID)).await.replayed);
     }
     assert_eq!(posts(&first).await, 1);
 }
@@ -224,7 +224,7 @@ async fn a_flood_of_forged_values_and_of_refusals_is_summed_up() {
     let Some(redis) = Redis::plain().await else { return };
     let log = Log::start();
     let [world]: [World; 1] = replicas(&redis.settings()).await;
-    create(&world, request(ID)).await.unwrap();
+    created(&world, request(ID)).await;
     let [key] = &*redis.keys().await else { panic!("one key") };
     redis.set(key, b"forged", &[]).await;
     for _ in 0..40 {
@@ -255,7 +255,7 @@ async fn what_is_kept_has_no_token_an_end_and_a_key_of_one_length() {
     let [world]: [World; 1] = replicas(&redis.settings()).await;
     let grant = inkpass::proto::TokenGrant { role: inkpass::proto::Role::Admin.into(), validity: None };
     let with_token = inkpass::proto::CreateRoomRequest { token_grant: Some(grant), ..request(ID) };
-    assert!(create(&world, with_token).await.unwrap().token.is_some());
+    assert!(created(&world, with_token).await.token.is_some());
     let [key] = &*redis.keys().await else { panic!("one key") };
     assert_eq!(key.len(), "inkpass:1:".len() + 32);
     let value: Vec<u8> = redis.ask(&["GET", key]).await;

@@ -7,7 +7,7 @@ use rcgen::SanType;
 use tonic::Code;
 
 use super::{
-    ID, create,
+    ID, create, created,
     failover::{cluster_nodes, form_cluster},
     id, posts, replicas, request,
 };
@@ -124,7 +124,7 @@ async fn sentinels_behind_tls_name_a_store_behind_tls_and_want_no_credential_the
         let [world]: [World; 1] = replicas(&trusting(&url, &ca)).await;
         // Once the Sentinel has a connection to it, too.
         until(async || create(&world, request(ID)).await.is_ok()).await;
-        assert!(create(&world, request(ID)).await.unwrap().replayed, "{guard}");
+        assert!(created(&world, request(ID)).await.replayed, "{guard}");
     }
 }
 
@@ -146,7 +146,7 @@ async fn a_cluster_behind_tls_sends_on_to_its_nodes_behind_tls() {
     let worlds: [World; 2] = replicas(&trusting(&url, &ca)).await;
     for number in 0..20 {
         for world in &worlds {
-            create(world, request(&id(number))).await.unwrap();
+            created(world, request(&id(number))).await;
         }
     }
     assert_eq!(posts(&worlds[0]).await, 20);
@@ -174,7 +174,7 @@ async fn a_cluster_behind_tls_sends_on_to_its_nodes_behind_tls() {
 async fn assert_replayed(worlds: &[World]) {
     for number in 0..20 {
         for world in worlds {
-            assert!(create(world, request(&id(number))).await.unwrap().replayed, "{number}");
+            assert!(created(world, request(&id(number))).await.replayed, "{number}");
         }
     }
 }
