@@ -2,6 +2,7 @@
 //! answer, and it must be nowhere else.
 
 use std::{
+    fmt::Write,
     fs,
     sync::{Arc, Mutex},
 };
@@ -103,14 +104,16 @@ async fn what_is_shown_to_those_that_are_called_is_nowhere_else_even_if_they_rep
             fs::set_permissions(path(file), only_ours).unwrap();
         }
         let mut settings = fs::read_to_string(&config).unwrap();
-        settings += &format!("[store]\nurl_file = '{}'\n", path("url").display());
+        writeln!(settings, "[store]\nurl_file = '{}'", path("url").display()).unwrap();
         if has_issuer {
-            settings += &format!(
+            let (address, token) = (&issuer.address, path("token"));
+            writeln!(
+                settings,
                 "[[identity.issuers]]\nname = 'a'\nissuer = 'https://a'\naudience = 'b'\n\
-                 jwks_url = 'http://{}/keys'\njwks_token_file = '{}'\n",
-                issuer.address,
-                path("token").display()
-            );
+                 jwks_url = 'http://{address}/keys'\njwks_token_file = '{}'",
+                token.display()
+            )
+            .unwrap();
         }
         fs::write(&config, settings).unwrap();
         let (proxy_url, headers) =
