@@ -106,10 +106,10 @@ async fn reads_of_one_caller_from_a_hung_upstream_leave_places_for_others() {
     assert!(refused.iter().all(|status| refusal(status) == own_share("upstream reads")), "{refused:?}");
     assert_eq!(refused[0].code(), Code::ResourceExhausted);
     service.until_sent(SHARE).await;
-    // Another one's read goes out, and a read that joins one takes no place.
+    // Another one's read goes out, and a read that joins it takes no place.
     let mut others = tokio::spawn(read(other.clone(), 5000));
     service.until_sent(SHARE + 1).await;
-    let mut joins = tokio::spawn(read(greedy.clone(), 1));
+    let mut joins = tokio::spawn(read(greedy.clone(), 5000));
     issue(&other, room("abuse", Role::Writer)).await.unwrap();
     for call in [&mut joins, &mut others] {
         // On a busy machine its time may be over.

@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::{ID, create, created, id, posts, replicas, request};
+use super::{ID, create, created, created_by, id, posts, replicas, request};
 use crate::{
     decisions::{POLICY, TestService},
     helpers::{World, assert_refused, log::Log, redis::Redis, until},
@@ -142,11 +142,11 @@ async fn an_outcome_takes_the_place_of_a_claim_where_the_store_forgot_that_it_wa
     let [first, second]: [World; 2] = replicas(&redis.settings()).await;
     first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
     let client = first.client.clone();
-    let call = tokio::spawn(async move { client.rooms().create_room(request(ID)).await });
+    let call = tokio::spawn(async move { created_by(&client, request(ID)).await });
     until(async || posts(&first).await == 1).await;
     // As after a fail-over to a replica that had not seen it, where another call has claimed the id.
     leave_claimed(&redis, Duration::ZERO).await;
-    let made = call.await.unwrap().unwrap().into_inner();
+    let made = call.await.unwrap();
     let repeated = created(&second, request(ID)).await;
     assert_eq!((repeated.room, repeated.replayed, posts(&first).await), (made.room, true, 1));
 }
@@ -203,10 +203,12 @@ async fn a_caller_with_ids_without_an_end_fills_its_own_share_of_what_the_store_
     let service = TestService::sharing(&both, redis.settings(), 32 * 1024).await;
     let [greedy, other] = [service.client("key:teacher").await, service.client("key:verifier").await];
     let create = async |client: &Client, number| client.rooms().create_room(request(&id(number))).await;
-    let mut kept = 0;
+    let (mut kept, mut late) = (0, 0);
     let refused = loop {
         match create(&greedy, kept).await {
             Ok(_) => kept += 1,
+            // A busy machine left the store no time.
+            Err(refused) if refused.code() == Code::Unavailable && late < 100 => late += 1,
             Err(refused) => break refused,
         }
         assert!(kept < 100, "there is no end");
@@ -216,7 +218,7 @@ async fn a_caller_with_ids_without_an_end_fills_its_own_share_of_what_the_store_
     let subject = &*details.quota_failure().unwrap().violations[0].subject;
     assert_eq!((subject, redis.keys().await.len()), ("request_ids", kept));
     assert_eq!(service.sent().await, kept, "nothing was sent");
-    create(&other, kept).await.unwrap();
+    created_by(&other, request(&id(kept))).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod tls;
 use std::{sync::Arc, time::Instant};
 
 use inkpass::{
+    client::Client,
     clock::{ManualClock, UnixMillis},
     proto::{CreateRoomRequest, CreateRoomResponse},
     store::Settings,
@@ -31,17 +32,21 @@ async fn create(world: &World, request: CreateRoomRequest) -> Result<CreateRoomR
 
 /// What must be created in the end. A store that a busy machine leaves no time has not answered in its 200 ms: then nothing
 /// was sent, and the caller tries again, as it is told to.
-async fn created(world: &World, request: CreateRoomRequest) -> CreateRoomResponse {
+async fn created_by(client: &Client, request: CreateRoomRequest) -> CreateRoomResponse {
     let latest = Instant::now() + PATIENCE;
     loop {
-        match create(world, request.clone()).await {
-            Ok(created) => return created,
+        match client.rooms().create_room(request.clone()).await {
+            Ok(created) => return created.into_inner(),
             Err(refused) => {
                 assert_refused(&refused, Code::Unavailable, "STORE_UNAVAILABLE", &[]);
                 assert!(Instant::now() < latest, "{refused:?}");
             }
         }
     }
+}
+
+async fn created(world: &World, request: CreateRoomRequest) -> CreateRoomResponse {
+    created_by(&world.client, request).await
 }
 
 async fn posts(world: &World) -> usize {
