@@ -86,8 +86,9 @@ async fn calls_are_answered(service: &TestService, address: SocketAddr, count: u
     let (mut sent, mut given_up) = (0, 0);
     while sent < count || sent < 10 * count && calls.load(Ordering::SeqCst) <= 200 {
         while let Err(status) = issue(&far, request()).await {
-            // Seven losses of one packet in a row take 25 s.
-            assert!(status.message() == "Timeout expired" && given_up < 3, "{status:?}");
+            // Seven losses of one packet in a row take 25 s: longer than a call, or than a connection may be silent.
+            let is_of_the_network = matches!(status.message(), "Timeout expired" | "transport error");
+            assert!(is_of_the_network && given_up < 3, "{status:?}");
             given_up += 1;
         }
         sent += 1;
