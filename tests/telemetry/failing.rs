@@ -25,7 +25,8 @@ pub(super) fn figure(scrape: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {name} in {scrape}")).parse().unwrap()
 }
 
-const SOON: [(&str, &str); 2] = [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRIC_EXPORT_INTERVAL", "50")];
+pub(super) const SOON: [(&str, &str); 2] =
+    [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRIC_EXPORT_INTERVAL", "50")];
 
 #[tokio::test]
 async fn failed_exports_are_one_line_and_counted_and_it_is_said_when_they_work_again() {
