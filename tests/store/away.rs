@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use inkpass::proto::{CreateRoomRequest, IssueTokenRequest, Role, RoomScope, issue_token_request::Scope};
+use inkpass::proto::{
+    CreateRoomRequest, CreateRoomResponse, IssueTokenRequest, Role, RoomScope, issue_token_request::Scope,
+};
 use serde_json::json;
 use tonic::Code;
 
@@ -194,16 +196,21 @@ async fn assert_waits_for_its_replica(store: &Redis, replica: &Redis) {
     assert_eq!(posts(&first).await, 1 + 1 + 5);
 }
 
+/// What a call makes whose store is gone once its request is under way.
+async fn made_while_the_store_dies(world: &World, redis: &mut Redis) -> CreateRoomResponse {
+    world.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
+    let client = world.client.clone();
+    let call = tokio::spawn(async move { client.rooms().create_room(request(&id(0))).await });
+    until(async || posts(world).await == 1).await;
+    redis.kill();
+    call.await.unwrap().unwrap().into_inner()
+}
+
 #[tokio::test]
 async fn an_outcome_is_told_at_once_and_written_when_the_store_is_back() {
     let Some(mut redis) = Redis::durable().await else { return };
     let [first, second]: [World; 2] = replicas(&redis.settings()).await;
-    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
-    let client = first.client.clone();
-    let call = tokio::spawn(async move { client.rooms().create_room(request(&id(0))).await });
-    until(async || posts(&first).await == 1).await;
-    redis.kill();
-    let made = call.await.unwrap().unwrap().into_inner();
+    let made = made_while_the_store_dies(&first, &mut redis).await;
     let unwritten = "inkpass_store_outcomes_unwritten 1";
     until(async || first.metrics().await.contains(unwritten)).await;
     redis.restart().await;
@@ -217,12 +224,7 @@ async fn an_outcome_is_told_at_once_and_written_when_the_store_is_back() {
 async fn an_outcome_that_is_unwritten_is_told_by_its_replica_whatever_the_store_has_lost() {
     let Some(mut redis) = Redis::plain().await else { return };
     let [first, second]: [World; 2] = replicas(&redis.settings()).await;
-    first.upstream.fault(json!({ "path": "/v5/rooms", "count": 1, "kind": "delay", "delay_ms": 1000 })).await;
-    let client = first.client.clone();
-    let call = tokio::spawn(async move { client.rooms().create_room(request(&id(0))).await });
-    until(async || posts(&first).await == 1).await;
-    redis.kill();
-    let made = call.await.unwrap().unwrap().into_inner();
+    let made = made_while_the_store_dies(&first, &mut redis).await;
     let repeated = created(&first, request(&id(0))).await;
     assert_eq!((&repeated.room, repeated.replayed), (&made.room, true));
     redis.restart().await;
