@@ -9,7 +9,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::{Receiver, Serving, create_a_room, lines};
+use super::{Receiver, Serving, create_a_room, every_span_to, lines};
 use crate::helpers::{ANY_PORT, World, until};
 
 /// The lines about exports, each its message and its signal.
@@ -33,10 +33,7 @@ async fn failed_exports_are_one_line_and_counted_and_it_is_said_when_they_work_a
     let (world, receiver) = (World::on_the_system_s_clock().await, Receiver::default());
     receiver.refuse(true);
     for protocol in ["grpc", "http/protobuf"] {
-        let settings = format!(
-            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
-            receiver.start().await
-        );
+        let settings = every_span_to(&receiver.start().await, protocol);
         receiver.refuse(true);
         let serving = Serving::start(&world, &SOON, &settings).await;
         let client = serving.client().await;
@@ -116,10 +113,7 @@ async fn what_a_collector_refuses_for_a_moment_is_sent_again() {
     let world = World::on_the_system_s_clock().await;
     for (protocol, pause) in [("grpc", 0), ("grpc", 2), ("http/protobuf", 0), ("http/protobuf", 2)] {
         let receiver = Receiver::default();
-        let settings = format!(
-            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
-            receiver.start().await
-        );
+        let settings = every_span_to(&receiver.start().await, protocol);
         receiver.be_busy(1, pause);
         let environment = [("OTEL_BSP_SCHEDULE_DELAY", "50"), ("OTEL_METRICS_EXPORTER", "none")];
         let serving = Serving::start(&world, &environment, &settings).await;
@@ -142,10 +136,7 @@ async fn a_collector_that_asks_for_the_longest_pause_there_is_breaks_nothing() {
     let world = World::on_the_system_s_clock().await;
     for protocol in ["grpc", "http/protobuf"] {
         let receiver = Receiver::default();
-        let settings = format!(
-            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
-            receiver.start().await
-        );
+        let settings = every_span_to(&receiver.start().await, protocol);
         receiver.be_busy(usize::MAX, u64::MAX);
         let serving = Serving::start(&world, &SOON, &settings).await;
         let client = serving.client().await;
@@ -172,10 +163,7 @@ async fn what_a_collector_refuses_of_an_export_is_counted_and_told() {
     let world = World::on_the_system_s_clock().await;
     for protocol in ["grpc", "http/protobuf"] {
         let receiver = Receiver::default();
-        let settings = format!(
-            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
-            receiver.start().await
-        );
+        let settings = every_span_to(&receiver.start().await, protocol);
         receiver.reject(1);
         let serving = Serving::start(&world, &SOON, &settings).await;
         let client = serving.client().await;

@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use super::Serving;
+use super::{Serving, every_span_to};
 use crate::helpers::{ANY_PORT, World, until};
 
 /// Far below what one turn of the HTTP client takes, and far above what a busy machine needs.
@@ -51,10 +51,7 @@ async fn a_collector_that_answers_without_an_end_delays_neither_calls_nor_the_en
         // Where the answer comes before its call, it ends the connection.
         ("grpc", SETTINGS, CONTINUE, Some("")),
     ] {
-        let settings = format!(
-            "sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{}'",
-            collector(first, again).await
-        );
+        let settings = every_span_to(&collector(first, again).await, protocol);
         let environment = [
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "50"),

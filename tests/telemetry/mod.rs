@@ -65,6 +65,11 @@ fn serve(world: &World, directory: &Path, more_settings: &str) -> Command {
     command
 }
 
+/// Settings by which every call has spans, and this collector gets them.
+fn every_span_to(endpoint: &str, protocol: &str) -> String {
+    format!("sampling_ratio = 1.0\notlp_protocol = '{protocol}'\notlp_endpoint = '{endpoint}'")
+}
+
 /// A running `inkpass serve`.
 struct Serving {
     process: Child,
